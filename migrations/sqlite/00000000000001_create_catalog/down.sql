@@ -1,0 +1,4 @@
+DROP TABLE registry_state;
+DROP TABLE transitions;
+DROP TABLE versions;
+DROP TABLE used_versions;

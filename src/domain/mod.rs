@@ -1,0 +1,53 @@
+//! The rules of a model registry, and nothing else: no actors, no database, no files, no clock.
+//!
+//! Everything here is a value or a pure function of values; the time, the files and the rows come from
+//! outside. A type that can be made only by `parse` cannot be wrong once made.
+
+pub mod artifact_file;
+pub mod canonical_json;
+pub mod digest;
+pub mod gates;
+pub mod history;
+pub mod manifest;
+pub mod metadata;
+pub mod model_type;
+pub mod policy;
+pub mod record;
+pub mod registration;
+pub mod scope;
+pub mod status;
+pub mod text;
+pub mod timestamp;
+pub mod version;
+
+pub use artifact_file::ArtifactFile;
+pub use digest::Sha256Digest;
+pub use metadata::Metadata;
+pub use model_type::ModelType;
+pub use policy::Policy;
+pub use record::{ModelId, VersionRecord};
+pub use scope::Scope;
+pub use status::Status;
+pub use timestamp::Timestamp;
+pub use version::Version;
+
+/// Implements `Serialize` as the type's `Display` and `Deserialize` as its `parse`, so that a value
+/// read from JSON has passed the same door as one read from a command line.
+macro_rules! serde_as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text =
+                    <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                <$type>::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;

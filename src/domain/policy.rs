@@ -1,0 +1,263 @@
+//! The policy: which types there are, what each requires, and what else an operator may decide.
+//! Read from TOML; without a file the built-in policy holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{
+    ModelType,
+    gates::{Gate, default_gates},
+};
+
+/// What one model type requires.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeRules {
+    /// Parameters that a registration must carry.
+    pub required_parameters: Vec<String>,
+    /// Gates of its promotion, in the order in which failures are reported.
+    pub gates: Vec<Gate>,
+}
+
+/// After how many days what is no longer wanted may be collected. 0 is a value: at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Staged versions, from `created_at`.
+    #[serde(default = "Retention::staged")]
+    pub staged_days: u32,
+    /// Archived versions, from `archived_at`.
+    #[serde(default = "Retention::archived")]
+    pub archived_days: u32,
+}
+
+impl Retention {
+    const fn staged() -> u32 {
+        30
+    }
+
+    const fn archived() -> u32 {
+        90
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { staged_days: Self::staged(), archived_days: Self::archived() }
+    }
+}
+
+/// The decisions of an operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    types: BTreeMap<ModelType, TypeRules>,
+    /// Classes, as (module, name), that a pickle may name beside the built-in ones.
+    pub trusted_globals: BTreeSet<(String, String)>,
+    /// How long versions are kept.
+    pub retention: Retention,
+}
+
+/// The policy file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPolicy {
+    /// Not TOML, or a key or value that does not belong there; says which and where.
+    #[error("{0}")]
+    Toml(String),
+    /// A gate that no version could meaningfully meet.
+    #[error("the gate on \"{metric}\": {what}")]
+    Gate {
+        /// The gate's metric.
+        metric: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An entry of the trusted list that names no class.
+    #[error(
+        "[pickle] trusted: \"{0}\" does not name a class as module.Name, for example \"libs.models.risk.BarraRiskModel\""
+    )]
+    Trusted(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(default)]
+    types: BTreeMap<ModelType, TypeEntry>,
+    #[serde(default)]
+    pickle: PickleEntry,
+    #[serde(default)]
+    retention: Retention,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypeEntry {
+    required_parameters: Option<Vec<String>>,
+    gates: Option<Vec<Gate>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PickleEntry {
+    #[serde(default)]
+    trusted: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let known: [(&str, &[&str]); 4] = [
+            ("risk_model", &["factor_list", "halflife_days", "shrinkage_intensity"]),
+            ("alpha_weights", &["alpha_names", "combination_method", "ic_threshold"]),
+            ("factor_definitions", &["factor_names", "categories", "lookback_days"]),
+            ("feature_transforms", &["feature_names", "normalization_params"]),
+        ];
+        let types = known
+            .into_iter()
+            .filter_map(|(name, required)| {
+                let rules = TypeRules {
+                    required_parameters: required.iter().map(ToString::to_string).collect(),
+                    gates: default_gates(),
+                };
+                ModelType::parse(name).ok().map(|model_type| (model_type, rules))
+            })
+            .collect();
+        Self { types, trusted_globals: BTreeSet::new(), retention: Retention::default() }
+    }
+}
+
+impl Policy {
+    /// Reads a policy file. Built-in types stay; what the file says of them replaces what is built in.
+    ///
+    /// # Errors
+    /// [`InvalidPolicy`], naming the key.
+    pub fn parse(toml_text: &str) -> Result<Self, InvalidPolicy> {
+        let file: PolicyFile =
+            toml::from_str(toml_text).map_err(|error| InvalidPolicy::Toml(error.to_string()))?;
+        let mut policy = Self { retention: file.retention, ..Self::default() };
+        for (model_type, entry) in file.types {
+            let rules = policy.types.entry(model_type).or_insert_with(|| TypeRules {
+                required_parameters: Vec::new(),
+                gates: default_gates(),
+            });
+            if let Some(required) = entry.required_parameters {
+                rules.required_parameters = required;
+            }
+            if let Some(gates) = entry.gates {
+                check_gates(&gates)?;
+                rules.gates = gates;
+            }
+        }
+        for dotted in file.pickle.trusted {
+            policy.trusted_globals.insert(split_global(&dotted)?);
+        }
+        Ok(policy)
+    }
+
+    /// What a type requires, or `None` for a type that this registry does not know.
+    #[must_use]
+    pub fn rules(&self, model_type: &ModelType) -> Option<&TypeRules> {
+        self.types.get(model_type)
+    }
+
+    /// Every type there is, in alphabetical order.
+    pub fn known_types(&self) -> impl Iterator<Item = &ModelType> {
+        self.types.keys()
+    }
+}
+
+fn check_gates(gates: &[Gate]) -> Result<(), InvalidPolicy> {
+    let mut seen = BTreeSet::new();
+    for gate in gates {
+        let what = if !gate.minimum.is_finite() {
+            "its minimum is not a finite number"
+        } else if !seen.insert(&gate.metric) {
+            "it stands twice"
+        } else {
+            continue;
+        };
+        return Err(InvalidPolicy::Gate { metric: gate.metric.clone(), what });
+    }
+    Ok(())
+}
+
+fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
+    let identifier = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(|c: char| c.is_ascii_digit())
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    match dotted.rsplit_once('.') {
+        Some((module, name)) if module.split('.').all(identifier) && identifier(name) => {
+            Ok((module.to_owned(), name.to_owned()))
+        }
+        _ => Err(InvalidPolicy::Trusted(dotted.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model_type(name: &str) -> ModelType {
+        ModelType::parse(name).expect("type")
+    }
+
+    #[test]
+    fn without_a_file_four_types_are_known_with_their_parameters() {
+        let policy = Policy::default();
+        let known: Vec<_> = policy.known_types().map(ModelType::as_str).collect();
+        assert_eq!(
+            known,
+            ["alpha_weights", "factor_definitions", "feature_transforms", "risk_model"]
+        );
+        assert_eq!(
+            policy.rules(&model_type("risk_model")).map(|rules| rules.required_parameters.clone()),
+            Some(vec!["factor_list".into(), "halflife_days".into(), "shrinkage_intensity".into()])
+        );
+    }
+
+    #[test]
+    fn a_file_adds_types_gates_trusted_classes_and_retention() {
+        let policy = Policy::parse(
+            r#"
+            [types.execution_model]
+            required_parameters = ["horizon"]
+            gates = [{ metric = "fill_rate", minimum = 0.9 }]
+            [types.risk_model]
+            gates = []
+            [pickle]
+            trusted = ["libs.models.risk.BarraRiskModel"]
+            [retention]
+            staged_days = 0
+            "#,
+        )
+        .expect("policy");
+        let rules = policy.rules(&model_type("execution_model")).expect("known");
+        assert_eq!(rules.gates, [Gate { metric: "fill_rate".into(), minimum: 0.9 }]);
+        let risk = policy.rules(&model_type("risk_model")).expect("known");
+        assert!(risk.gates.is_empty() && risk.required_parameters.len() == 3);
+        assert!(
+            policy.trusted_globals.contains(&("libs.models.risk".into(), "BarraRiskModel".into()))
+        );
+        assert_eq!(policy.retention, Retention { staged_days: 0, archived_days: 90 });
+    }
+
+    #[test]
+    fn what_does_not_belong_in_the_file_is_refused_by_name() {
+        for (text, named) in [
+            ("[typos]", "typos"),
+            ("[types.Risk]\n", "lower-case"),
+            ("[types.x]\ngates = [{ metric = \"ic\", minimum = nan }]", "finite"),
+            (
+                "[types.x]\ngates = [{ metric = \"ic\", minimum = 1 }, { metric = \"ic\", minimum = 2 }]",
+                "twice",
+            ),
+            ("[pickle]\ntrusted = [\"os\"]", "\"os\""),
+            ("[pickle]\ntrusted = [\"os.*\"]", "os.*"),
+            ("[retention]\nstaged_days = -1", "staged_days"),
+        ] {
+            let error = Policy::parse(text).expect_err(text).to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `Scope`: what a caller may do.
+
+use std::fmt;
+
+/// A permission. Admin implies the other two; write and read stand apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Read metadata, lists, history and artifacts.
+    Read,
+    /// Register and validate.
+    Write,
+    /// Promote, roll back and fail.
+    Admin,
+}
+
+impl Scope {
+    /// The scope as tokens and error messages spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "model:read",
+            Self::Write => "model:write",
+            Self::Admin => "model:admin",
+        }
+    }
+
+    /// Whether holding this scope is enough for a route that wants `required`.
+    #[must_use]
+    pub fn grants(self, required: Self) -> bool {
+        match required {
+            Self::Read => matches!(self, Self::Read | Self::Admin),
+            Self::Write => matches!(self, Self::Write | Self::Admin),
+            Self::Admin => matches!(self, Self::Admin),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scope::{Admin, Read, Write};
+
+    #[test]
+    fn admin_implies_the_others_and_nothing_implies_admin() {
+        for required in [Read, Write, Admin] {
+            assert!(Admin.grants(required));
+        }
+        assert!(!Write.grants(Admin) && !Read.grants(Admin));
+        assert!(Read.grants(Read) && Write.grants(Write));
+    }
+
+    #[test]
+    fn write_alone_does_not_read() {
+        assert!(!Write.grants(Read));
+        assert!(!Read.grants(Write));
+    }
+}

@@ -1,0 +1,59 @@
+//! Short free text that clients and operators supply: names, identifiers, reasons.
+
+/// Longest short text, in bytes.
+pub const MAX_SHORT_TEXT: usize = 1024;
+
+/// The most of a client's own word that an answer or a log line repeats, in characters.
+const MAX_ECHO: usize = 128;
+
+/// What is wrong with a short text, as the end of a sentence that starts with the field's name.
+///
+/// Control characters are refused because they break logs and terminals, NUL because PostgreSQL
+/// cannot store it.
+///
+/// # Errors
+/// A sentence's end that names the remedy.
+pub fn check_short_text(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        Err("is empty; give a value".to_owned())
+    } else if text.len() > MAX_SHORT_TEXT {
+        Err(format!("is {} bytes long; {MAX_SHORT_TEXT} are allowed", text.len()))
+    } else if let Some(bad) = text.chars().find(|c| c.is_control()) {
+        Err(format!("holds the control character {}; remove it", bad.escape_default()))
+    } else {
+        Ok(())
+    }
+}
+
+/// A client's own word, fit to be repeated: cut, and without control characters.
+#[must_use]
+pub fn echo(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(MAX_ECHO)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if text.chars().nth(MAX_ECHO).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_is_short_and_printable() {
+        assert_eq!(echo("a\nb\0c"), "a\u{fffd}b\u{fffd}c");
+        assert_eq!(echo(&"x".repeat(10_000)).chars().count(), MAX_ECHO + 1);
+    }
+
+    #[test]
+    fn empty_long_and_control_texts_are_refused() {
+        for bad in ["", "  ", "a\0b", "a\nb", &"x".repeat(MAX_SHORT_TEXT + 1)] {
+            assert!(check_short_text(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(check_short_text("snap-2024-01"), Ok(()));
+    }
+}

@@ -1,0 +1,268 @@
+//! The one table of errors: code, HTTP status and exit status of each. Nothing else decides a status.
+
+use std::fmt;
+
+use crate::{
+    catalog::CatalogError,
+    domain::{registration::InvalidRegistration, status::InvalidTransition},
+};
+
+/// What kind of refusal or failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No bearer token was sent.
+    Unauthenticated,
+    /// A token was sent that is not known.
+    InvalidToken,
+    /// The token does not hold the route's scope.
+    InsufficientScope,
+    /// No such version, no version in production, or no such type.
+    ModelNotFound,
+    /// No such route.
+    NotFound,
+    /// The route has other methods.
+    MethodNotAllowed,
+    /// The route has no such bytes.
+    RangeNotSatisfiable,
+    /// A parameter or field is not what it may be.
+    InvalidRequest,
+    /// The request's body is larger than allowed.
+    TooLarge,
+    /// Parameters that the type requires are missing.
+    MissingRequiredFields,
+    /// No data set versions.
+    InvalidDatasetVersion,
+    /// No snapshot.
+    InvalidSnapshot,
+    /// The version's number was used before.
+    VersionExists,
+    /// The rules do not allow the step from the version's status.
+    InvalidTransition,
+    /// A metric is below its gate.
+    PromotionGateFailed,
+    /// A check found a file that differs from its recorded hash.
+    ChecksumMismatch,
+    /// A read met a file that differs from its recorded hash.
+    IntegrityOnRead,
+    /// The artifact is intact and would not load.
+    ValidationFailed,
+    /// Another process is changing the registry.
+    RegistryLocked,
+    /// The catalog, the disk or an actor does not answer.
+    RegistryUnavailable,
+    /// More work is waiting than is taken on.
+    Overloaded,
+    /// Anything unexpected.
+    Internal,
+}
+
+/// A row of the table: code, HTTP status, exit status.
+type Row = (&'static str, u16, u8);
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 22] = [
+        Self::Unauthenticated,
+        Self::InvalidToken,
+        Self::InsufficientScope,
+        Self::ModelNotFound,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RangeNotSatisfiable,
+        Self::InvalidRequest,
+        Self::TooLarge,
+        Self::MissingRequiredFields,
+        Self::InvalidDatasetVersion,
+        Self::InvalidSnapshot,
+        Self::VersionExists,
+        Self::InvalidTransition,
+        Self::PromotionGateFailed,
+        Self::ChecksumMismatch,
+        Self::IntegrityOnRead,
+        Self::ValidationFailed,
+        Self::RegistryLocked,
+        Self::RegistryUnavailable,
+        Self::Overloaded,
+        Self::Internal,
+    ];
+
+    const fn row(self) -> Row {
+        match self {
+            Self::Unauthenticated => ("UNAUTHENTICATED", 401, 2),
+            Self::InvalidToken => ("INVALID_TOKEN", 401, 2),
+            Self::InsufficientScope => ("INSUFFICIENT_SCOPE", 403, 2),
+            Self::ModelNotFound => ("MODEL_NOT_FOUND", 404, 3),
+            Self::NotFound => ("NOT_FOUND", 404, 3),
+            Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", 405, 2),
+            Self::RangeNotSatisfiable => ("RANGE_NOT_SATISFIABLE", 416, 2),
+            Self::InvalidRequest => ("INVALID_REQUEST", 422, 2),
+            Self::TooLarge => ("TOO_LARGE", 413, 2),
+            Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
+            Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
+            Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),
+            Self::VersionExists => ("VERSION_EXISTS", 409, 4),
+            Self::InvalidTransition => ("INVALID_TRANSITION", 409, 4),
+            Self::PromotionGateFailed => ("PROMOTION_GATE_FAILED", 422, 1),
+            Self::ChecksumMismatch => ("CHECKSUM_MISMATCH", 422, 5),
+            Self::IntegrityOnRead => ("CHECKSUM_MISMATCH", 503, 5),
+            Self::ValidationFailed => ("VALIDATION_FAILED", 422, 1),
+            Self::RegistryLocked => ("REGISTRY_LOCKED", 503, 6),
+            Self::RegistryUnavailable => ("REGISTRY_UNAVAILABLE", 503, 6),
+            Self::Overloaded => ("OVERLOADED", 503, 6),
+            Self::Internal => ("INTERNAL_ERROR", 500, 6),
+        }
+    }
+
+    /// The code that clients match on.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        self.row().1
+    }
+
+    /// The command line's exit status.
+    #[must_use]
+    pub const fn exit_status(self) -> u8 {
+        self.row().2
+    }
+
+    /// Whether the same request may succeed a moment later.
+    #[must_use]
+    pub const fn worth_retrying(self) -> bool {
+        matches!(self, Self::RegistryLocked | Self::RegistryUnavailable | Self::Overloaded)
+    }
+}
+
+/// A refusal or failure: its kind, a sentence for the caller, and what only the log may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryError {
+    kind: ErrorKind,
+    detail: String,
+    cause: Option<String>,
+}
+
+impl RegistryError {
+    /// An error whose whole story may be told to the caller.
+    #[must_use]
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), cause: None }
+    }
+
+    /// Adds what the log and the command line may tell, and an HTTP body may not: paths, database
+    /// messages.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Anything unexpected; the caller learns no more than that.
+    #[must_use]
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Internal, "Internal server error").because(cause)
+    }
+
+    /// Something that the registry needs does not answer or cannot be written.
+    #[must_use]
+    pub fn unavailable(what: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::RegistryUnavailable, what).because(cause)
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The sentence for the caller.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What only the log and the command line may tell.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+}
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Some(cause) => write!(f, "{}: {cause}", self.detail),
+            None => f.write_str(&self.detail),
+        }
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+impl From<CatalogError> for RegistryError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Unavailable(cause) => {
+                Self::unavailable("The registry's catalog is not available; try again", cause)
+            }
+            CatalogError::VersionExists => Self::new(ErrorKind::VersionExists, error.to_string()),
+            CatalogError::NotFound => Self::new(ErrorKind::ModelNotFound, error.to_string()),
+            CatalogError::InvalidTransition(rule) => rule.into(),
+            CatalogError::Damaged(_) => Self::new(
+                ErrorKind::IntegrityOnRead,
+                "The registry's catalog is damaged; run `model-registry verify`",
+            )
+            .because(error),
+        }
+    }
+}
+
+impl From<InvalidTransition> for RegistryError {
+    fn from(rule: InvalidTransition) -> Self {
+        Self::new(ErrorKind::InvalidTransition, rule.to_string())
+    }
+}
+
+impl From<InvalidRegistration> for RegistryError {
+    fn from(error: InvalidRegistration) -> Self {
+        let kind = match error {
+            InvalidRegistration::MissingRequiredFields { .. } => ErrorKind::MissingRequiredFields,
+            InvalidRegistration::DatasetVersion(_) => ErrorKind::InvalidDatasetVersion,
+            InvalidRegistration::Snapshot(_) => ErrorKind::InvalidSnapshot,
+            InvalidRegistration::Field(_) => ErrorKind::InvalidRequest,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_those_of_the_contract() {
+        for (kind, code, http, exit) in [
+            (ErrorKind::Unauthenticated, "UNAUTHENTICATED", 401, 2),
+            (ErrorKind::InsufficientScope, "INSUFFICIENT_SCOPE", 403, 2),
+            (ErrorKind::ModelNotFound, "MODEL_NOT_FOUND", 404, 3),
+            (ErrorKind::VersionExists, "VERSION_EXISTS", 409, 4),
+            (ErrorKind::PromotionGateFailed, "PROMOTION_GATE_FAILED", 422, 1),
+            (ErrorKind::ChecksumMismatch, "CHECKSUM_MISMATCH", 422, 5),
+            (ErrorKind::IntegrityOnRead, "CHECKSUM_MISMATCH", 503, 5),
+            (ErrorKind::Overloaded, "OVERLOADED", 503, 6),
+        ] {
+            assert_eq!((kind.code(), kind.http_status(), kind.exit_status()), (code, http, exit));
+        }
+    }
+
+    #[test]
+    fn an_http_client_never_sees_the_cause() {
+        let error = RegistryError::internal("/srv/registry: password=hunter2");
+        assert_eq!(error.detail(), "Internal server error");
+        assert!(error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,39 @@
+//! Fault points: places where a test of the real binary makes it die, panic or hang.
+//!
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang>[,…]` names them; each fires once. They exist in debug
+//! builds alone: a release build compiles [`point`] to nothing and never reads the variable.
+
+/// Does nothing, unless a test asked for a fault here.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn point(_name: &'static str) {}
+
+/// Does nothing, unless a test asked for a fault here.
+///
+/// # Panics
+/// Where the fault asked for is a panic.
+#[cfg(debug_assertions)]
+pub fn point(name: &'static str) {
+    use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
+
+    static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
+        let spec = std::env::var("MODEL_REGISTRY_FAULT").unwrap_or_default();
+        let armed = spec.split(',').filter_map(|fault| fault.split_once('='));
+        Mutex::new(armed.map(|(point, what)| (point.to_owned(), what.to_owned())).collect())
+    });
+
+    let fault = ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    match fault.as_deref() {
+        None => {}
+        Some("panic") => panic!("fault injected at {name}"),
+        Some("hang") => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        Some(_) => {
+            // As a power cut would have it: no destructor, no flush, no handler runs.
+            let killed = rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::KILL,
+            );
+            panic!("fault at {name}: could not kill the process: {killed:?}");
+        }
+    }
+}

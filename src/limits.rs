@@ -1,0 +1,60 @@
+//! Every capacity and every timeout of the service, in one place.
+
+use std::time::Duration;
+
+/// Connections that the catalog's pool may hold.
+pub const CATALOG_CONNECTIONS: usize = 8;
+/// How long a query waits for a free connection.
+pub const CATALOG_CONNECTION_WAIT: Duration = Duration::from_secs(3);
+/// How long SQLite waits for another process's write.
+pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a command waits for another process that is changing the registry.
+pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How often it looks.
+pub const WRITE_LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// Requests that may be with one actor at a time; one more is answered `OVERLOADED`.
+pub const ACTOR_CAPACITY: usize = 1024;
+/// Load checks that may wait or run; one more is answered `OVERLOADED`.
+pub const VALIDATOR_CAPACITY: usize = 32;
+/// How long an actor may take to answer, unless its message says otherwise.
+pub const ACTOR_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long hashing a file anew or checking that it loads may take.
+pub const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// How often the supervisor looks for dead actors; each is replaced within a second.
+pub const SUPERVISOR_ROUND: Duration = Duration::from_millis(100);
+/// An actor that dies this often within [`RESTART_WINDOW`] ends the process.
+pub const MAX_RESTARTS: usize = 10;
+/// See [`MAX_RESTARTS`].
+pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a service may go between its look-outs for a change that was committed by a process which died
+/// before it wrote the manifest.
+pub const JANITOR_TIDY_ROUND: Duration = Duration::from_secs(5);
+/// How long between two re-hashes of everything.
+pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// A sidecar changed less than this long before it was read is hashed again at the next read: the file
+/// system's clock may not be fine enough to show a second change.
+pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);
+/// Sidecars and artifacts remembered as verified.
+pub const VERIFIED_FILES: usize = 100_000;
+
+/// Buffer of file copies, hashes and artifact downloads, in bytes.
+pub const FILE_BUFFER: usize = 256 * 1024;
+
+/// Largest request body, in bytes; no route takes one.
+pub const REQUEST_BODY: usize = 64 * 1024;
+/// How long a client may take to send its request's head.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer than a gateway's own, so that it is the gateway that closes an idle connection.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Most versions in one page of a list that asks for a limit.
+pub const MAX_PAGE: u32 = 10_000;
+/// How long the server lets requests in flight finish when it is told to stop.
+pub const SHUTDOWN_SECONDS: u64 = 30;
+/// After how many seconds a refused client may try again.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// How long `health` waits for the service.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
