@@ -80,19 +80,26 @@ pub struct ProductionChange {
     pub left: Option<VersionRecord>,
 }
 
-/// The catalog as it stands, with what it recorded of its own last two states.
+/// What the catalog recorded of its own last two states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedDigests {
+    /// After the last change.
+    pub current: Sha256Digest,
+    /// Before it.
+    pub previous: Sha256Digest,
+}
+
+/// The catalog as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogState {
     /// Computed from the rows.
     pub summary: CatalogSummary,
-    /// The digest that the last change recorded.
-    pub recorded: Sha256Digest,
-    /// The digest before the last change.
-    pub previous: Sha256Digest,
+    /// Recorded by the last change. A catalog that nothing was ever written to is its own last state.
+    pub recorded: RecordedDigests,
 }
 
 /// What a registry of another make brings in, in one transaction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportBatch {
     /// Versions that are not there yet.
     pub new_versions: Vec<VersionRecord>,
@@ -130,6 +137,9 @@ pub trait Catalog: Send + Sync {
         &self,
         of: Option<(&ModelType, Version)>,
     ) -> Result<Vec<Transition>, CatalogError>;
+
+    /// The digests that the last change recorded; `None` before the first.
+    async fn recorded_digests(&self) -> Result<Option<RecordedDigests>, CatalogError>;
 
     /// The state of the whole catalog, read in one transaction.
     async fn state(&self) -> Result<CatalogState, CatalogError>;

@@ -24,8 +24,8 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::{
-    Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange, VersionFilter,
-    VersionPage,
+    Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
+    VersionFilter, VersionPage,
     rows::{TransitionRow, VersionRow},
     schema::{registry_state, transitions, versions},
 };
@@ -241,6 +241,11 @@ impl Catalog for SqliteCatalog {
         rows.into_iter().map(TransitionRow::into_link).collect()
     }
 
+    async fn recorded_digests(&self) -> Result<Option<RecordedDigests>, CatalogError> {
+        let mut conn = self.connection().await?;
+        recorded_digests(&mut conn).await
+    }
+
     async fn state(&self) -> Result<CatalogState, CatalogError> {
         let mut conn = self.connection().await?;
         conn.transaction(async |conn| read_state(conn).await).await
@@ -419,10 +424,8 @@ async fn summarise(conn: &mut Conn) -> Result<CatalogSummary, CatalogError> {
     Ok(CatalogSummary::of(&records, chain_head(conn).await?))
 }
 
-/// The digests that the last change recorded: after it and before it.
-async fn recorded_digests(
-    conn: &mut Conn,
-) -> Result<Option<(Sha256Digest, Sha256Digest)>, CatalogError> {
+/// The row of `registry_state`.
+async fn recorded_digests(conn: &mut Conn) -> Result<Option<RecordedDigests>, CatalogError> {
     let row: Option<(String, String)> = registry_state::table
         .select((registry_state::checksum, registry_state::previous_checksum))
         .first(conn)
@@ -432,15 +435,17 @@ async fn recorded_digests(
         Sha256Digest::parse(text)
             .map_err(|error| CatalogError::Damaged(format!("registry_state: {error}")))
     };
-    row.map(|(checksum, previous)| Ok((parse(&checksum)?, parse(&previous)?))).transpose()
+    row.map(|(current, previous)| {
+        Ok(RecordedDigests { current: parse(&current)?, previous: parse(&previous)? })
+    })
+    .transpose()
 }
 
 async fn read_state(conn: &mut Conn) -> Result<CatalogState, CatalogError> {
     let summary = summarise(conn).await?;
     // A catalog that nothing was ever written to has recorded nothing: it is its own last state.
-    let (recorded, previous) =
-        recorded_digests(conn).await?.unwrap_or((summary.checksum, summary.checksum));
-    Ok(CatalogState { summary, recorded, previous })
+    let unchanged = RecordedDigests { current: summary.checksum, previous: summary.checksum };
+    Ok(CatalogState { recorded: recorded_digests(conn).await?.unwrap_or(unchanged), summary })
 }
 
 /// One writing transaction: extends the history and, at its end, records the catalog's new digest.
@@ -453,7 +458,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     async fn begin(conn: &'a mut Conn) -> Result<Self, CatalogError> {
         let before = match recorded_digests(conn).await? {
-            Some((checksum, _)) => checksum,
+            Some(recorded) => recorded.current,
             None => summarise(conn).await?.checksum,
         };
         let head = chain_head(conn).await?;
@@ -544,6 +549,7 @@ impl<'a> Writer<'a> {
             registry_state::previous_checksum.eq(self.before.to_string()),
         );
         diesel::replace_into(registry_state::table).values(state).execute(self.conn).await?;
-        Ok(CatalogState { recorded: summary.checksum, previous: self.before, summary })
+        let recorded = RecordedDigests { current: summary.checksum, previous: self.before };
+        Ok(CatalogState { recorded, summary })
     }
 }

@@ -118,6 +118,14 @@ fn dump_digest(versions: &Entries, history: ChainHead) -> Sha256Digest {
         .unwrap_or(Sha256Digest::ZERO)
 }
 
+impl CatalogSummary {
+    /// How many versions there are.
+    #[must_use]
+    pub fn artifact_count(&self) -> u64 {
+        self.artifact_count
+    }
+}
+
 impl Manifest {
     /// The first manifest of a registry.
     #[must_use]

@@ -26,6 +26,7 @@ const POLL_EVERY: u32 = 8192;
 pub struct JsonFault {
     /// Bytes before the fault.
     pub offset: u64,
+    /// What is wrong, in words for an operator.
     pub what: String,
 }
 
@@ -40,8 +41,10 @@ impl std::error::Error for JsonFault {}
 /// A refused document, or one that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
+    /// The document is refused.
     #[error(transparent)]
     Fault(#[from] JsonFault),
+    /// The input could not be read, or the caller asked to stop.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -67,7 +70,7 @@ pub fn scan<R: BufRead>(input: &mut R, keep_going: &dyn Fn() -> bool) -> Scan<()
     lexer.refuse_byte_order_mark()?;
     loop {
         tokens = tokens.wrapping_add(1);
-        if tokens % POLL_EVERY == 0 {
+        if tokens.is_multiple_of(POLL_EVERY) {
             super::poll(keep_going)?;
         }
         let Some(byte) = lexer.next_token_start()? else {
@@ -111,9 +114,7 @@ fn step<R: BufRead>(
             nesting.add_key(key).map_err(|what| JsonFault { offset: start, what })?;
             Ok(Expected::Colon)
         }
-        (Expected::Key | Expected::KeyOrEnd, _) => {
-            lexer.fault("expected a key in double quotes")
-        }
+        (Expected::Key | Expected::KeyOrEnd, _) => lexer.fault("expected a key in double quotes"),
         (Expected::Colon, b':') => {
             lexer.take()?;
             Ok(Expected::Value)
@@ -303,7 +304,9 @@ impl<R: BufRead> Lexer<'_, R> {
             }
             self.digits(&mut text)?;
         }
-        if text.parse::<f64>().is_ok_and(f64::is_finite) {
+        // Without an exponent only a very long number can overflow.
+        let small = text.len() < 300 && !text.contains(['e', 'E']);
+        if small || text.parse::<f64>().is_ok_and(f64::is_finite) {
             return Ok(());
         }
         let what = "a number too large for a 64-bit float; it would load as infinity".to_owned();
@@ -348,6 +351,9 @@ impl<R: BufRead> Lexer<'_, R> {
         self.take()?;
         let mut utf8 = Utf8::default();
         loop {
+            if !utf8.pending() {
+                self.plain_run(&mut each)?;
+            }
             let start = self.offset;
             let byte = self.take()?;
             if utf8.pending() || byte >= 0x80 {
@@ -371,6 +377,18 @@ impl<R: BufRead> Lexer<'_, R> {
                 _ => each(&[byte]).or_else(|what| self.fault(what))?,
             }
         }
+    }
+
+    /// Hands over the plain ASCII that is already in the buffer, in one piece.
+    fn plain_run(&mut self, each: &mut impl FnMut(&[u8]) -> Result<(), String>) -> Scan<()> {
+        self.peek()?;
+        let buffer = self.input.fill_buf()?;
+        let special = |b: &u8| *b < 0x20 || *b >= 0x80 || *b == b'"' || *b == b'\\';
+        let run = buffer.iter().position(special).unwrap_or(buffer.len());
+        let handed = each(&buffer[..run]);
+        self.input.consume(run);
+        self.offset += run as u64;
+        handed.or_else(|what| self.fault(what))
     }
 
     fn escape(&mut self) -> Scan<char> {

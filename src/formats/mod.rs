@@ -25,10 +25,12 @@ use source::Source;
 pub struct TrustedGlobals(HashSet<(String, String)>);
 
 impl TrustedGlobals {
+    /// Trusts exactly these pairs.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(pairs.into_iter().collect())
     }
 
+    /// Whether this very pair is trusted.
     pub fn contains(&self, module: &str, name: &str) -> bool {
         // A set of pairs of owned strings cannot be asked with borrowed ones; the list is short.
         self.0.iter().any(|(m, n)| m == module && n == name)

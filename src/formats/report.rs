@@ -16,25 +16,43 @@ const QUOTED: usize = 120;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
+    /// A Python pickle of any protocol.
     Pickle,
+    /// A JSON document.
     Json,
     /// A pickle with raw array bytes between its opcodes, as `joblib.dump` writes.
     Joblib,
+    /// A gzip stream; joblib compresses so.
     Gzip,
+    /// A bzip2 stream.
     Bzip2,
+    /// An xz stream.
     Xz,
+    /// A bare LZMA stream.
     Lzma,
+    /// A zlib stream, joblib's default compression.
     Zlib,
+    /// An LZ4 frame.
     Lz4,
+    /// A Zstandard frame.
     Zstd,
+    /// A zip archive; npz files and torch checkpoints are ones.
     Zip,
+    /// Tensors behind a JSON header.
     Safetensors,
+    /// One NumPy array.
     Npy,
+    /// A GGUF language model.
     Gguf,
+    /// A Parquet table.
     Parquet,
+    /// An HDF5 file; older Keras models are ones.
     Hdf5,
+    /// Universal Binary JSON, XGBoost's own format.
     Ubjson,
+    /// LightGBM's text model.
     LightgbmText,
+    /// None of these.
     Unknown,
 }
 
@@ -68,6 +86,7 @@ impl fmt::Display for Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// Its own loader would take it, and nothing in it was found to run code.
     Loadable,
     /// Broken, or of a format without a reader.
     Unloadable,
@@ -110,9 +129,13 @@ impl fmt::Display for Depth {
 /// The answer of a load check. `errors` is empty exactly when the verdict is `Loadable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
+    /// What the content is.
     pub format: Format,
+    /// The answer.
     pub verdict: Verdict,
+    /// How much the answer rests on.
     pub depth: Depth,
+    /// Sentences for an operator, dangers first.
     pub errors: Vec<String>,
 }
 

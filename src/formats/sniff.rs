@@ -29,7 +29,8 @@ const MAGICS: &[(&[u8], Format)] = &[
 
 /// Opcodes that can stand first in a pickle without a PROTO opcode (protocols 0 and 1, and
 /// whatever a hand can assemble).
-const PICKLE_FIRST: &[u8] = b"(]})NIJKLMFGSTUVXBCcPi.\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x97";
+const PICKLE_FIRST: &[u8] =
+    b"(]})NIJKLMFGSTUVXBCcPi.\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x97";
 
 pub(super) fn format_of(head: &[u8], len: u64) -> Format {
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| head.starts_with(magic)) {

@@ -1,0 +1,215 @@
+//! `ManifestActor`: the manifest, and the verified sidecars and artifacts.
+
+use std::{fs::File, sync::Arc};
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+
+use super::{blocking, supervise::supervised};
+use crate::{
+    artifacts::{RegistryRoot, VerifiedFiles, manifest_file},
+    catalog::CatalogState,
+    domain::{Metadata, Timestamp, VersionRecord, manifest::Manifest},
+    error::{ErrorKind, RegistryError},
+    fault,
+};
+
+/// Owns `manifest.json` and the memory of verified files.
+pub struct ManifestActor {
+    root: Arc<RegistryRoot>,
+    verified: Arc<VerifiedFiles>,
+}
+
+impl ManifestActor {
+    /// An actor over this directory.
+    #[must_use]
+    pub fn new(root: Arc<RegistryRoot>, verified: Arc<VerifiedFiles>) -> Self {
+        Self { root, verified }
+    }
+}
+
+impl Actor for ManifestActor {
+    type Context = Context<Self>;
+}
+
+supervised!(ManifestActor, "manifest");
+
+/// The verified sidecars of some versions, in their order.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Arc<Metadata>>, RegistryError>")]
+pub struct ReadMetadata {
+    /// The versions' rows.
+    pub records: Vec<VersionRecord>,
+}
+
+impl Handler<ReadMetadata> for ManifestActor {
+    type Result = ResponseFuture<Result<Vec<Arc<Metadata>>, RegistryError>>;
+
+    fn handle(&mut self, message: ReadMetadata, _: &mut Self::Context) -> Self::Result {
+        fault::point("manifest.read_metadata");
+        let (root, verified) = (self.root.clone(), self.verified.clone());
+        if let [record] = message.records.as_slice() {
+            // One look at an inode is not worth a thread.
+            match verified.remembered(&root, record) {
+                Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![metadata]) }),
+                Ok(None) => {}
+                Err(error) => return Box::pin(async move { Err(error.into()) }),
+            }
+        }
+        Box::pin(blocking(move || {
+            message
+                .records
+                .iter()
+                .map(|record| match verified.remembered(&root, record)? {
+                    Some(metadata) => Ok(metadata),
+                    None => Ok(verified.read_sidecar(&root, record)?),
+                })
+                .collect()
+        }))
+    }
+}
+
+/// A version's artifact, opened and verified.
+#[derive(Message)]
+#[rtype(result = "Result<File, RegistryError>")]
+pub struct OpenArtifact {
+    /// The version's row.
+    pub record: VersionRecord,
+}
+
+impl Handler<OpenArtifact> for ManifestActor {
+    type Result = ResponseFuture<Result<File, RegistryError>>;
+
+    fn handle(&mut self, message: OpenArtifact, _: &mut Self::Context) -> Self::Result {
+        let (root, verified) = (self.root.clone(), self.verified.clone());
+        Box::pin(blocking(move || Ok(verified.open_artifact(&root, &message.record, &|_| true)?)))
+    }
+}
+
+/// The manifest; `None` where there is none.
+#[derive(Message)]
+#[rtype(result = "Result<Option<Manifest>, RegistryError>")]
+pub struct ReadManifest;
+
+impl Handler<ReadManifest> for ManifestActor {
+    type Result = ResponseFuture<Result<Option<Manifest>, RegistryError>>;
+
+    fn handle(&mut self, _: ReadManifest, _: &mut Self::Context) -> Self::Result {
+        let root = self.root.clone();
+        Box::pin(blocking(move || manifest_file::read(&root)))
+    }
+}
+
+/// Brings the manifest up to a change that the catalog committed. The sender holds the write lock.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct RecordChange {
+    /// The catalog after the change.
+    pub state: CatalogState,
+    /// When it was changed.
+    pub at: Timestamp,
+}
+
+impl Handler<RecordChange> for ManifestActor {
+    type Result = ResponseFuture<Result<(), RegistryError>>;
+
+    fn handle(&mut self, message: RecordChange, _: &mut Self::Context) -> Self::Result {
+        let root = self.root.clone();
+        Box::pin(blocking(move || {
+            let manifest = match manifest_file::read(&root)? {
+                Some(mut manifest) => {
+                    manifest.record(message.at, &message.state.summary);
+                    manifest
+                }
+                None => Manifest::new(message.at, &message.state.summary),
+            };
+            manifest_file::write(&root, &manifest)
+        }))
+    }
+}
+
+/// How manifest and catalog stand to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManifestVerdict {
+    /// They agree.
+    Agrees,
+    /// There was none, and now there is.
+    Created,
+    /// It was one step behind, as a crash between commit and manifest leaves it, and was brought up.
+    Repaired,
+    /// They disagree; how, a sentence each.
+    Differs(Vec<String>),
+}
+
+/// Compares manifest and catalog, and repairs the one state that a crash can leave behind. The sender
+/// holds the write lock.
+#[derive(Message)]
+#[rtype(result = "Result<ManifestVerdict, RegistryError>")]
+pub struct VerifyManifest {
+    /// The catalog as it stands.
+    pub state: CatalogState,
+    /// The present.
+    pub at: Timestamp,
+    /// Whether to write: to create what is missing and repair what a crash left.
+    pub repair: bool,
+}
+
+impl Handler<VerifyManifest> for ManifestActor {
+    type Result = ResponseFuture<Result<ManifestVerdict, RegistryError>>;
+
+    fn handle(&mut self, message: VerifyManifest, _: &mut Self::Context) -> Self::Result {
+        let root = self.root.clone();
+        Box::pin(blocking(move || {
+            let state = &message.state;
+            let found = manifest_file::read(&root)?;
+            let (verdict, corrected) = compare(found, state, message.at);
+            match corrected {
+                Some(manifest) if message.repair => {
+                    manifest_file::write(&root, &manifest)?;
+                    Ok(verdict)
+                }
+                Some(_) if verdict == ManifestVerdict::Created => {
+                    Ok(ManifestVerdict::Differs(vec!["there is no manifest".to_owned()]))
+                }
+                Some(_) => Ok(ManifestVerdict::Differs(vec![
+                    "the manifest is one step behind the catalog".to_owned(),
+                ])),
+                None => Ok(verdict),
+            }
+        }))
+    }
+}
+
+/// The verdict, and the manifest to write where it may be written.
+fn compare(
+    found: Option<Manifest>,
+    state: &CatalogState,
+    at: Timestamp,
+) -> (ManifestVerdict, Option<Manifest>) {
+    let Some(mut manifest) = found else {
+        return (ManifestVerdict::Created, Some(Manifest::new(at, &state.summary)));
+    };
+    let mut differences = manifest.differences(&state.summary);
+    if state.recorded.current != state.summary.checksum {
+        // The rows are not what the last change recorded: no crash does that, and no manifest may bless it.
+        differences.push("the catalog's rows were changed by another program".to_owned());
+    } else if differences.is_empty() {
+        return (ManifestVerdict::Agrees, None);
+    } else if manifest.checksum == state.recorded.previous {
+        manifest.record(at, &state.summary);
+        return (ManifestVerdict::Repaired, Some(manifest));
+    }
+    (ManifestVerdict::Differs(differences), None)
+}
+
+/// The refusal that a disagreement leads to.
+#[must_use]
+pub fn disagreement(differences: &[String]) -> RegistryError {
+    RegistryError::new(
+        ErrorKind::IntegrityOnRead,
+        format!(
+            "manifest.json and the catalog disagree: {}; restore both from one backup, or run \
+             `model-registry verify` to see all of it",
+            differences.join("; ")
+        ),
+    )
+}

@@ -1,0 +1,310 @@
+//! Addresses that survive their actors.
+//!
+//! What the `actix` crate leaves to its users is done here, once: a request that finds an actor busy to its
+//! capacity is answered `OVERLOADED` and not queued without end, one that is not answered in time
+//! `REGISTRY_UNAVAILABLE`; an actor whose handler panicked is replaced within a second, and one that can
+//! not be replaced, or that no longer answers, ends the process: never is one left half alive.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, MailboxError, Message, dev::ToEnvelope,
+};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::{
+    error::{ErrorKind, RegistryError},
+    limits,
+};
+
+/// An actor that can be supervised.
+pub trait Supervised: Actor<Context = Context<Self>> + Handler<Heartbeat> {
+    /// How it is called in the log.
+    const NAME: &'static str;
+    /// Requests that may be with it at a time.
+    const CAPACITY: usize = limits::ACTOR_CAPACITY;
+}
+
+/// Asks an actor whether it still takes messages.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Heartbeat;
+
+/// Answers [`Heartbeat`] for an actor.
+macro_rules! supervised {
+    ($actor:ty, $name:literal $(, capacity = $capacity:expr)?) => {
+        impl $crate::actors::supervise::Supervised for $actor {
+            const NAME: &'static str = $name;
+            $(const CAPACITY: usize = $capacity;)?
+        }
+
+        impl actix::Handler<$crate::actors::supervise::Heartbeat> for $actor {
+            type Result = ();
+
+            fn handle(&mut self, _: $crate::actors::supervise::Heartbeat, _: &mut Self::Context) {}
+        }
+    };
+}
+pub(crate) use supervised;
+
+type Factory<A> = Arc<dyn Fn() -> A + Send + Sync>;
+
+struct Slot<A: Actor> {
+    address: RwLock<Addr<A>>,
+    permits: Semaphore,
+}
+
+/// The way to an actor, whichever incarnation of it is alive.
+pub struct Handle<A: Actor>(Arc<Slot<A>>);
+
+impl<A: Actor> Clone for Handle<A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// The end of an actor that could not be replaced: the process must end as well.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the {actor} actor {what}")]
+pub struct Fatal {
+    /// Which one.
+    pub actor: &'static str,
+    /// Why.
+    pub what: &'static str,
+}
+
+/// Starts an actor on a thread of its own and watches over it. `fatal` hears when it is lost for good.
+/// Must be called on the actix system's own thread, where the watcher then runs.
+pub fn start<A: Supervised>(
+    factory: impl Fn() -> A + Send + Sync + 'static,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) -> Handle<A> {
+    let arbiter = Arbiter::new();
+    let thread = arbiter.handle();
+    let factory: Factory<A> = Arc::new(factory);
+    let slot = Arc::new(Slot {
+        address: RwLock::new(incarnate(&factory, &thread)),
+        permits: Semaphore::new(A::CAPACITY),
+    });
+    let handle = Handle(slot);
+    actix::spawn(watch(handle.clone(), factory, thread, fatal));
+    handle
+}
+
+fn incarnate<A: Supervised>(factory: &Factory<A>, thread: &ArbiterHandle) -> Addr<A> {
+    let factory = factory.clone();
+    A::start_in_arbiter(thread, move |ctx| {
+        // One more than the permits: the heartbeat never competes with requests.
+        ctx.set_mailbox_capacity(A::CAPACITY + 1);
+        factory()
+    })
+}
+
+async fn watch<A: Supervised>(
+    handle: Handle<A>,
+    factory: Factory<A>,
+    thread: ArbiterHandle,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) {
+    let mut deaths: Vec<Instant> = Vec::new();
+    let lost = |what| {
+        tracing::error!(actor = A::NAME, what, "an actor is lost");
+        // The receiver is gone only when the process is stopping anyway.
+        drop(fatal.send(Fatal { actor: A::NAME, what }));
+    };
+    loop {
+        tokio::time::sleep(limits::SUPERVISOR_ROUND).await;
+        let address = handle.address();
+        let beat = tokio::time::timeout(limits::ACTOR_TIMEOUT, address.send(Heartbeat)).await;
+        match beat {
+            Ok(Ok(())) => {}
+            Err(_) | Ok(Err(MailboxError::Timeout)) => {
+                return lost("no longer answers");
+            }
+            Ok(Err(MailboxError::Closed)) => {
+                deaths.retain(|death| death.elapsed() < limits::RESTART_WINDOW);
+                deaths.push(Instant::now());
+                if deaths.len() > limits::MAX_RESTARTS {
+                    return lost("dies again and again");
+                }
+                tracing::error!(actor = A::NAME, "an actor died and is replaced");
+                handle.replace(incarnate(&factory, &thread));
+            }
+        }
+    }
+}
+
+impl<A: Actor> Handle<A> {
+    fn address(&self) -> Addr<A> {
+        self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, address: Addr<A>) {
+        *self.0.address.write().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Sends a message and waits for the answer, within [`limits::ACTOR_TIMEOUT`].
+    ///
+    /// # Errors
+    /// The answer's own; `OVERLOADED` where the actor is busy to its capacity; `REGISTRY_UNAVAILABLE`
+    /// where it does not answer in time or just died.
+    pub async fn ask<M, T>(&self, message: M) -> Result<T, RegistryError>
+    where
+        M: Message<Result = Result<T, RegistryError>> + Send + 'static,
+        T: Send + 'static,
+        A: Supervised + Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        self.ask_within(limits::ACTOR_TIMEOUT, message).await
+    }
+
+    /// As [`Self::ask`], with a time of the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_within<M, T>(&self, time: Duration, message: M) -> Result<T, RegistryError>
+    where
+        M: Message<Result = Result<T, RegistryError>> + Send + 'static,
+        T: Send + 'static,
+        A: Supervised + Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        let Ok(_permit) = self.0.permits.try_acquire() else {
+            return Err(RegistryError::new(
+                ErrorKind::Overloaded,
+                "The registry has more requests than it takes on; try again in a moment",
+            )
+            .because(format!("{} is at its capacity of {}", A::NAME, A::CAPACITY)));
+        };
+        let unavailable = |cause: &str| {
+            RegistryError::unavailable(
+                "The registry did not answer in time; try again in a moment",
+                format!("{} {cause}", A::NAME),
+            )
+        };
+        match tokio::time::timeout(time, self.address().send(message)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(MailboxError::Closed)) => Err(unavailable("died")),
+            Ok(Err(MailboxError::Timeout)) | Err(_) => Err(unavailable("timed out")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::ResponseFuture;
+
+    use super::*;
+
+    /// An actor that does what the test asks of it.
+    struct Subject {
+        generation: usize,
+    }
+
+    impl Actor for Subject {
+        type Context = Context<Self>;
+    }
+
+    supervised!(Subject, "subject", capacity = 2);
+
+    #[derive(Clone, Copy)]
+    enum Do {
+        Answer,
+        Panic,
+        Sleep(Duration),
+        BlockItsThread(Duration),
+    }
+
+    impl Message for Do {
+        type Result = Result<usize, RegistryError>;
+    }
+
+    impl Handler<Do> for Subject {
+        type Result = ResponseFuture<Result<usize, RegistryError>>;
+
+        fn handle(&mut self, what: Do, _: &mut Self::Context) -> Self::Result {
+            let generation = self.generation;
+            match what {
+                Do::Panic => panic!("asked to"),
+                Do::BlockItsThread(time) => std::thread::sleep(time),
+                Do::Answer | Do::Sleep(_) => {}
+            }
+            Box::pin(async move {
+                if let Do::Sleep(time) = what {
+                    tokio::time::sleep(time).await;
+                }
+                Ok(generation)
+            })
+        }
+    }
+
+    fn subject() -> (Handle<Subject>, mpsc::UnboundedReceiver<Fatal>) {
+        let (fatal, lost) = mpsc::unbounded_channel();
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let factory =
+            move || Subject { generation: count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) };
+        (start(factory, fatal), lost)
+    }
+
+    fn kind<T>(answer: Result<T, RegistryError>) -> Option<ErrorKind> {
+        answer.err().map(|error| error.kind())
+    }
+
+    #[actix::test]
+    async fn a_full_actor_answers_overloaded_and_recovers() {
+        let (subject, _lost) = subject();
+        let slow = Do::Sleep(Duration::from_millis(300));
+        let (first, second, third) = tokio::join!(subject.ask(slow), subject.ask(slow), async {
+            subject.ask(Do::Answer).await
+        });
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(kind(third), Some(ErrorKind::Overloaded));
+        assert!(subject.ask(Do::Answer).await.is_ok());
+    }
+
+    #[actix::test]
+    async fn no_answer_in_time_is_unavailable() {
+        let (subject, _lost) = subject();
+        let slow = Do::Sleep(Duration::from_secs(60));
+        let answer = subject.ask_within(Duration::from_millis(50), slow).await;
+        assert_eq!(kind(answer), Some(ErrorKind::RegistryUnavailable));
+    }
+
+    #[actix::test]
+    async fn a_dead_actor_is_replaced_within_a_second() {
+        let (subject, _lost) = subject();
+        assert_eq!(subject.ask(Do::Answer).await, Ok(0));
+        assert_eq!(kind(subject.ask(Do::Panic).await), Some(ErrorKind::RegistryUnavailable));
+        let died = Instant::now();
+        while subject.ask(Do::Answer).await != Ok(1) {
+            assert!(died.elapsed() < Duration::from_secs(1), "not replaced");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[actix::test]
+    async fn an_actor_that_keeps_dying_is_fatal() {
+        let (subject, mut lost) = subject();
+        let killer = actix::spawn(async move {
+            loop {
+                drop(subject.ask(Do::Panic).await);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let fatal = tokio::time::timeout(Duration::from_secs(20), lost.recv()).await;
+        killer.abort();
+        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("dies again and again"));
+    }
+
+    #[actix::test]
+    async fn an_actor_whose_thread_hangs_is_fatal() {
+        let (subject, mut lost) = subject();
+        let hang = Do::BlockItsThread(limits::ACTOR_TIMEOUT + Duration::from_secs(5));
+        drop(subject.ask_within(Duration::from_millis(50), hang).await);
+        let fatal = tokio::time::timeout(Duration::from_secs(20), lost.recv()).await;
+        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("no longer answers"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Re-hashing what is on disk against the catalog, without believing anything remembered.
+
+use std::{collections::BTreeSet, io::Read as _};
+
+use serde::Serialize;
+
+use super::{ArtifactStore, StoreError, VerifiedFiles, root::CHECKSUM, root::STAGING};
+use crate::domain::VersionRecord;
+
+/// A disagreement between any two of catalog, sidecars, artifacts, history and manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which kind: `sidecar`, `artifact`, `checksum_file`, `orphan`, `history`, `status`, `manifest`,
+    /// `unfinished`.
+    pub kind: &'static str,
+    /// Of what, for example `risk_model/v1.0.0`.
+    pub subject: String,
+    /// What disagrees.
+    pub detail: String,
+    /// What an operator can do.
+    pub remedy: &'static str,
+}
+
+const RESTORE: &str =
+    "restore the version's folder from a backup; do not promote or serve it until then";
+
+/// Re-reads and re-hashes one version. An error of the disk is a finding as well: the rest goes on.
+#[must_use]
+pub fn examine(
+    store: &ArtifactStore,
+    verified: &VerifiedFiles,
+    record: &VersionRecord,
+    keep_going: &dyn Fn(u64) -> bool,
+) -> Vec<Finding> {
+    let finding = |kind, error: StoreError| Finding {
+        kind,
+        subject: record.name(),
+        detail: error.to_string(),
+        remedy: RESTORE,
+    };
+    let mut found = Vec::new();
+    if let Err(error) = verified.read_sidecar(store.root(), record) {
+        found.push(finding("sidecar", error));
+    }
+    if let Err(error) = verified.rehash_artifact(store.root(), record, keep_going) {
+        found.push(finding("artifact", error));
+    }
+    match checksum_file_agrees(store, record) {
+        Ok(true) => {}
+        Ok(false) => found.push(Finding {
+            kind: "checksum_file",
+            subject: record.name(),
+            detail: "checksum.sha256 does not name the recorded SHA-256".to_owned(),
+            remedy: "the catalog decides; rewrite the file or restore the folder from a backup",
+        }),
+        Err(error) => found.push(finding("checksum_file", error)),
+    }
+    found
+}
+
+fn checksum_file_agrees(store: &ArtifactStore, record: &VersionRecord) -> Result<bool, StoreError> {
+    let folder = store.root().version_folder(&record.model_type, record.version)?;
+    let mut text = String::new();
+    folder
+        .open_file(CHECKSUM)?
+        .take(4096)
+        .read_to_string(&mut text)
+        .map_err(|error| StoreError::io("read", folder.path().join(CHECKSUM), error))?;
+    let named = text.split_whitespace().next();
+    Ok(named == Some(record.checksum_sha256.to_string().as_str()))
+}
+
+/// Finds what is in the artifacts folder and not in the catalog.
+///
+/// # Errors
+/// [`StoreError::Io`] where the folder cannot be listed.
+pub fn orphans(
+    store: &ArtifactStore,
+    records: &[VersionRecord],
+) -> Result<Vec<Finding>, StoreError> {
+    let known: BTreeSet<String> = records.iter().map(VersionRecord::name).collect();
+    let orphan = |subject: String| Finding {
+        kind: "orphan",
+        detail: format!("artifacts/{subject} is not in the catalog"),
+        subject,
+        remedy: "move it out of the registry directory, or restore the catalog from a backup",
+    };
+    let artifacts = store.root().artifacts()?;
+    let mut found = Vec::new();
+    for of_type in artifacts.entries()?.into_iter().filter(|name| name != STAGING) {
+        match artifacts.folder(&of_type) {
+            Ok(folder) => found.extend(
+                folder
+                    .entries()?
+                    .into_iter()
+                    .map(|version| format!("{of_type}/{version}"))
+                    .filter(|name| !known.contains(name))
+                    .map(orphan),
+            ),
+            Err(_) => found.push(orphan(of_type)),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,56 @@
+//! The manifest's file: read whole, replaced whole.
+
+use std::io::Read as _;
+
+use super::{RegistryRoot, StoreError, root::MANIFEST};
+use crate::{
+    domain::manifest::Manifest,
+    error::{ErrorKind, RegistryError},
+    fault,
+};
+
+const TEMPORARY: &str = ".manifest.json.new";
+
+/// Reads the manifest; `None` where there is none.
+///
+/// # Errors
+/// [`ErrorKind::IntegrityOnRead`] where it is not a manifest of this layout, or the disk's.
+pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
+    let folder = root.folder()?;
+    let mut file = match folder.open_file(MANIFEST) {
+        Ok(file) => file,
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)
+        .map_err(|error| StoreError::io("read", root.path().join(MANIFEST), error))?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        RegistryError::new(
+            ErrorKind::IntegrityOnRead,
+            format!(
+                "manifest.json is not a manifest of this registry ({error}); a directory of the Python \
+                 service is brought in with `model-registry import`, a damaged manifest is restored \
+                 from a backup"
+            ),
+        )
+    })
+}
+
+/// Replaces the manifest: a new file, flushed, renamed over the old one, the folder flushed.
+///
+/// # Errors
+/// The disk's; the old manifest is then still whole.
+pub fn write(root: &RegistryRoot, manifest: &Manifest) -> Result<(), RegistryError> {
+    let text = serde_json::to_vec_pretty(manifest).map_err(RegistryError::internal)?;
+    let folder = root.folder()?;
+    folder.remove_file(TEMPORARY)?;
+    folder.write_file(TEMPORARY, &text)?;
+    fault::point("manifest.written");
+    folder.replace(TEMPORARY, MANIFEST)?;
+    fault::point("manifest.renamed");
+    folder.sync()?;
+    Ok(())
+}

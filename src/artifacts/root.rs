@@ -1,0 +1,319 @@
+//! `RegistryRoot`: the registry directory, held open, and the only way to a file beneath it.
+//!
+//! Each component is opened by itself with `O_NOFOLLOW`, so that a symbolic link planted anywhere beneath
+//! the root is an error and never a way out.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
+
+use super::StoreError;
+use crate::domain::{ModelType, Version};
+
+/// The folder of all version folders.
+pub const ARTIFACTS: &str = "artifacts";
+/// Where registrations are prepared, in [`ARTIFACTS`]; no model type can have this name.
+pub const STAGING: &str = ".staging";
+/// The record of a version.
+pub const METADATA: &str = "metadata.json";
+/// The artifact's digest in the form `sha256sum --check` reads.
+pub const CHECKSUM: &str = "checksum.sha256";
+/// The embedded catalog.
+pub const CATALOG: &str = "registry.db";
+/// The registry's summary.
+pub const MANIFEST: &str = "manifest.json";
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NEW_FILE: OFlags = OFlags::WRONLY
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+
+/// The registry directory.
+#[derive(Debug)]
+pub struct RegistryRoot {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+/// A folder beneath the root, held open.
+#[derive(Debug)]
+pub struct Folder {
+    directory: OwnedFd,
+    /// For messages only.
+    path: PathBuf,
+}
+
+impl RegistryRoot {
+    /// Opens the directory, making it and its `artifacts` folder where they are absent.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], naming the directory.
+    pub fn open_or_create(path: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(path)
+            .map_err(|error| StoreError::io("make the registry directory", path, error))?;
+        let root = Self::open(path)?;
+        root.folder()?.make_folder(ARTIFACTS)?;
+        Ok(root)
+    }
+
+    /// Opens a directory that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], naming the directory.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // The root itself may be reached through links: the operator chose its path.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = fs::open(path, flags, Mode::empty())
+            .map_err(|error| StoreError::io("open the directory", path, error))?;
+        Ok(Self { directory, path: path.to_owned() })
+    }
+
+    /// The directory's path, for the catalog's file and for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root as a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the process has no descriptor left.
+    pub fn folder(&self) -> Result<Folder, StoreError> {
+        let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 0)
+            .map_err(|error| StoreError::io("open", &self.path, error))?;
+        Ok(Folder { directory, path: self.path.clone() })
+    }
+
+    /// The folder of all version folders.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it is not there or is a link.
+    pub fn artifacts(&self) -> Result<Folder, StoreError> {
+        open_folder(&self.directory, &self.path, ARTIFACTS)
+    }
+
+    /// A version's folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it is not there or a link is on the way.
+    pub fn version_folder(
+        &self,
+        model_type: &ModelType,
+        version: Version,
+    ) -> Result<Folder, StoreError> {
+        self.artifacts()?.folder(model_type.as_str())?.folder(&version.to_string())
+    }
+}
+
+fn open_folder(parent: impl AsFd, parent_path: &Path, name: &str) -> Result<Folder, StoreError> {
+    let path = parent_path.join(name);
+    let directory = fs::openat(parent, name, DIRECTORY, Mode::empty())
+        .map_err(|error| StoreError::io("open", &path, error))?;
+    Ok(Folder { directory, path })
+}
+
+impl Folder {
+    fn failed(&self, action: &'static str, name: &str, error: impl Into<io::Error>) -> StoreError {
+        StoreError::io(action, self.path.join(name), error)
+    }
+
+    /// A folder in this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it is not there or is a link.
+    pub fn folder(&self, name: &str) -> Result<Self, StoreError> {
+        open_folder(&self.directory, &self.path, name)
+    }
+
+    /// A folder in this one, made where it is absent.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it can be neither opened nor made.
+    pub fn make_folder(&self, name: &str) -> Result<Self, StoreError> {
+        match fs::mkdirat(&self.directory, name, DIRECTORY_MODE) {
+            Ok(()) => self.sync()?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(self.failed("make the folder", name, error)),
+        }
+        self.folder(name)
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it is not there, is a link, or is no regular file.
+    pub fn open_file(&self, name: &str) -> Result<File, StoreError> {
+        // NONBLOCK: a FIFO planted in its place must not hang the opener.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = fs::openat(&self.directory, name, flags, Mode::empty())
+            .map_err(|error| self.failed("open", name, error))?;
+        let stat = fs::fstat(&file).map_err(|error| self.failed("open", name, error))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            Ok(File::from(file))
+        } else {
+            Err(self.failed("open", name, io::Error::other("not a regular file")))
+        }
+    }
+
+    /// Makes a file that must not be there yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn create_file(&self, name: &str) -> Result<File, StoreError> {
+        fs::openat(&self.directory, name, NEW_FILE, FILE_MODE)
+            .map(File::from)
+            .map_err(|error| self.failed("make", name, error))
+    }
+
+    /// Makes a file with this content and flushes it to the disk. The folder's own entry is not flushed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write_file(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let mut file = self.create_file(name)?;
+        io::Write::write_all(&mut file, content)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| self.failed("write", name, error))
+    }
+
+    /// Opens a file for locking, making it where it is absent.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_lock_file(&self, name: &str) -> Result<File, StoreError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fs::openat(&self.directory, name, flags, FILE_MODE)
+            .map(File::from)
+            .map_err(|error| self.failed("open", name, error))
+    }
+
+    /// What a file in this folder is, without opening it; a link is described, not followed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it is not there.
+    pub fn stat(&self, name: &str) -> Result<Stat, StoreError> {
+        fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| self.failed("look at", name, error))
+    }
+
+    /// Moves a file or folder to another folder, never over one that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] where the new name is taken, else [`StoreError::Io`].
+    pub fn move_new(&self, name: &str, to: &Self, new_name: &str) -> Result<(), StoreError> {
+        let flags = RenameFlags::NOREPLACE;
+        match fs::renameat_with(&self.directory, name, &to.directory, new_name, flags) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => {
+                Err(StoreError::Exists(to.path.join(new_name).display().to_string()))
+            }
+            Err(error) => Err(to.failed("move into place", new_name, error)),
+        }
+    }
+
+    /// Renames a file in this folder, replacing what has the new name.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn replace(&self, name: &str, new_name: &str) -> Result<(), StoreError> {
+        fs::renameat(&self.directory, name, &self.directory, new_name)
+            .map_err(|error| self.failed("move into place", new_name, error))
+    }
+
+    /// Removes a file; one that is not there is as good as removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_file(&self, name: &str) -> Result<(), StoreError> {
+        match fs::unlinkat(&self.directory, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(self.failed("remove", name, error)),
+        }
+    }
+
+    /// Removes a folder of files; deeper folders are an error, the registry makes none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_folder(&self, name: &str) -> Result<(), StoreError> {
+        let folder = self.folder(name)?;
+        for entry in folder.entries()? {
+            folder.remove_file(&entry)?;
+        }
+        fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR)
+            .map_err(|error| self.failed("remove", name, error))
+    }
+
+    /// Removes a folder where it is empty, and leaves it where it is not.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove_if_empty(&self, name: &str) -> Result<(), StoreError> {
+        use rustix::io::Errno;
+        match fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Err(error) => Err(self.failed("remove", name, error)),
+        }
+    }
+
+    /// The names in this folder, sorted. A name that is not UTF-8 comes with replacement characters, and
+    /// can then only be reported.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn entries(&self) -> Result<Vec<String>, StoreError> {
+        let read = || -> rustix::io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in Dir::read_from(&self.directory)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name != "." && name != ".." {
+                    names.push(name);
+                }
+            }
+            names.sort();
+            Ok(names)
+        };
+        read().map_err(|error| StoreError::io("list", &self.path, error))
+    }
+
+    /// Flushes the folder's entries to the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn sync(&self) -> Result<(), StoreError> {
+        fs::fsync(&self.directory).map_err(|error| StoreError::io("flush", &self.path, error))
+    }
+
+    /// Takes an exclusive lock on the folder, which ends with the process. `false` where another has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn try_lock(&self) -> Result<bool, StoreError> {
+        super::lock::try_exclusive(&self.directory)
+            .map_err(|error| StoreError::io("lock", &self.path, error))
+    }
+
+    /// Where the folder is, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The last component of a path, for a message.
+#[must_use]
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(OsStr::new("")).to_string_lossy().into_owned()
+}

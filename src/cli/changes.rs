@@ -1,0 +1,133 @@
+//! `promote`, `rollback` and `fail`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, Outcome, VersionArguments, this_user};
+use crate::{
+    domain::{ModelType, Version},
+    registry::promote,
+    startup::Opening,
+};
+
+/// What to promote.
+#[derive(Debug, Args)]
+pub struct Promote {
+    #[command(flatten)]
+    version: VersionArguments,
+    /// Who promotes [default: the user who runs the command]
+    #[arg(long)]
+    user: Option<String>,
+    /// Promote whatever the gates say; recorded in the history, so give a --reason
+    #[arg(long)]
+    skip_gates: bool,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Promote {
+    /// Promotes.
+    ///
+    /// # Errors
+    /// [`super::Failure`].
+    pub async fn run(self, context: Context) -> Outcome {
+        let core = context.open(Opening::ForChanges).await?;
+        let promoted = core
+            .registry
+            .promote(promote::Promote {
+                model_type: self.version.model_type,
+                version: self.version.version,
+                user: self.user.unwrap_or_else(this_user),
+                reason: self.reason,
+                skip_gates: self.skip_gates,
+            })
+            .await?;
+        let document = json!({
+            "model_type": promoted.model_type, "version": promoted.version,
+            "archived_version": promoted.archived, "promoted_at": promoted.promoted_at,
+            "gates": promoted.gates, "gates_skipped": promoted.gates_skipped,
+        });
+        context.output.result(&document, || {
+            let archived = promoted
+                .archived
+                .map_or(String::new(), |version| format!(", {version} is archived"));
+            format!("{} {} is in production{archived}", promoted.model_type, promoted.version)
+        });
+        Ok(())
+    }
+}
+
+/// What to roll back.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The model type
+    #[arg(value_parser = ModelType::parse)]
+    model_type: ModelType,
+    /// Who rolls back [default: the user who runs the command]
+    #[arg(long)]
+    user: Option<String>,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Rollback {
+    /// Rolls back.
+    ///
+    /// # Errors
+    /// [`super::Failure`].
+    pub async fn run(self, context: Context) -> Outcome {
+        let core = context.open(Opening::ForChanges).await?;
+        let user = self.user.unwrap_or_else(this_user);
+        let done = core.registry.roll_back(&self.model_type, &user, self.reason.as_deref()).await?;
+        let document = json!({
+            "model_type": done.model_type, "from_version": done.from_version,
+            "to_version": done.to_version, "rolled_back_at": done.rolled_back_at,
+            "message": done.message,
+        });
+        context.output.result(&document, || done.message.clone());
+        Ok(())
+    }
+}
+
+/// What to mark failed.
+#[derive(Debug, Args)]
+pub struct Fail {
+    /// The model type
+    #[arg(value_parser = ModelType::parse)]
+    model_type: ModelType,
+    /// The version
+    #[arg(value_parser = Version::parse)]
+    version: Version,
+    /// Why it must never be promoted
+    #[arg(long)]
+    reason: String,
+    /// Who says so [default: the user who runs the command]
+    #[arg(long)]
+    user: Option<String>,
+}
+
+impl Fail {
+    /// Marks it.
+    ///
+    /// # Errors
+    /// [`super::Failure`].
+    pub async fn run(self, context: Context) -> Outcome {
+        let core = context.open(Opening::ForChanges).await?;
+        let user = self.user.unwrap_or_else(this_user);
+        let record =
+            core.registry.fail(&self.model_type, self.version, &user, &self.reason).await?;
+        let document = json!({
+            "model_id": record.model_id, "model_type": record.model_type,
+            "version": record.version, "status": record.status,
+        });
+        context.output.result(&document, || {
+            format!(
+                "{} {} is marked failed and can never be promoted",
+                record.model_type, record.version
+            )
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line: the argument tree, a file a command, and one way to say what came of it.
+
+pub mod changes;
+pub mod check;
+pub mod demo;
+pub mod health;
+pub mod output;
+pub mod progress;
+pub mod queries;
+pub mod register;
+pub mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{Flags, LogFormat, Settings, Variables},
+    domain::{ModelType, Status, Version},
+    error::RegistryError,
+    startup::{Core, Opening},
+    telemetry,
+};
+use output::Output;
+
+/// A registry of machine-learning models: which version is in production, is it intact, would it load.
+///
+/// It never runs a model's code to find out. Exit status: 0 done, 1 a check or gate said no, 2 usage or
+/// configuration, 3 not found, 4 conflict, 5 integrity, 6 unavailable.
+#[derive(Debug, Parser)]
+#[command(name = "model-registry", version, propagate_version = true)]
+pub struct Arguments {
+    /// The registry directory [default: $MODEL_REGISTRY_DIR, else data/models]
+    #[arg(long, global = true, value_name = "DIR")]
+    registry_dir: Option<PathBuf>,
+    /// Print one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the registry over HTTP
+    Serve(serve::Serve),
+    /// Make a small registry of real models in a temporary directory, and serve it
+    Demo(demo::Demo),
+    /// Register a model file as a new, staged version
+    Register(Box<register::Register>),
+    /// Put a version into production and archive the one there
+    Promote(changes::Promote),
+    /// Return the version archived last to production
+    Rollback(changes::Rollback),
+    /// Mark a version that must never be promoted
+    Fail(changes::Fail),
+    /// List versions, newest first
+    List(queries::List),
+    /// Show everything about a version
+    Show(VersionArguments),
+    /// Show who moved a version from which status to which, when and why
+    History(VersionArguments),
+    /// Check that a version is intact and would load
+    Validate(VersionArguments),
+    /// Check that a file which is not registered would load
+    Inspect(check::Inspect),
+    /// Re-hash manifest, catalog, history, sidecars and artifacts
+    Verify,
+    /// Bring in a registry directory of the Python service
+    Import(check::Import),
+    /// Ask a running service whether it is healthy
+    Health(health::Health),
+}
+
+/// Names a version.
+#[derive(Debug, Args)]
+pub struct VersionArguments {
+    /// The model type, for example risk_model
+    #[arg(value_parser = ModelType::parse)]
+    pub model_type: ModelType,
+    /// The version, for example v1.4.0
+    #[arg(value_parser = Version::parse)]
+    pub version: Version,
+}
+
+/// What every command is given.
+pub struct Context {
+    /// The environment's variables.
+    pub variables: Variables,
+    /// The flags that stand for variables.
+    pub flags: Flags,
+    /// Where results go.
+    pub output: Output,
+}
+
+/// How a command ended where it did not end well.
+pub enum Failure {
+    /// The configuration is wrong.
+    Configuration(crate::config::Problems),
+    /// The registry refused or failed.
+    Registry(RegistryError),
+    /// The result was printed, and is a no: exit with this status.
+    Verdict(u8),
+}
+
+impl<E: Into<RegistryError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Registry(error.into())
+    }
+}
+
+/// What a command comes to.
+pub type Outcome = Result<(), Failure>;
+
+/// Runs the command that the process was given.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are not errors. Where nobody reads, nobody needs to be told.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let output = Output::new(arguments.json);
+    let context = Context {
+        variables: Variables::of_process(),
+        flags: Flags { registry_dir: arguments.registry_dir, ..Flags::default() },
+        output,
+    };
+    match dispatch(arguments.command, context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ExitCode::from(output.failure(&failure)),
+    }
+}
+
+fn dispatch(command: Command, context: Context) -> Outcome {
+    match command {
+        Command::Serve(serve) => on_system(serve.run(context)),
+        Command::Demo(demo) => on_system(demo.run(context)),
+        Command::Register(register) => on_system(register.run(context)),
+        Command::Promote(promote) => on_system(promote.run(context)),
+        Command::Rollback(rollback) => on_system(rollback.run(context)),
+        Command::Fail(fail) => on_system(fail.run(context)),
+        Command::List(list) => on_system(list.run(context)),
+        Command::Show(version) => on_system(queries::show(version, context)),
+        Command::History(version) => on_system(queries::history(version, context)),
+        Command::Validate(version) => on_system(check::validate(version, context)),
+        Command::Inspect(inspect) => inspect.run(&context),
+        Command::Verify => on_system(check::verify(context)),
+        Command::Import(import) => on_system(import.run(context)),
+        Command::Health(health) => health.run(&context),
+    }
+}
+
+/// Runs a command where actors can live.
+fn on_system(command: impl Future<Output = Outcome>) -> Outcome {
+    actix::System::new().block_on(command)
+}
+
+impl Context {
+    /// Reads the settings and sets up logging: a command's own, quiet unless `RUST_LOG` says otherwise.
+    ///
+    /// # Errors
+    /// [`Failure::Configuration`].
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let settings =
+            Settings::load(&self.variables, &self.flags).map_err(Failure::Configuration)?;
+        start_logging(&settings, "warn");
+        Ok(settings)
+    }
+
+    /// Opens the registry.
+    ///
+    /// # Errors
+    /// [`Failure`], as the settings and the registry have it.
+    pub async fn open(&self, opening: Opening) -> Result<Core, Failure> {
+        Ok(Core::open(&self.settings()?, opening).await?)
+    }
+}
+
+/// Sets up logging, and tells which variables were set to nothing.
+pub fn start_logging(settings: &Settings, default_filter: &str) {
+    let filter = settings.log_filter.as_deref().unwrap_or(default_filter);
+    let format = match (settings.log_format, default_filter) {
+        // A command's warnings are for the person who typed it, wherever that is.
+        (LogFormat::Json, "warn") if settings.log_filter.is_none() => LogFormat::Text,
+        (format, _) => format,
+    };
+    telemetry::init(format, filter);
+    if !settings.ignored_empty.is_empty() {
+        let variables = settings.ignored_empty.join(", ");
+        tracing::info!(variables, "set to nothing, and taken as unset");
+    }
+}
+
+/// Who runs the command, where no flag says so.
+#[must_use]
+pub fn this_user() -> String {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|user| !user.trim().is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A status, for clap.
+fn status(text: &str) -> Result<Status, crate::domain::status::InvalidStatus> {
+    Status::parse(text)
+}

@@ -1,0 +1,97 @@
+//! What a command prints: for people, or with `--json` one document for programs.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::Failure;
+
+/// Where results go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// For programs or for people.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether it is for programs.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a result in the form that was asked for.
+    pub fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) {
+        if self.json {
+            match serde_json::to_string_pretty(document) {
+                Ok(document) => print(&document),
+                Err(error) => eprintln!("error: the result cannot be written as JSON: {error}"),
+            }
+        } else {
+            print(&text());
+        }
+    }
+
+    /// Prints why a command failed, and tells the exit status.
+    #[must_use]
+    pub fn failure(self, failure: &Failure) -> u8 {
+        match failure {
+            Failure::Verdict(status) => *status,
+            Failure::Configuration(problems) => {
+                if self.json {
+                    let detail = problems.0.join("; ");
+                    self.result(
+                        &json!({ "detail": detail, "code": "INVALID_CONFIGURATION" }),
+                        String::new,
+                    );
+                } else {
+                    eprintln!("error: the configuration is not usable");
+                    for problem in &problems.0 {
+                        eprintln!("  {problem}");
+                    }
+                }
+                2
+            }
+            Failure::Registry(error) => {
+                let code = error.kind().code();
+                if self.json {
+                    // The operator may see what an HTTP client may not.
+                    self.result(&json!({ "detail": error.to_string(), "code": code }), String::new);
+                } else {
+                    eprintln!("error: {error} [{code}]");
+                }
+                error.kind().exit_status()
+            }
+        }
+    }
+}
+
+/// Prints a line. A reader that went away, as `head` does, is no error.
+fn print(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+/// Lines of columns, each as wide as its widest cell.
+#[must_use]
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<_> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(header.to_vec())];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.join("\n")
+}

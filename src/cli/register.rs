@@ -1,0 +1,198 @@
+//! `register`.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{Context, Outcome, check::open_regular, progress, this_user};
+use crate::{
+    domain::{ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration},
+    error::{ErrorKind, RegistryError},
+    formats::json::scan_slice,
+    registry::register::Incoming,
+    startup::Opening,
+};
+
+/// Largest JSON document that a flag may name with `@`, in bytes.
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
+
+/// What to register. Flags that take JSON also take @FILE.
+#[derive(Debug, Args)]
+pub struct Register {
+    /// The model type, for example risk_model
+    #[arg(value_parser = ModelType::parse)]
+    model_type: ModelType,
+    /// The model file that training wrote
+    artifact: PathBuf,
+    /// The new version, for example v1.4.0
+    #[arg(long, value_parser = Version::parse)]
+    version: Version,
+    /// The data snapshot it was trained on
+    #[arg(long, value_name = "ID")]
+    snapshot_id: String,
+    /// Versions of the data sets it was trained on: {"crsp":"v1.2.3"}
+    #[arg(long, value_name = "JSON")]
+    dataset_versions: String,
+    /// Hyper-parameters, those that the type requires among them
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    parameters: String,
+    /// What evaluation gave, as numbers: {"ic":0.04,"sharpe":1.2,"paper_trade_hours":48}
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    metrics: String,
+    /// The training configuration
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    config: String,
+    /// Factors it uses, comma separated
+    #[arg(long, value_delimiter = ',')]
+    factors: Vec<String>,
+    /// A formula of its features; may be given more than once
+    #[arg(long = "feature-formula", value_name = "FORMULA")]
+    feature_formulas: Vec<String>,
+    /// Who registers it [default: the user who runs the command]
+    #[arg(long)]
+    created_by: Option<String>,
+    /// Where it was trained: {"python_version":"3.11.2","numpy_version":"2.4.6",…}
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    env: String,
+    /// The experiment it came from
+    #[arg(long, value_name = "ID")]
+    experiment_id: Option<String>,
+    /// The run it came from
+    #[arg(long, value_name = "ID")]
+    run_id: Option<String>,
+    /// Where its data set is
+    #[arg(long, value_name = "URI")]
+    dataset_uri: Option<String>,
+    /// The version of Qlib that trained it
+    #[arg(long)]
+    qlib_version: Option<String>,
+    /// Why it is registered, for the history
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// `--env`: what the trainer knows; what it does not is "unknown".
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentDocument {
+    python_version: Option<String>,
+    dependencies_hash: Option<String>,
+    platform: Option<String>,
+    created_by: Option<String>,
+    numpy_version: Option<String>,
+    polars_version: Option<String>,
+    sklearn_version: Option<String>,
+    cvxpy_version: Option<String>,
+}
+
+impl Register {
+    /// Registers.
+    ///
+    /// # Errors
+    /// [`super::Failure`].
+    pub async fn run(self, context: Context) -> Outcome {
+        let settings = context.settings()?;
+        let registration = self.registration()?;
+        let refused = |error: std::io::Error| {
+            RegistryError::new(
+                ErrorKind::InvalidRequest,
+                format!("cannot read the artifact {}: {error}", self.artifact.display()),
+            )
+        };
+        let file = open_regular(&self.artifact).map_err(refused)?;
+        let size = file.metadata().map_err(refused)?.len();
+        let core = crate::startup::Core::open(&settings, Opening::ForChanges).await?;
+        let incoming =
+            Incoming { bytes: Box::new(file), size, progress: progress::bar(context.output) };
+        let record = core.registry.register(registration, incoming, self.reason.as_deref()).await?;
+        let document = json!({
+            "model_id": record.model_id, "model_type": record.model_type,
+            "version": record.version, "status": record.status,
+            "artifact_path": record.artifact_path(), "checksum_sha256": record.checksum_sha256,
+            "config_hash": record.config_hash, "created_at": record.created_at,
+        });
+        context.output.result(&document, || {
+            format!(
+                "{} {} is registered as staged, SHA-256 {}",
+                record.model_type, record.version, record.checksum_sha256
+            )
+        });
+        Ok(())
+    }
+
+    fn registration(&self) -> Result<Registration, RegistryError> {
+        let environment: EnvironmentDocument = document("--env", &self.env)?;
+        let unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        let extension = self.artifact.extension().map(|extension| extension.to_string_lossy());
+        let artifact_file = ArtifactFile::for_extension(extension.as_deref()).map_err(|error| {
+            RegistryError::new(
+                ErrorKind::InvalidRequest,
+                format!("the artifact's name {}: {error}", self.artifact.display()),
+            )
+        })?;
+        let formulas = Some(self.feature_formulas.clone()).filter(|list| !list.is_empty());
+        Ok(Registration {
+            model_type: self.model_type.clone(),
+            version: self.version,
+            artifact_file,
+            snapshot_id: self.snapshot_id.clone(),
+            dataset_version_ids: document::<BTreeMap<String, String>>(
+                "--dataset-versions",
+                &self.dataset_versions,
+            )?,
+            parameters: document::<Map<String, Value>>("--parameters", &self.parameters)?,
+            metrics: document("--metrics", &self.metrics)?,
+            config: document("--config", &self.config)?,
+            factor_list: self.factors.clone(),
+            feature_formulas: formulas,
+            env: Environment {
+                created_by: self
+                    .created_by
+                    .clone()
+                    .or(environment.created_by)
+                    .unwrap_or_else(this_user),
+                cvxpy_version: environment.cvxpy_version,
+                dependencies_hash: unknown(environment.dependencies_hash),
+                numpy_version: unknown(environment.numpy_version),
+                platform: environment.platform.unwrap_or(platform),
+                polars_version: unknown(environment.polars_version),
+                python_version: unknown(environment.python_version),
+                sklearn_version: environment.sklearn_version,
+            },
+            experiment_id: self.experiment_id.clone(),
+            run_id: self.run_id.clone(),
+            dataset_uri: self.dataset_uri.clone(),
+            qlib_version: self.qlib_version.clone(),
+        })
+    }
+}
+
+/// Reads a flag's JSON, from its value or from the file that `@FILE` names.
+fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryError> {
+    let refused = |what: String| {
+        RegistryError::new(ErrorKind::InvalidRequest, format!("{flag} is not usable: {what}"))
+    };
+    let text = match value.strip_prefix('@') {
+        Some(path) => read_document(path).map_err(|error| refused(format!("{path}: {error}")))?,
+        None => value.to_owned(),
+    };
+    // serde_json would keep the last of two equal keys, and nobody would know.
+    scan_slice(text.as_bytes())
+        .map_err(|fault| refused(format!("{} at byte {}", fault.what, fault.offset)))?;
+    serde_json::from_str(&text).map_err(|error| refused(error.to_string()))
+}
+
+fn read_document(path: &str) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read =
+        open_regular(path.as_ref())?.take(MAX_DOCUMENT_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_DOCUMENT_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {MAX_DOCUMENT_BYTES} bytes")));
+    }
+    Ok(text)
+}

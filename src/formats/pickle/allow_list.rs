@@ -1,0 +1,186 @@
+//! The globals a pickle may name, and what it may do with each.
+//!
+//! Exact (module, name) pairs: no prefixes, because below any package stand modules that run
+//! code (`numpy.f2py`, `sklearn` and its `os`). Knows names and grants, not how they are enforced.
+
+mod frames;
+mod learning;
+mod numeric;
+mod standard;
+
+/// A module, what may be done with its names, and the names with a space between. Tables are
+/// sorted by module.
+type Entry = (&'static str, Grant, &'static str);
+
+const TABLES: [&[Entry]; 4] = [standard::TABLE, numeric::TABLE, frames::TABLE, learning::TABLE];
+
+/// How an object may be made from a global while loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// Not at all: it may stand in a value, as a dtype or a scoring function does.
+    Named,
+    /// Without arguments, which is how most Python objects are made before they get their state.
+    Empty,
+    /// By calling it with any arguments.
+    Call,
+    /// By calling it with arguments that keep its rule.
+    Ruled(Rule),
+}
+
+/// What arguments a call must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// `copyreg.__newobj__(class, ...)`: as the NEWOBJ opcode.
+    NewObject,
+    /// `copyreg._reconstructor(class, base, state)`: both allowed classes, the base a builtin.
+    Reconstructor,
+    /// `_codecs.encode(text, "latin1")`, which is how old protocols write bytes.
+    Encode,
+    /// The first argument is the class to make, and must be an allowed global.
+    ClassFirst,
+    /// Elements spelled out in the file, never a size or the result of a call.
+    Elements,
+    /// Numbers and `None` only.
+    Integers,
+    /// A factory for missing values: a builtin or a collection.
+    Factory,
+    /// numpy's `_reconstruct(subtype, (0,), ...)`: an array without elements, before its state.
+    EmptyArray,
+    /// numpy's `scalar(dtype, bytes)`; anything but bytes would pass through unchanged.
+    Scalar,
+    /// `numpy.dtype(text, align, copy)`.
+    Dtype,
+    /// A numpy bit generator by its name or its class.
+    BitGenerator,
+    /// A numpy random generator from a bit generator and its own constructor.
+    Generator,
+}
+
+/// What the opcodes that fill containers may do with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    Nothing,
+    Mapping,
+    Sequence,
+    Set,
+    Any,
+}
+
+/// Everything a pickle may do with a global and with what it makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grant {
+    pub(super) make: Make,
+    /// The object may be given a state.
+    pub(super) state: bool,
+    pub(super) fill: Fill,
+}
+
+impl Grant {
+    /// What an operator's word allows.
+    pub(super) const TRUSTED: Grant = Grant { make: Make::Call, state: true, fill: Fill::Any };
+
+    const fn filled(self, fill: Fill) -> Self {
+        Grant { fill, ..self }
+    }
+
+    const fn with_state(self) -> Self {
+        Grant { state: true, ..self }
+    }
+}
+
+const NAMED: Grant = Grant { make: Make::Named, state: false, fill: Fill::Nothing };
+const PLAIN: Grant = Grant { make: Make::Empty, state: true, fill: Fill::Nothing };
+const CALL: Grant = Grant { make: Make::Call, state: false, fill: Fill::Nothing };
+
+const fn ruled(rule: Rule) -> Grant {
+    Grant { make: Make::Ruled(rule), state: false, fill: Fill::Nothing }
+}
+
+/// What may be done with a global; `None` if it is not in the list.
+pub(super) fn grant(module: &str, name: &str) -> Option<Grant> {
+    TABLES.iter().find_map(|table| {
+        let start = table.partition_point(|(m, ..)| *m < module);
+        table[start..]
+            .iter()
+            .take_while(|(m, ..)| *m == module)
+            .find(|(_, _, names)| names.split(' ').any(|one| one == name))
+            .map(|(_, grant, _)| *grant)
+    })
+}
+
+/// The attribute of `zoneinfo.ZoneInfo` that makes a time zone from its key, and what a pickle may
+/// do with it.
+pub(super) const ZONE_ATTRIBUTE: &str = "_unpickle";
+pub(super) const ZONE: Grant = CALL;
+
+/// The wrapper after which joblib writes raw array bytes between the opcodes.
+pub(super) fn is_joblib_array(module: &str, name: &str) -> bool {
+    module == "joblib.numpy_pickle" && name == "NumpyArrayWrapper"
+}
+
+/// The tool that wrote a global of this module, if it is one that stores code in pickles.
+pub(super) fn code_writer(module: &str) -> Option<&'static str> {
+    let top = module.split('.').next().unwrap_or_default();
+    ["cloudpickle", "dill"].into_iter().find(|writer| *writer == top)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_and_name_nothing_twice() {
+        for table in TABLES {
+            assert!(table.is_sorted_by_key(|(module, ..)| *module));
+        }
+        let mut all: Vec<_> = TABLES
+            .iter()
+            .flat_map(|table| table.iter())
+            .flat_map(|(module, _, names)| names.split(' ').map(move |name| (*module, name)))
+            .collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn names_that_reach_anything_are_not_in_the_list() {
+        for (module, name) in [
+            ("builtins", "getattr"),
+            ("builtins", "setattr"),
+            ("builtins", "eval"),
+            ("builtins", "exec"),
+            ("builtins", "type"),
+            ("builtins", "map"),
+            ("builtins", "__import__"),
+            ("functools", "partial"),
+            ("functools", "reduce"),
+            ("operator", "attrgetter"),
+            ("operator", "methodcaller"),
+            ("os", "system"),
+            ("numpy", "load"),
+            ("numpy", "vectorize"),
+            ("numpy", "frompyfunc"),
+            ("numpy", "apply_along_axis"),
+            ("numpy.core", "_ufunc_reconstruct"),
+            ("numpy._core", "_ufunc_reconstruct"),
+            ("numpy.testing._private.utils", "runstring"),
+            ("pandas", "eval"),
+            ("pandas", "read_pickle"),
+            ("joblib", "load"),
+            ("polars.expr.expr", "Expr"),
+            ("polars.lazyframe.frame", "LazyFrame"),
+            ("sklearn.utils.fixes", "parse_version"),
+        ] {
+            assert_eq!(grant(module, name), None, "{module}.{name}");
+        }
+    }
+
+    #[test]
+    fn no_granted_name_is_dotted() {
+        for (module, _, names) in TABLES.iter().flat_map(|table| table.iter()) {
+            assert!(!names.contains('.'), "{module}");
+        }
+    }
+}

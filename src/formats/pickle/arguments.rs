@@ -1,0 +1,217 @@
+//! Opcodes that carry their value in the stream: lengths, numbers, texts, bytes, frames.
+//!
+//! Bodies are passed over or checked in pieces; only what could be a name is kept. A declared
+//! length is compared with what is left of the file before anything is done about it.
+
+use std::io::{Read, Seek};
+
+use super::super::Halt;
+use super::machine::Machine;
+use super::opcodes::Opcode;
+use super::text::{self, Number, SurrogateUtf8};
+use super::values::{MAX_NAME, Value};
+
+const HIGHEST_PROTOCOL: u8 = 5;
+/// Bytes kept of a text line; a longer line is passed over.
+const MAX_LINE: usize = 64 * 1024;
+
+impl<R: Read + Seek> Machine<'_, R> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Halt> {
+        let mut bytes = [0; N];
+        if !self.source.exact(&mut bytes)? {
+            return self.truncated();
+        }
+        Ok(bytes)
+    }
+
+    /// The declared length of a body, refused before anything is allocated or skipped for it.
+    pub(super) fn body_len(&mut self, opcode: Opcode) -> Result<u64, Halt> {
+        use Opcode as Op;
+        let len = match opcode {
+            Op::ShortBinString | Op::ShortBinBytes | Op::ShortBinUnicode | Op::Long1 => {
+                u64::from(self.array::<1>()?[0])
+            }
+            Op::BinUnicode8 | Op::BinBytes8 | Op::ByteArray8 => {
+                u64::from_le_bytes(self.array::<8>()?)
+            }
+            Op::BinString | Op::Long4 => {
+                let len = i32::from_le_bytes(self.array::<4>()?);
+                let Ok(len) = u64::try_from(len) else {
+                    return self.broken("a negative length");
+                };
+                len
+            }
+            _ => u64::from(u32::from_le_bytes(self.array::<4>()?)),
+        };
+        let left = self.source.remaining();
+        if len > left {
+            return self.broken(&format!(
+                "the pickle is truncated: it declares {len} bytes where {left} are left"
+            ));
+        }
+        Ok(len)
+    }
+
+    pub(super) fn skip(&mut self, len: u64) -> Result<(), Halt> {
+        if self.source.skip(len)? { Ok(()) } else { self.truncated() }
+    }
+
+    /// Reads a line into `self.line`; false if it was too long to keep.
+    pub(super) fn read_line(&mut self) -> Result<bool, Halt> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        let mut whole = true;
+        let complete = self.source.line(|piece| {
+            let room = MAX_LINE - line.len();
+            whole &= piece.len() <= room;
+            line.extend_from_slice(&piece[..piece.len().min(room)]);
+            Ok(())
+        })?;
+        self.line = line;
+        if complete { Ok(whole) } else { self.truncated() }
+    }
+
+    pub(super) fn proto(&mut self) -> Result<(), Halt> {
+        let [protocol] = self.array()?;
+        if protocol > HIGHEST_PROTOCOL {
+            return self.broken(&format!("unknown pickle protocol {protocol}"));
+        }
+        self.protocol = protocol;
+        Ok(())
+    }
+
+    pub(super) fn frame(&mut self) -> Result<(), Halt> {
+        let len = u64::from_le_bytes(self.array()?);
+        if self.frame_end.is_some() {
+            return self.broken("a frame begins inside another");
+        }
+        if len > self.source.remaining() {
+            return self.broken("the pickle is truncated: a frame is longer than the file");
+        }
+        self.frame_end = Some(self.source.offset() + len);
+        Ok(())
+    }
+
+    pub(super) fn text_number(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let whole = self.read_line()?;
+        let integer = |number| match number {
+            Number::Small(n) => Value::Int(n),
+            Number::Big => Value::BigInt,
+        };
+        let value = match opcode {
+            Opcode::Int => {
+                text::int_line(&self.line).map(|parsed| parsed.map_or_else(integer, Value::Bool))
+            }
+            Opcode::Long => text::long_line(&self.line).map(integer),
+            _ => text::is_float_line(&self.line).then_some(Value::Float),
+        };
+        match value {
+            Some(value) if whole => {
+                self.push(value);
+                Ok(())
+            }
+            _ => self.broken("a number that Python cannot read"),
+        }
+    }
+
+    pub(super) fn binary_int(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let value = match opcode {
+            Opcode::BinInt1 => i64::from(self.array::<1>()?[0]),
+            Opcode::BinInt2 => i64::from(u16::from_le_bytes(self.array()?)),
+            _ => i64::from(i32::from_le_bytes(self.array()?)),
+        };
+        self.push(Value::Int(value));
+        Ok(())
+    }
+
+    pub(super) fn binary_long(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let len = self.body_len(opcode)?;
+        if len > 8 {
+            self.skip(len)?;
+            self.push(Value::BigInt);
+            return Ok(());
+        }
+        let mut bytes = [0; 8];
+        let used = &mut bytes[..usize::try_from(len).unwrap_or(8)];
+        if !self.source.exact(used)? {
+            return self.truncated();
+        }
+        let negative = used.last().is_some_and(|b| *b & 0x80 != 0);
+        let filled = used.len();
+        if negative {
+            bytes[filled..].fill(0xff);
+        }
+        self.push(Value::Int(i64::from_le_bytes(bytes)));
+        Ok(())
+    }
+
+    pub(super) fn text_line(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        if !self.read_line()? {
+            // Too long to be a name; its escapes are not looked at.
+            self.push(Value::Text);
+            return Ok(());
+        }
+        let decoded = match opcode {
+            Opcode::Unicode => text::raw_unicode_escape(&self.line),
+            _ => text::quoted_string(&self.line),
+        };
+        let Some(decoded) = decoded else {
+            return self.broken("a text that Python cannot read");
+        };
+        let value = self.arena.text(decoded.as_bytes());
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn ascii_text(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let len = self.body_len(opcode)?;
+        let mut ascii = true;
+        let value = self.text_body(len, |piece| ascii &= piece.is_ascii())?;
+        if !ascii {
+            return self.broken("a byte string of Python 2 that is not ASCII");
+        }
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn unicode_text(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let len = self.body_len(opcode)?;
+        let mut utf8 = SurrogateUtf8::default();
+        let value = self.text_body(len, |piece| utf8.feed(piece))?;
+        if !utf8.is_whole() {
+            return self.broken("a text that is not UTF-8");
+        }
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn text_body(
+        &mut self,
+        len: u64,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<Value, Halt> {
+        let mut short = [0; MAX_NAME];
+        if let Some(name) = usize::try_from(len).ok().and_then(|len| short.get_mut(..len)) {
+            if !self.source.exact(name)? {
+                return self.truncated();
+            }
+            each(name);
+            return Ok(self.arena.text(name));
+        }
+        let complete = self.source.stream(len, |piece| {
+            each(piece);
+            Ok(())
+        })?;
+        if complete { Ok(Value::Text) } else { self.truncated() }
+    }
+
+    pub(super) fn binary_bytes(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let len = self.body_len(opcode)?;
+        self.skip(len)?;
+        self.push(match opcode {
+            Opcode::ByteArray8 => Value::ByteArray,
+            _ => Value::Bytes,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,468 @@
+//! What a pickle may do with the objects it names.
+//!
+//! Every global is looked up as an exact (module, name) pair, and each entry says what may be
+//! done with it: only named, made without arguments, called, given a state, filled. Some functions
+//! carry a rule of their own, because with free arguments they would reach further than their
+//! name suggests. Knows nothing of opcodes or of bytes.
+
+use std::io::{Read, Seek};
+
+use super::super::report::quoted;
+use super::super::{Format, Halt};
+use super::allow_list::{self, Fill, Grant, Make, Rule};
+use super::machine::Machine;
+use super::values::Value;
+
+impl<R: Read + Seek> Machine<'_, R> {
+    // ---- naming ------------------------------------------------------------------------------
+
+    pub(super) fn global_of_values(&mut self, module: Value, name: Value) -> Result<Value, Halt> {
+        if let (Value::Name(module), Value::Name(name)) = (module, name) {
+            let module = String::from_utf8_lossy(self.arena.name(module)).into_owned();
+            let name = String::from_utf8_lossy(self.arena.name(name)).into_owned();
+            return self.find_global(&module, &name);
+        }
+        if module != Value::Refused && name != Value::Refused {
+            self.danger_with_remedy(
+                "a class or function whose module or name is not plain text in the file",
+                "no ordinary pickle does this",
+            );
+        }
+        Ok(Value::Refused)
+    }
+
+    pub(super) fn find_global(&mut self, module: &str, name: &str) -> Result<Value, Halt> {
+        // Pickles of protocols 0 to 2 carry Python 2's names; the loader translates them.
+        let module = match module {
+            "__builtin__" if self.protocol < 3 => "builtins",
+            "copy_reg" if self.protocol < 3 => "copyreg",
+            other => other,
+        };
+        let name = match (module, name) {
+            ("builtins", "xrange") if self.protocol < 3 => "range",
+            ("builtins", "unicode") if self.protocol < 3 => "str",
+            ("builtins", "long") if self.protocol < 3 => "int",
+            (_, other) => other,
+        };
+        if (module, name) == ("builtins", "getattr") {
+            return Ok(Value::Getter);
+        }
+        if let Some(grant) = allow_list::grant(module, name) {
+            return Ok(self.arena.global(module, name, grant));
+        }
+        if allow_list::is_joblib_array(module, name) {
+            return Err(Halt::Foreign(Format::Joblib));
+        }
+        let dotted = name.contains('.');
+        if !dotted && self.trusted.contains(module, name) {
+            return Ok(self.arena.global(module, name, Grant::TRUSTED));
+        }
+        self.refuse_global(module, name, dotted);
+        Ok(Value::Refused)
+    }
+
+    fn refuse_global(&mut self, module: &str, name: &str, dotted: bool) {
+        let full = quoted(&format!("{module}.{name}"));
+        let at = self.at;
+        let sentence = if dotted {
+            format!(
+                "dotted name \"{}\" in module \"{}\" at byte {at}; a dotted name reaches any \
+                 attribute of a module and is never accepted",
+                quoted(name),
+                quoted(module)
+            )
+        } else if let Some(writer) = allow_list::code_writer(module) {
+            format!(
+                "untrusted global {full} at byte {at}; {writer} stores code in the pickle, which \
+                 is never loaded here; save the model from an importable module with pickle.dump"
+            )
+        } else {
+            format!(
+                "untrusted global {full} at byte {at}; if this class is yours and safe, add \
+                 \"{full}\" to [pickle] trusted in the policy file"
+            )
+        };
+        self.findings.danger(sentence);
+    }
+
+    fn full_name(&self, global: u32) -> String {
+        let note = self.arena.global_note(global);
+        quoted(&format!("{}.{}", note.module, note.name))
+    }
+
+    // ---- calling -----------------------------------------------------------------------------
+
+    /// REDUCE, OBJ and INST: `callable(*args)`.
+    pub(super) fn call(&mut self, callable: Value, args: Value) -> Result<Value, Halt> {
+        if callable == Value::Getter {
+            return Ok(self.call_getter(args));
+        }
+        let Some((global, args)) = self.call_parts(callable, args, None)? else {
+            return Ok(Value::Refused);
+        };
+        match self.arena.global_note(global).grant.make {
+            Make::Call => Ok(self.arena.instance(global)),
+            Make::Ruled(rule) => self.call_by_rule(rule, global, &args),
+            Make::Empty | Make::Named => Ok(self.not_granted(global, "called")),
+        }
+    }
+
+    /// `getattr(zoneinfo.ZoneInfo, "_unpickle")` is how Python itself pickles a time zone, and so
+    /// every pandas 3 frame with one. No other attribute of anything is ever given.
+    fn call_getter(&mut self, args: Value) -> Value {
+        let items = match args {
+            Value::Tuple(id) => self.arena.items(id).map(<[Value]>::to_vec),
+            _ => None,
+        };
+        if let Some([Value::Global(class), attribute]) = items.as_deref() {
+            let note = self.arena.global_note(*class);
+            let zone = note.module == "zoneinfo" && note.name == "ZoneInfo";
+            if zone && self.arena.is_name(*attribute, allow_list::ZONE_ATTRIBUTE) {
+                return self.arena.global("zoneinfo", "ZoneInfo._unpickle", allow_list::ZONE);
+            }
+        }
+        self.refuse_global("builtins", "getattr", false);
+        Value::Refused
+    }
+
+    /// A getter must be called where it is named: kept in a value, it could be called later.
+    pub(super) fn refuse_kept_getter(&mut self, value: Value) {
+        if value == Value::Getter {
+            self.refuse_global("builtins", "getattr", false);
+        }
+    }
+
+    /// Told of every value that is put into another: from then on it counts as finished.
+    pub(super) fn settle(&mut self, value: Value) {
+        self.refuse_kept_getter(value);
+        if let Value::Instance(id) = value {
+            let note = &mut self.arena.instances[id as usize];
+            // A dtype changed after an array took it would change what the array's bytes mean.
+            note.built |= note.dtype.is_some();
+        }
+    }
+
+    /// NEWOBJ and NEWOBJ_EX: `class.__new__(class, *args, **kwargs)`.
+    pub(super) fn new_object(
+        &mut self,
+        class: Value,
+        args: Value,
+        kwargs: Option<Value>,
+    ) -> Result<Value, Halt> {
+        let Some((global, args)) = self.call_parts(class, args, kwargs)? else {
+            return Ok(Value::Refused);
+        };
+        let empty = self.arena.global_note(global).grant.make == Make::Empty;
+        if empty && kwargs.is_some() {
+            return Ok(self.not_granted(global, "made with arguments"));
+        }
+        Ok(self.make_new(global, &args))
+    }
+
+    fn make_new(&mut self, class: u32, args: &[Value]) -> Value {
+        match self.arena.global_note(class).grant.make {
+            Make::Empty if args.is_empty() => self.arena.instance(class),
+            Make::Empty => self.not_granted(class, "made with arguments"),
+            Make::Call => self.arena.instance(class),
+            Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
+        }
+    }
+
+    /// The global that is called and its arguments; `None` when something was refused.
+    fn call_parts(
+        &mut self,
+        callable: Value,
+        args: Value,
+        kwargs: Option<Value>,
+    ) -> Result<Option<(u32, Vec<Value>)>, Halt> {
+        let global = match callable {
+            Value::Global(global) => global,
+            Value::Refused => return Ok(None),
+            Value::Getter => {
+                self.refuse_kept_getter(callable);
+                return Ok(None);
+            }
+            Value::Instance(_) => {
+                self.danger("a call of something that is itself the result of a call");
+                return Ok(None);
+            }
+            _ => return self.broken("a call of something that is no class or function"),
+        };
+        match kwargs {
+            None | Some(Value::Dict(_)) => {}
+            Some(Value::Refused) => return Ok(None),
+            Some(Value::Instance(_)) => return Ok(self.unknown_args(global)),
+            Some(_) => return self.broken("keyword arguments that are no dict"),
+        }
+        match args {
+            Value::Tuple(id) => match self.arena.items(id) {
+                Some(items) => Ok(Some((global, items.to_vec()))),
+                None => {
+                    let name = self.full_name(global);
+                    self.danger(&format!("{name} is called with too many arguments to check"));
+                    Ok(None)
+                }
+            },
+            Value::Refused => Ok(None),
+            Value::Instance(_) => Ok(self.unknown_args(global)),
+            _ => self.broken("arguments that are no tuple"),
+        }
+    }
+
+    fn unknown_args<T>(&mut self, global: u32) -> Option<T> {
+        let name = self.full_name(global);
+        self.danger(&format!("{name} is called with arguments that are the result of a call"));
+        None
+    }
+
+    fn not_granted(&mut self, global: u32, what: &str) -> Value {
+        let name = self.full_name(global);
+        self.danger(&format!("{name} may be named in a pickle but not {what} while loading"));
+        Value::Refused
+    }
+
+    fn call_by_rule(&mut self, rule: Rule, global: u32, args: &[Value]) -> Result<Value, Halt> {
+        // What was refused inside the arguments has been told; do not tell it twice.
+        if args.contains(&Value::Refused) {
+            return Ok(Value::Refused);
+        }
+        let made = match rule {
+            Rule::NewObject => match args {
+                [Value::Global(class), rest @ ..] => {
+                    let (class, rest) = (*class, rest.to_vec());
+                    return Ok(self.make_new(class, &rest));
+                }
+                _ => None,
+            },
+            Rule::Reconstructor => self.reconstructed(args),
+            Rule::Encode => match args {
+                [Value::Name(_) | Value::Text, encoding]
+                    if self.arena.is_name(*encoding, "latin1") =>
+                {
+                    Some(Value::Bytes)
+                }
+                _ => None,
+            },
+            Rule::ClassFirst => self.class_first(args).then(|| self.arena.instance(global)),
+            Rule::Elements => allowed_elements(args).then(|| self.arena.instance(global)),
+            Rule::Integers => args
+                .iter()
+                .all(|a| matches!(a, Value::Int(_) | Value::None | Value::Bool(_) | Value::BigInt))
+                .then(|| self.arena.instance(global)),
+            Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
+            Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
+            Rule::Scalar => matches!(
+                args,
+                [Value::Instance(_)]
+                    | [Value::Instance(_), Value::Bytes | Value::Name(_) | Value::Text]
+            )
+            .then(|| self.arena.instance(global)),
+            Rule::Dtype => self.dtype(global, args),
+            Rule::BitGenerator => match args {
+                [] | [Value::Name(_)] => Some(self.arena.instance(global)),
+                [Value::Global(class)] if self.module_of(*class).starts_with("numpy.random.") => {
+                    Some(self.arena.instance(global))
+                }
+                _ => None,
+            },
+            Rule::Generator => self.is_generator(args).then(|| self.arena.instance(global)),
+        };
+        Ok(made.unwrap_or_else(|| {
+            let name = self.full_name(global);
+            self.danger(&format!("{name} is called with arguments no ordinary pickle gives it"));
+            Value::Refused
+        }))
+    }
+
+    fn module_of(&self, global: u32) -> &str {
+        &self.arena.global_note(global).module
+    }
+
+    /// `copyreg._reconstructor(class, base, state)`, as protocols 0 and 1 make objects.
+    fn reconstructed(&mut self, args: &[Value]) -> Option<Value> {
+        let [Value::Global(class), Value::Global(base), state] = args else {
+            return None;
+        };
+        if self.module_of(*base) != "builtins" {
+            return None;
+        }
+        let object = self.arena.global_note(*base).name == "object";
+        if object && *state != Value::None {
+            return None;
+        }
+        Some(self.make_new(*class, &[]))
+    }
+
+    fn class_first(&self, args: &[Value]) -> bool {
+        match args.first() {
+            // What has a rule of its own must not be made around it.
+            Some(Value::Global(class)) => {
+                !matches!(self.arena.global_note(*class).grant.make, Make::Ruled(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// `collections.defaultdict(factory)`: the factory is called later, for every missing key.
+    fn is_factory(&self, args: &[Value]) -> bool {
+        match args {
+            [] | [Value::None] => true,
+            [Value::Global(factory)] => {
+                let note = self.arena.global_note(*factory);
+                matches!(note.module.as_str(), "builtins" | "collections")
+                    && note.grant != Grant::TRUSTED
+            }
+            _ => false,
+        }
+    }
+
+    /// `numpy._core.multiarray._reconstruct(subtype, (0,), b'b')`
+    fn is_empty_array(&self, args: &[Value]) -> bool {
+        let [Value::Global(subtype), Value::Tuple(shape), Value::Bytes | Value::Name(_)] = args
+        else {
+            return false;
+        };
+        self.module_of(*subtype).starts_with("numpy")
+            && self.arena.items(*shape) == Some(&[Value::Int(0)])
+    }
+
+    fn is_generator(&self, args: &[Value]) -> bool {
+        match args {
+            [] | [Value::Name(_) | Value::Instance(_)] => true,
+            [Value::Name(_) | Value::Instance(_), Value::Global(constructor)] => {
+                self.arena.global_note(*constructor).name == "__bit_generator_ctor"
+            }
+            _ => false,
+        }
+    }
+
+    // ---- state -------------------------------------------------------------------------------
+
+    pub(super) fn build(&mut self, target: Value, state: Value) -> Result<(), Halt> {
+        self.refuse_kept_getter(state);
+        let id = match target {
+            Value::Instance(id) => id,
+            Value::Refused => return Ok(()),
+            Value::Global(global) => {
+                let name = self.full_name(global);
+                self.danger(&format!("{name} itself is given a state, which rebinds its methods"));
+                return Ok(());
+            }
+            Value::Getter => {
+                self.refuse_kept_getter(target);
+                return Ok(());
+            }
+            _ => return self.broken("a plain value is given a state"),
+        };
+        let grant = self.arena.grant_of_instance(id);
+        let name = self.full_name(self.arena.instances[id as usize].global);
+        if !grant.state || self.arena.instances[id as usize].built {
+            self.danger(&format!("the result of {name} is given a state it must not take"));
+            return Ok(());
+        }
+        self.arena.instances[id as usize].built = true;
+        if grant.make == Make::Ruled(Rule::Dtype) {
+            return self.build_dtype(id, state);
+        }
+        if grant != Grant::TRUSTED && !self.is_plain_state(state) {
+            self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
+        }
+        Ok(())
+    }
+
+    /// A state sets attributes: none of Python's special ones, and none whose name is unknown.
+    fn is_plain_state(&self, state: Value) -> bool {
+        let plain = |value: &Value| match value {
+            Value::Dict(id) => {
+                let note = self.arena.dicts[*id as usize];
+                !note.special_key && !note.computed_key
+            }
+            _ => true,
+        };
+        match state {
+            Value::Tuple(id) => self.arena.items(id).is_some_and(|items| items.iter().all(plain)),
+            Value::Global(_) => false,
+            other => plain(&other),
+        }
+    }
+
+    // ---- filling -----------------------------------------------------------------------------
+
+    pub(super) fn may_append(&mut self, target: Value) -> Result<(), Halt> {
+        match target {
+            Value::List | Value::Refused => Ok(()),
+            other => self.may_fill(other, Fill::Sequence, "appended to"),
+        }
+    }
+
+    pub(super) fn may_set_items(&mut self, target: Value) -> Result<(), Halt> {
+        match target {
+            Value::Dict(id) if self.arena.dicts[id as usize].frozen => {
+                self.danger("the fields of a numpy dtype are changed after it was made");
+                Ok(())
+            }
+            Value::Dict(_) | Value::Refused => Ok(()),
+            other => self.may_fill(other, Fill::Mapping, "given items"),
+        }
+    }
+
+    pub(super) fn may_add_items(&mut self, target: Value) -> Result<(), Halt> {
+        match target {
+            Value::Set | Value::Refused => Ok(()),
+            other => self.may_fill(other, Fill::Set, "added to"),
+        }
+    }
+
+    fn may_fill(&mut self, target: Value, fill: Fill, what: &str) -> Result<(), Halt> {
+        match target {
+            Value::Instance(id) => {
+                let granted = self.arena.grant_of_instance(id).fill;
+                if granted != fill && granted != Fill::Any {
+                    let name = self.full_name(self.arena.instances[id as usize].global);
+                    self.danger(&format!("the result of {name} is {what}, which it must not be"));
+                }
+                Ok(())
+            }
+            Value::Global(global) => {
+                let name = self.full_name(global);
+                self.danger(&format!("{name} itself is {what}"));
+                Ok(())
+            }
+            Value::Getter => {
+                self.refuse_kept_getter(target);
+                Ok(())
+            }
+            _ => self.broken(&format!("a value that is no such container is {what}")),
+        }
+    }
+
+    /// Remembers what a decision may need of a dict's items.
+    pub(super) fn note_item(&mut self, dict: u32, key: Value, value: Value) {
+        let special = match key {
+            Value::Name(name) => {
+                let name = self.arena.name(name);
+                name.starts_with(b"__") && name.ends_with(b"__")
+            }
+            _ => false,
+        };
+        let computed = matches!(key, Value::Instance(_) | Value::Refused);
+        let (object_field, field_end) = self.field(value);
+        let note = &mut self.arena.dicts[dict as usize];
+        note.special_key |= special;
+        note.computed_key |= computed;
+        note.object_field |= object_field;
+        note.fields_end = note.fields_end.max(field_end);
+    }
+}
+
+/// Arguments of `set`, `list` and their like: something already spelled out in the file. A number
+/// would ask for that many bytes, the result of a call might be endless.
+fn allowed_elements(args: &[Value]) -> bool {
+    args.iter().enumerate().all(|(at, arg)| match arg {
+        Value::List | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
+        Value::Bytes | Value::ByteArray | Value::Text | Value::Name(_) => true,
+        // `deque(items, maxlen)`
+        Value::Int(_) | Value::None => at == 1,
+        _ => false,
+    })
+}

@@ -1,0 +1,174 @@
+//! Opcodes that gather values into tuples, lists, dicts and sets, and what that may cost.
+//!
+//! Python hashes a nested tuple again for every mention of it, so a few opcodes can ask for more
+//! hashing than the age of the universe: the work is counted here without doing it.
+
+use std::io::{Read, Seek};
+
+use super::super::Halt;
+use super::machine::Machine;
+use super::opcodes::Opcode;
+use super::values::Value;
+
+/// Levels a dict key may nest, because hashing it recurses on the C stack.
+const MAX_KEY_DEPTH: u16 = 500;
+/// Steps that all hashing of nested tuples may take together.
+const MAX_HASH_WORK: u64 = 200_000_000;
+/// Below this a tuple's hash costs no more than reading it did.
+const LIGHT: u32 = 4096;
+
+impl<R: Read + Seek> Machine<'_, R> {
+    pub(super) fn make_tuple(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let len = self.stack.len();
+        let start = match opcode {
+            Opcode::EmptyTuple => len,
+            Opcode::Tuple => self.marker()?,
+            _ => {
+                let count = match opcode {
+                    Opcode::Tuple1 => 1,
+                    Opcode::Tuple2 => 2,
+                    _ => 3,
+                };
+                if len < self.fence() + count {
+                    return self.underflow();
+                }
+                len - count
+            }
+        };
+        let tuple = self.gather(start);
+        self.push(tuple);
+        Ok(())
+    }
+
+    /// Takes everything from `start` on into a tuple.
+    pub(super) fn gather(&mut self, start: usize) -> Value {
+        for at in start..self.stack.len() {
+            self.settle(self.stack[at]);
+        }
+        let tuple = self.arena.tuple(&self.stack[start..]);
+        self.stack.truncate(start);
+        tuple
+    }
+
+    pub(super) fn make_from_mark(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let mark = self.marker()?;
+        let value = match opcode {
+            Opcode::Dict => {
+                let dict = self.arena.dict();
+                self.fill_dict(dict, mark)?;
+                dict
+            }
+            Opcode::FrozenSet => {
+                self.hash_all(mark, 1)?;
+                Value::FrozenSet
+            }
+            _ => {
+                self.weigh(mark)?;
+                Value::List
+            }
+        };
+        self.stack.truncate(mark);
+        self.push(value);
+        Ok(())
+    }
+
+    /// The target of a filling opcode and where its items begin; `None` when there are no items.
+    pub(super) fn target(&mut self, start: usize) -> Result<Option<Value>, Halt> {
+        if start > self.stack.len() || start <= self.fence() {
+            return self.underflow();
+        }
+        if start == self.stack.len() {
+            return Ok(None);
+        }
+        Ok(Some(self.stack[start - 1]))
+    }
+
+    pub(super) fn append(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let start = match opcode {
+            Opcode::Appends => self.marker()?,
+            _ => self.stack.len().saturating_sub(1),
+        };
+        if let Some(target) = self.target(start)? {
+            self.may_append(target)?;
+            self.weigh(start)?;
+            self.stack.truncate(start);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_items(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let start = match opcode {
+            Opcode::SetItems => self.marker()?,
+            _ => self.stack.len().saturating_sub(2),
+        };
+        if let Some(target) = self.target(start)? {
+            self.may_set_items(target)?;
+            self.fill_dict(target, start)?;
+            self.stack.truncate(start);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_items(&mut self) -> Result<(), Halt> {
+        let start = self.marker()?;
+        if let Some(target) = self.target(start)? {
+            self.may_add_items(target)?;
+            self.hash_all(start, 1)?;
+            self.stack.truncate(start);
+        }
+        Ok(())
+    }
+
+    pub(super) fn fill_dict(&mut self, target: Value, start: usize) -> Result<(), Halt> {
+        if !(self.stack.len() - start).is_multiple_of(2) {
+            return self.broken("a dict is given a key without a value");
+        }
+        self.hash_all(start, 2)?;
+        self.weigh(start)?;
+        if let Value::Dict(id) = target {
+            for at in (start..self.stack.len()).step_by(2) {
+                let (key, value) = (self.stack[at], self.stack[at + 1]);
+                self.note_item(id, key, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses keys that cannot be hashed, or only at the price of a hang or a crash.
+    pub(super) fn hash_all(&mut self, start: usize, step: usize) -> Result<(), Halt> {
+        for at in (start..self.stack.len()).step_by(step) {
+            self.settle(self.stack[at]);
+            let (hashable, depth, cost) = self.arena.hash_of(self.stack[at]);
+            if !hashable {
+                return self.broken("a dict key or set item that cannot be hashed");
+            }
+            if depth > MAX_KEY_DEPTH {
+                self.danger("a dict key nested so deep that hashing it can crash the loader");
+                return Err(Halt::Broken);
+            }
+            self.work(cost)?;
+        }
+        Ok(())
+    }
+
+    /// Counts heavy tuples wherever they go, because what takes them may hash them later.
+    pub(super) fn weigh(&mut self, start: usize) -> Result<(), Halt> {
+        for at in start..self.stack.len() {
+            self.settle(self.stack[at]);
+            let (_, _, cost) = self.arena.hash_of(self.stack[at]);
+            self.work(cost)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn work(&mut self, cost: u32) -> Result<(), Halt> {
+        if cost > LIGHT {
+            self.hash_work += u64::from(cost);
+            if self.hash_work > MAX_HASH_WORK {
+                self.danger("tuples nested so that hashing them would hang the loader");
+                return Err(Halt::Broken);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! numpy dtypes: what their state may say.
+//!
+//! A dtype tells numpy how to take raw bytes for values, and numpy believes a pickled one. A state
+//! that hides references forges pointers; one whose fields reach past the item reads foreign
+//! memory. Both load without an error, so they are refused here.
+
+use std::io::{Read, Seek};
+
+use super::super::Halt;
+use super::machine::Machine;
+use super::values::Value;
+
+/// State flags of a plain object dtype: holds references, is pickled as a list, and so on.
+const OBJECT_FLAGS: i64 = 63;
+/// Stands for a size that is not known, and is larger than any.
+const UNKNOWN: u64 = u64::MAX;
+
+impl<R: Read + Seek> Machine<'_, R> {
+    /// `numpy.dtype(text, align, copy)`. Without a copy the answer is numpy's own shared dtype,
+    /// which must not be given a state.
+    pub(super) fn dtype(&mut self, global: u32, args: &[Value]) -> Option<Value> {
+        let (object, size) = match args.first()? {
+            Value::Name(name) => {
+                let text = self.arena.name(*name);
+                (text.contains(&b'O'), item_size(text))
+            }
+            Value::Global(class) => {
+                (self.arena.global_note(*class).name.contains("bject"), UNKNOWN)
+            }
+            _ => return None,
+        };
+        let copied = matches!(args, [_, _, Value::Bool(true) | Value::Int(1)]);
+        let made = self.arena.instance(global);
+        if let Value::Instance(id) = made {
+            let note = &mut self.arena.instances[id as usize];
+            note.object_dtype = object;
+            note.dtype = Some(size);
+            note.built = !copied;
+        }
+        Some(made)
+    }
+
+    /// The state is (version, byte order, subarray, names, fields, size, alignment, flags, ...).
+    pub(super) fn build_dtype(&mut self, id: u32, state: Value) -> Result<(), Halt> {
+        let items = match state {
+            Value::Tuple(state) => self.arena.items(state).map(<[Value]>::to_vec),
+            _ => None,
+        };
+        let Some([_, _, subarray, _, fields, size, _, flags, ..]) = items.as_deref() else {
+            return self.broken("a numpy dtype is given a state that is no dtype's");
+        };
+        let size = match size {
+            Value::Int(size) => u64::try_from(*size).ok(),
+            _ => None,
+        };
+        let (subarray_objects, subarray_end) = self.subarray(*subarray);
+        let (field_objects, fields_end) = self.fields(*fields);
+        let object = self.arena.instances[id as usize].object_dtype;
+        if subarray_objects || field_objects || (object && *flags != Value::Int(OBJECT_FLAGS)) {
+            self.danger("a numpy dtype whose state hides references to objects");
+        } else if subarray_end.max(fields_end) > size.unwrap_or(0) {
+            self.danger("a numpy dtype whose fields reach past its items");
+        }
+        // numpy ignores the size for most kinds; the larger one can only refuse too much.
+        let known = self.arena.instances[id as usize].dtype.max(size);
+        self.arena.instances[id as usize].dtype = known;
+        Ok(())
+    }
+
+    /// Whether the fields of a record hold references, and where they end.
+    fn fields(&mut self, fields: Value) -> (bool, u64) {
+        match fields {
+            Value::None => (false, 0),
+            Value::Dict(fields) => {
+                let note = &mut self.arena.dicts[fields as usize];
+                note.frozen = true;
+                (note.object_field, note.fields_end)
+            }
+            _ => (false, UNKNOWN),
+        }
+    }
+
+    /// The same of a subarray, given as (dtype, shape).
+    fn subarray(&self, subarray: Value) -> (bool, u64) {
+        let pair = match subarray {
+            Value::None => return (false, 0),
+            Value::Tuple(pair) => self.arena.items(pair),
+            _ => None,
+        };
+        let Some([Value::Instance(base), shape]) = pair else {
+            return (false, UNKNOWN);
+        };
+        let count = match shape {
+            Value::Int(count) => u64::try_from(*count).unwrap_or(UNKNOWN),
+            Value::Tuple(shape) => self.arena.items(*shape).map_or(UNKNOWN, product),
+            _ => UNKNOWN,
+        };
+        let note = self.arena.instances[*base as usize];
+        (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_mul(count))
+    }
+
+    /// One field of a record, given as (dtype, offset) or (dtype, offset, title).
+    pub(super) fn field(&self, value: Value) -> (bool, u64) {
+        let parts = match value {
+            Value::Tuple(parts) => self.arena.items(parts),
+            _ => None,
+        };
+        let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
+            return (false, UNKNOWN);
+        };
+        let note = self.arena.instances[*dtype as usize];
+        let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
+        (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
+    }
+}
+
+fn product(shape: &[Value]) -> u64 {
+    shape.iter().fold(1, |product: u64, length| match length {
+        Value::Int(length) => product.saturating_mul(u64::try_from(*length).unwrap_or(UNKNOWN)),
+        _ => UNKNOWN,
+    })
+}
+
+/// Bytes of one item, as numpy pickles a dtype's name: `f8`, `i4`, `b1`, `U3` (of four bytes each).
+fn item_size(text: &[u8]) -> u64 {
+    let Some((kind, digits)) = text.split_first() else {
+        return UNKNOWN;
+    };
+    let count = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
+    match (kind, count) {
+        (b'U', Some(count)) => u64::from(count) * 4,
+        (b'b' | b'i' | b'u' | b'f' | b'c' | b'm' | b'M' | b'S' | b'V' | b'O', Some(count)) => {
+            u64::from(count)
+        }
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_from_the_names_numpy_writes() {
+        assert_eq!(item_size(b"f8"), 8);
+        assert_eq!(item_size(b"U3"), 12);
+        assert_eq!(item_size(b"V56"), 56);
+        assert_eq!(item_size(b"f"), UNKNOWN);
+        assert_eq!(item_size(b""), UNKNOWN);
+    }
+}

@@ -1,0 +1,386 @@
+//! The stack machine: follows opcodes as CPython's C unpickler does, over symbolic values.
+//!
+//! Knows how opcodes move values between stack, marks and memo, and when the real unpickler
+//! would give up. What a named object may be used for is decided in `calls`.
+
+use std::io::{Read, Seek};
+
+use super::super::report::Findings;
+use super::super::source::Source;
+use super::super::{Halt, TrustedGlobals, poll};
+use super::memo::Memo;
+use super::opcodes::Opcode;
+use super::text;
+use super::values::{Arena, Value};
+
+/// Opcodes of one pickle.
+const MAX_OPCODES: u64 = 1 << 30;
+/// Bytes held for stack, memo and arena together.
+const MAX_HELD: usize = 768 * 1024 * 1024;
+/// Opcodes between two looks at the budgets.
+const POLL_EVERY: u64 = 4096;
+
+pub(super) struct Machine<'a, R> {
+    pub(super) source: &'a mut Source<R>,
+    pub(super) trusted: &'a TrustedGlobals,
+    pub(super) findings: &'a mut Findings,
+    pub(super) arena: Arena,
+    pub(super) stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: Memo,
+    pub(super) protocol: u8,
+    pub(super) frame_end: Option<u64>,
+    /// Where the current opcode stands.
+    pub(super) at: u64,
+    pub(super) line: Vec<u8>,
+    pub(super) hash_work: u64,
+}
+
+impl<'a, R: Read + Seek> Machine<'a, R> {
+    pub(super) fn new(
+        source: &'a mut Source<R>,
+        trusted: &'a TrustedGlobals,
+        findings: &'a mut Findings,
+    ) -> Self {
+        Self {
+            source,
+            trusted,
+            findings,
+            arena: Arena::default(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Memo::default(),
+            protocol: 0,
+            frame_end: None,
+            at: 0,
+            line: Vec::new(),
+            hash_work: 0,
+        }
+    }
+
+    pub(super) fn run(mut self, keep_going: &dyn Fn() -> bool) -> Result<(), Halt> {
+        for step in 0..MAX_OPCODES {
+            if step % POLL_EVERY == POLL_EVERY - 1 {
+                poll(keep_going)?;
+                if self.held() > MAX_HELD {
+                    return self.broken("too many values to check within the memory budget");
+                }
+            }
+            self.at = self.source.offset();
+            if self.frame_end == Some(self.at) {
+                self.frame_end = None;
+            }
+            let Some(byte) = self.source.byte()? else {
+                return self.truncated();
+            };
+            let Some(opcode) = Opcode::from_byte(byte) else {
+                return self.broken(&format!("unknown opcode 0x{byte:02x}"));
+            };
+            if opcode == Opcode::Stop {
+                return self.stop();
+            }
+            self.step(opcode)?;
+            if self.frame_end.is_some_and(|end| self.source.offset() > end) {
+                return self.broken("an opcode that runs past the end of its frame");
+            }
+        }
+        self.broken("more opcodes than the check's budget")
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.arena.held()
+            + self.stack.capacity() * size_of::<Value>()
+            + self.marks.capacity() * size_of::<usize>()
+            + self.memo.held()
+    }
+
+    pub(super) fn step(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        use Opcode as Op;
+        match opcode {
+            Op::Stop => {}
+            Op::Proto => self.proto()?,
+            Op::Frame => self.frame()?,
+            Op::None => self.push(Value::None),
+            Op::NewTrue => self.push(Value::Bool(true)),
+            Op::NewFalse => self.push(Value::Bool(false)),
+            Op::Int | Op::Long | Op::Float => self.text_number(opcode)?,
+            Op::BinInt | Op::BinInt1 | Op::BinInt2 => self.binary_int(opcode)?,
+            Op::Long1 | Op::Long4 => self.binary_long(opcode)?,
+            Op::BinFloat => {
+                self.array::<8>()?;
+                self.push(Value::Float);
+            }
+            Op::String | Op::Unicode => self.text_line(opcode)?,
+            Op::BinString | Op::ShortBinString => self.ascii_text(opcode)?,
+            Op::BinUnicode | Op::ShortBinUnicode | Op::BinUnicode8 => self.unicode_text(opcode)?,
+            Op::BinBytes | Op::ShortBinBytes | Op::BinBytes8 | Op::ByteArray8 => {
+                self.binary_bytes(opcode)?;
+            }
+            Op::Mark => self.marks.push(self.stack.len()),
+            Op::Pop => self.pop_or_unmark()?,
+            Op::PopMark => {
+                let mark = self.marker()?;
+                self.stack.truncate(mark);
+            }
+            Op::Dup => {
+                let top = self.top()?;
+                self.push(top);
+            }
+            Op::EmptyTuple | Op::Tuple1 | Op::Tuple2 | Op::Tuple3 | Op::Tuple => {
+                self.make_tuple(opcode)?;
+            }
+            Op::EmptyList => self.push(Value::List),
+            Op::EmptySet => self.push(Value::Set),
+            Op::EmptyDict => {
+                let dict = self.arena.dict();
+                self.push(dict);
+            }
+            Op::List | Op::Dict | Op::FrozenSet => self.make_from_mark(opcode)?,
+            Op::Append | Op::Appends => self.append(opcode)?,
+            Op::SetItem | Op::SetItems => self.set_items(opcode)?,
+            Op::AddItems => self.add_items()?,
+            Op::Get | Op::BinGet | Op::LongBinGet => self.get(opcode)?,
+            Op::Put | Op::BinPut | Op::LongBinPut | Op::Memoize => self.put(opcode)?,
+            Op::Global | Op::StackGlobal | Op::Inst => self.name_global(opcode)?,
+            Op::Reduce | Op::NewObj | Op::NewObjEx | Op::Obj => self.make_object(opcode)?,
+            Op::Build => {
+                let state = self.pop()?;
+                let target = self.top()?;
+                self.build(target, state)?;
+            }
+            Op::PersId | Op::BinPersId => self.persistent_id(opcode)?,
+            Op::Ext1 | Op::Ext2 | Op::Ext4 => self.extension(opcode)?,
+            Op::NextBuffer => {
+                return self.broken("array data kept outside the file (an out-of-band buffer)");
+            }
+            Op::ReadonlyBuffer => match self.top()? {
+                Value::Bytes | Value::ByteArray | Value::Instance(_) | Value::Refused => {}
+                _ => return self.broken("a read-only buffer of something that is no buffer"),
+            },
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop(mut self) -> Result<(), Halt> {
+        let value = self.pop()?;
+        self.refuse_kept_getter(value);
+        if !self.stack.is_empty() || !self.marks.is_empty() {
+            return self.broken("the pickle stops with values left on its stack");
+        }
+        self.at = self.source.offset();
+        if self.source.remaining() > 0 {
+            return self.broken("trailing bytes after the pickle");
+        }
+        Ok(())
+    }
+
+    // ---- what cannot go on -------------------------------------------------------------------
+
+    pub(super) fn broken<T>(&mut self, what: &str) -> Result<T, Halt> {
+        self.findings.broken(format!("{what} at byte {}", self.at));
+        Err(Halt::Broken)
+    }
+
+    pub(super) fn truncated<T>(&mut self) -> Result<T, Halt> {
+        self.findings.broken(format!(
+            "the pickle is truncated: the file ends at byte {}, within the opcode at byte {}",
+            self.source.len(),
+            self.at
+        ));
+        Err(Halt::Broken)
+    }
+
+    pub(super) fn danger(&mut self, what: &str) {
+        self.findings.danger(format!("{what} at byte {}", self.at));
+    }
+
+    pub(super) fn danger_with_remedy(&mut self, what: &str, remedy: &str) {
+        self.findings.danger(format!("{what} at byte {}; {remedy}", self.at));
+    }
+
+    // ---- stack, marks and memo ---------------------------------------------------------------
+
+    pub(super) fn fence(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    pub(super) fn pop(&mut self) -> Result<Value, Halt> {
+        if self.stack.len() <= self.fence() {
+            return self.underflow();
+        }
+        match self.stack.pop() {
+            Some(value) => Ok(value),
+            None => self.underflow(),
+        }
+    }
+
+    pub(super) fn top(&mut self) -> Result<Value, Halt> {
+        if self.stack.len() <= self.fence() {
+            return self.underflow();
+        }
+        match self.stack.last() {
+            Some(value) => Ok(*value),
+            None => self.underflow(),
+        }
+    }
+
+    pub(super) fn underflow<T>(&mut self) -> Result<T, Halt> {
+        let what = if self.marks.is_empty() {
+            "an opcode takes more values than the stack holds"
+        } else {
+            "an opcode takes a value from below a mark"
+        };
+        self.broken(what)
+    }
+
+    pub(super) fn marker(&mut self) -> Result<usize, Halt> {
+        match self.marks.pop() {
+            Some(mark) => Ok(mark),
+            None => self.broken("an opcode needs a mark and none is set"),
+        }
+    }
+
+    pub(super) fn pop_or_unmark(&mut self) -> Result<(), Halt> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    pub(super) fn get(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let key = self.memo_key(opcode)?;
+        match self.memo.get(key) {
+            Some(value) => {
+                self.push(value);
+                Ok(())
+            }
+            None => self.broken(&format!("memo {key} is read before it is written")),
+        }
+    }
+
+    pub(super) fn put(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let key = match opcode {
+            Opcode::Memoize => self.memo.len(),
+            _ => self.memo_key(opcode)?,
+        };
+        let value = self.top()?;
+        self.memo.put(key, value);
+        Ok(())
+    }
+
+    pub(super) fn memo_key(&mut self, opcode: Opcode) -> Result<u64, Halt> {
+        match opcode {
+            Opcode::BinGet | Opcode::BinPut => Ok(u64::from(self.array::<1>()?[0])),
+            Opcode::LongBinGet | Opcode::LongBinPut => {
+                Ok(u64::from(u32::from_le_bytes(self.array::<4>()?)))
+            }
+            _ => {
+                let whole = self.read_line()?;
+                match text::memo_line(&self.line) {
+                    Some(key) if whole => Ok(key),
+                    _ => self.broken("a memo key that is no number"),
+                }
+            }
+        }
+    }
+
+    // ---- names and objects -------------------------------------------------------------------
+
+    pub(super) fn name_global(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let value = match opcode {
+            Opcode::StackGlobal => {
+                let name = self.pop()?;
+                let module = self.pop()?;
+                self.global_of_values(module, name)?
+            }
+            Opcode::Inst => {
+                let mark = self.marker()?;
+                let args = self.gather(mark);
+                let class = self.global_of_lines()?;
+                self.call(class, args)?
+            }
+            _ => self.global_of_lines()?,
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn global_of_lines(&mut self) -> Result<Value, Halt> {
+        let mut whole = self.read_line()?;
+        let module = String::from_utf8(self.line.clone());
+        whole &= self.read_line()?;
+        let name = String::from_utf8(self.line.clone());
+        match (module, name) {
+            (Ok(module), Ok(name)) if whole => self.find_global(&module, &name),
+            _ => self.broken("a module or name that is not UTF-8 or far too long"),
+        }
+    }
+
+    pub(super) fn make_object(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        let value = match opcode {
+            Opcode::Obj => {
+                let mark = self.marker()?;
+                if mark == self.stack.len() {
+                    return self.underflow();
+                }
+                let args = self.gather(mark + 1);
+                let class = self.pop()?;
+                self.call(class, args)?
+            }
+            Opcode::NewObjEx => {
+                let kwargs = self.pop()?;
+                let args = self.pop()?;
+                let class = self.pop()?;
+                self.new_object(class, args, Some(kwargs))?
+            }
+            Opcode::NewObj => {
+                let args = self.pop()?;
+                let class = self.pop()?;
+                self.new_object(class, args, None)?
+            }
+            _ => {
+                let args = self.pop()?;
+                let callable = self.pop()?;
+                self.call(callable, args)?
+            }
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn persistent_id(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        match opcode {
+            Opcode::PersId => {
+                self.read_line()?;
+            }
+            _ => {
+                self.pop()?;
+            }
+        }
+        self.danger_with_remedy(
+            "a persistent id, which a loader of its own resolves to anything",
+            "save the model with pickle.dump alone",
+        );
+        self.push(Value::Refused);
+        Ok(())
+    }
+
+    pub(super) fn extension(&mut self, opcode: Opcode) -> Result<(), Halt> {
+        match opcode {
+            Opcode::Ext1 => drop(self.array::<1>()?),
+            Opcode::Ext2 => drop(self.array::<2>()?),
+            _ => drop(self.array::<4>()?),
+        }
+        self.danger_with_remedy(
+            "an extension code, which hides the name of a class or function",
+            "save the model without copyreg.add_extension",
+        );
+        self.push(Value::Refused);
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
+//!
+//! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's), `allow_list`
+//! holds the names. None of them knows what a model is.
+
+mod allow_list;
+mod arguments;
+mod calls;
+mod containers;
+mod dtypes;
+mod machine;
+mod memo;
+mod opcodes;
+mod text;
+mod values;
+
+use std::io::{Read, Seek};
+
+use super::report::Findings;
+use super::source::Source;
+use super::{Halt, TrustedGlobals};
+
+/// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
+pub(super) fn run<R: Read + Seek>(
+    source: &mut Source<R>,
+    trusted: &TrustedGlobals,
+    keep_going: &dyn Fn() -> bool,
+    findings: &mut Findings,
+) -> Result<(), Halt> {
+    machine::Machine::new(source, trusted, findings).run(keep_going)
+}

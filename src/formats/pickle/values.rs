@@ -1,0 +1,215 @@
+//! The symbolic values of a pickle and the arena that owns them.
+//!
+//! A value says what kind of thing stands there, never what it holds, except where a decision
+//! needs it: short names, small numbers, the items of short tuples. Values point into the arena
+//! by index, so cycles cost nothing and nothing recurses. Must not know which names are trusted.
+
+use std::collections::HashMap;
+
+use super::allow_list::Grant;
+
+/// Items kept of a tuple. No call that is allowed takes more arguments.
+const KEPT_ITEMS: usize = 24;
+/// Bytes of a text that could still be a module or a name.
+pub(super) const MAX_NAME: usize = 255;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    BigInt,
+    Float,
+    /// Text that could be a module, a name or an attribute.
+    Name(Name),
+    /// Any other text.
+    Text,
+    Bytes,
+    ByteArray,
+    Tuple(u32),
+    List,
+    Dict(u32),
+    Set,
+    FrozenSet,
+    /// A class or function that is allowed to be named.
+    Global(u32),
+    /// What calling a global answered.
+    Instance(u32),
+    /// `builtins.getattr`, which may only ever be called for one attribute of one class.
+    Getter,
+    /// Stands for something that was refused and reported; later uses are not reported again.
+    Refused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Name {
+    start: u32,
+    len: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TupleNote {
+    start: u32,
+    /// Kept items; the tuple may be longer.
+    kept: u8,
+    whole: bool,
+    hashable: bool,
+    /// Nesting below this tuple: hashing recurses that deep.
+    depth: u16,
+    /// Steps to hash it: Python hashes shared parts again for every mention.
+    cost: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct GlobalNote {
+    pub(super) module: String,
+    pub(super) name: String,
+    pub(super) grant: Grant,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InstanceNote {
+    /// The class or function it came from.
+    pub(super) global: u32,
+    /// It was given its state; no real pickle does so twice.
+    pub(super) built: bool,
+    /// A numpy dtype that may hold references to objects.
+    pub(super) object_dtype: bool,
+    /// A numpy dtype, and the bytes one item of it takes (`u64::MAX` if that is not known).
+    pub(super) dtype: Option<u64>,
+}
+
+/// What was seen among the keys and values of a dict.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct DictNote {
+    /// A key like `__setstate__`.
+    pub(super) special_key: bool,
+    /// A key that is the result of a call, so that its text is not known.
+    pub(super) computed_key: bool,
+    /// A (dtype, offset) pair whose dtype holds references.
+    pub(super) object_field: bool,
+    /// Where the furthest field ends, if these are the fields of a dtype.
+    pub(super) fields_end: u64,
+    /// It became the fields of a dtype and must not change any more.
+    pub(super) frozen: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Arena {
+    text: Vec<u8>,
+    tuples: Vec<TupleNote>,
+    items: Vec<Value>,
+    pub(super) dicts: Vec<DictNote>,
+    pub(super) instances: Vec<InstanceNote>,
+    globals: Vec<GlobalNote>,
+    by_name: HashMap<(String, String), u32>,
+}
+
+impl Arena {
+    /// Bytes held, roughly.
+    pub(super) fn held(&self) -> usize {
+        self.text.capacity()
+            + self.tuples.capacity() * size_of::<TupleNote>()
+            + self.items.capacity() * size_of::<Value>()
+            + self.dicts.capacity() * size_of::<DictNote>()
+            + self.instances.capacity() * size_of::<InstanceNote>()
+            + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
+    }
+
+    /// Keeps a text only if it could be a name; data columns full of text cost nothing.
+    pub(super) fn text(&mut self, bytes: &[u8]) -> Value {
+        let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
+        let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
+        else {
+            return Value::Text;
+        };
+        if bytes.is_empty() || !bytes.iter().all(nameable) {
+            return Value::Text;
+        }
+        self.text.extend_from_slice(bytes);
+        Value::Name(Name { start, len })
+    }
+
+    pub(super) fn name(&self, name: Name) -> &[u8] {
+        let start = name.start as usize;
+        &self.text[start..start + usize::from(name.len)]
+    }
+
+    pub(super) fn is_name(&self, value: Value, text: &str) -> bool {
+        matches!(value, Value::Name(name) if self.name(name) == text.as_bytes())
+    }
+
+    pub(super) fn tuple(&mut self, items: &[Value]) -> Value {
+        let mut note = TupleNote {
+            start: u32::try_from(self.items.len()).unwrap_or(u32::MAX),
+            kept: u8::try_from(items.len().min(KEPT_ITEMS)).unwrap_or(0),
+            whole: items.len() <= KEPT_ITEMS,
+            hashable: true,
+            depth: 1,
+            cost: 1,
+        };
+        for item in items {
+            let (hashable, depth, cost) = self.hash_of(*item);
+            note.hashable &= hashable;
+            note.depth = note.depth.max(depth.saturating_add(1));
+            note.cost = note.cost.saturating_add(cost);
+        }
+        self.items.extend_from_slice(&items[..usize::from(note.kept)]);
+        self.tuples.push(note);
+        Value::Tuple(u32::try_from(self.tuples.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a value can be hashed, how deep that recurses, and how many steps it takes.
+    pub(super) fn hash_of(&self, value: Value) -> (bool, u16, u32) {
+        match value {
+            Value::Tuple(id) => {
+                let note = self.tuples[id as usize];
+                (note.hashable, note.depth, note.cost)
+            }
+            Value::List | Value::Dict(_) | Value::Set | Value::ByteArray => (false, 1, 1),
+            _ => (true, 0, 1),
+        }
+    }
+
+    /// All items of a tuple, or `None` if it has more than are kept.
+    pub(super) fn items(&self, id: u32) -> Option<&[Value]> {
+        let note = self.tuples[id as usize];
+        let start = note.start as usize;
+        note.whole.then(|| &self.items[start..start + usize::from(note.kept)])
+    }
+
+    pub(super) fn dict(&mut self) -> Value {
+        self.dicts.push(DictNote::default());
+        Value::Dict(u32::try_from(self.dicts.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn instance(&mut self, global: u32) -> Value {
+        self.instances.push(InstanceNote {
+            global,
+            built: false,
+            object_dtype: false,
+            dtype: None,
+        });
+        Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn global(&mut self, module: &str, name: &str, grant: Grant) -> Value {
+        let key = (module.to_owned(), name.to_owned());
+        if let Some(id) = self.by_name.get(&key) {
+            return Value::Global(*id);
+        }
+        let id = u32::try_from(self.globals.len()).unwrap_or(u32::MAX);
+        self.globals.push(GlobalNote { module: key.0.clone(), name: key.1.clone(), grant });
+        self.by_name.insert(key, id);
+        Value::Global(id)
+    }
+
+    pub(super) fn global_note(&self, id: u32) -> &GlobalNote {
+        &self.globals[id as usize]
+    }
+
+    /// The grant of the class or function an instance came from.
+    pub(super) fn grant_of_instance(&self, id: u32) -> Grant {
+        self.global_note(self.instances[id as usize].global).grant
+    }
+}

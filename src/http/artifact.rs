@@ -1,0 +1,153 @@
+//! The artifact's bytes: verified before the first one leaves, streamed, whole or one range.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::SizedStream,
+    http::{
+        Method, StatusCode,
+        header::{
+            self, ByteRangeSpec, ContentRange, ContentRangeSpec, EntityTag, Header as _, Range,
+        },
+    },
+    web::Bytes,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use futures_util::stream;
+
+use super::{
+    conditional,
+    errors::ApiError,
+    guard::{Guard, Read},
+    path::{self, note},
+};
+use crate::{
+    domain::VersionRecord,
+    error::{ErrorKind, RegistryError},
+    limits,
+};
+
+/// Which bytes are asked for: from, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Part { from: u64, length: u64 },
+    Unsatisfiable,
+}
+
+/// The artifact, or its headers alone.
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `RANGE_NOT_SATISFIABLE`.
+pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (model_type, version) = path::model_version(&request)?;
+    let record = guard.registry().record_of(&model_type, version).await?;
+    note(&request, |log| log.model_id = Some(record.model_id.to_string()));
+    let file = guard.registry().open_artifact(record.clone()).await?;
+    let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
+    if conditional::client_has(&request, &tag) {
+        let mut response = HttpResponse::NotModified().finish();
+        conditional::mark(&mut response, &tag);
+        return Ok(response);
+    }
+    let size = record.artifact_size_bytes;
+    let mut builder = HttpResponse::Ok();
+    let (from, length) = match wanted(&request, &tag, size) {
+        Wanted::All => (0, size),
+        Wanted::Part { from, length } => {
+            let range = Some((from, from + length - 1));
+            let spec = ContentRangeSpec::Bytes { range, instance_length: Some(size) };
+            builder.status(StatusCode::PARTIAL_CONTENT).insert_header(ContentRange(spec));
+            (from, length)
+        }
+        Wanted::Unsatisfiable => return Ok(unsatisfiable(size)),
+    };
+    describe(&mut builder, &record);
+    let mut response = if request.method() == Method::HEAD {
+        builder.no_chunking(length);
+        builder.body(SizedStream::new(length, stream::empty::<Result<Bytes, io::Error>>()))
+    } else {
+        builder.body(SizedStream::new(length, chunks(file, from, length)))
+    };
+    conditional::mark(&mut response, &tag);
+    Ok(response)
+}
+
+fn describe(builder: &mut actix_web::HttpResponseBuilder, record: &VersionRecord) {
+    let digest = STANDARD.encode(record.checksum_sha256.as_bytes());
+    // The name is made of a type, a version and an extension: no character in it needs quoting.
+    let name =
+        format!("{}-{}.{}", record.model_type, record.version, record.artifact_file.extension());
+    builder
+        .content_type("application/octet-stream")
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header(("Digest", format!("sha-256={digest}")))
+        .insert_header(("Repr-Digest", format!("sha-256=:{digest}:")));
+}
+
+/// One range is honoured. Several, another unit, or one that is malformed: the whole, as RFC 9110 section
+/// 14.2 allows; and the whole where `If-Range` names another state of the artifact.
+fn wanted(request: &HttpRequest, tag: &EntityTag, size: u64) -> Wanted {
+    if !request.headers().contains_key(header::RANGE) {
+        return Wanted::All;
+    }
+    if let Some(condition) = request.headers().get(header::IF_RANGE)
+        && condition.to_str().ok() != Some(tag.to_string().as_str())
+    {
+        return Wanted::All;
+    }
+    let Ok(Range::Bytes(specs)) = Range::parse(request) else { return Wanted::All };
+    let [spec] = specs.as_slice() else { return Wanted::All };
+    if let ByteRangeSpec::FromTo(from, to) = spec
+        && from > to
+    {
+        return Wanted::All;
+    }
+    match spec.to_satisfiable_range(size) {
+        Some((from, to)) => Wanted::Part { from, length: to - from + 1 },
+        None => Wanted::Unsatisfiable,
+    }
+}
+
+fn unsatisfiable(size: u64) -> HttpResponse {
+    let error = RegistryError::new(
+        ErrorKind::RangeNotSatisfiable,
+        format!("Range lies outside the artifact's {size} bytes"),
+    );
+    let mut response = HttpResponse::from_error(ApiError(error));
+    if let Ok(value) = header::HeaderValue::from_str(&format!("bytes */{size}")) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
+}
+
+/// Reads the file piece by piece on blocking threads. A file that ends early breaks the connection off,
+/// which the client sees: the length was announced.
+fn chunks(
+    file: File,
+    from: u64,
+    length: u64,
+) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> {
+    stream::try_unfold((file, from, length), |(mut file, from, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let read = move || {
+            let size = usize::try_from(left)
+                .map_or(limits::FILE_BUFFER, |left| left.min(limits::FILE_BUFFER));
+            let mut buffer = vec![0; size];
+            file.seek(SeekFrom::Start(from))?;
+            file.read_exact(&mut buffer)?;
+            Ok::<_, io::Error>((Bytes::from(buffer), file))
+        };
+        let (bytes, file) = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
+        let read = bytes.len() as u64;
+        Ok(Some((bytes, (file, from + read, left - read))))
+    })
+}

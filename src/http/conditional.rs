@@ -1,0 +1,51 @@
+//! Answers with an `ETag`, and the 304 that a client gets who has them already.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch},
+};
+use serde::Serialize;
+
+use super::errors::ApiError;
+use crate::{domain::Sha256Digest, error::RegistryError};
+
+/// Clients may keep the answer, and must ask whether it still holds: `current` can change at any moment.
+const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, no-cache");
+
+/// A JSON answer tagged with its own digest, or 304 where the client has it.
+///
+/// # Errors
+/// An internal error where the body cannot be written as JSON.
+pub fn json(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
+    let text = serde_json::to_vec(body).map_err(RegistryError::internal)?;
+    let mut tag = Sha256Digest::of(&text).to_string();
+    tag.truncate(32);
+    let tag = EntityTag::new_strong(tag);
+    let mut response = if client_has(request, &tag) {
+        HttpResponse::NotModified().finish()
+    } else {
+        HttpResponse::Ok().content_type("application/json").body(text)
+    };
+    mark(&mut response, &tag);
+    Ok(response)
+}
+
+/// Adds `ETag` and `Cache-Control`.
+pub fn mark(response: &mut HttpResponse, tag: &EntityTag) {
+    use actix_web::http::header::TryIntoHeaderPair as _;
+    for pair in [ETag(tag.clone()).try_into_pair().ok(), REVALIDATE.try_into_pair().ok()] {
+        if let Some((name, value)) = pair {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
+
+/// Whether `If-None-Match` names this tag (weakly, RFC 9110 section 13.1.2).
+#[must_use]
+pub fn client_has(request: &HttpRequest, tag: &EntityTag) -> bool {
+    match IfNoneMatch::parse(request) {
+        Ok(IfNoneMatch::Any) => request.headers().contains_key(header::IF_NONE_MATCH),
+        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|theirs| theirs.weak_eq(tag)),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,135 @@
+//! The door to the data. A handler gets at the registry through a [`Guard`] alone, and a guard exists only
+//! for a caller whose token was resolved and holds the route's scope.
+
+use std::{future::Future, marker::PhantomData, pin::Pin};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use secrecy::SecretSlice;
+
+use super::{errors::ApiError, path::note};
+use crate::{
+    actors::{AuthActor, Handle, auth::ResolveToken},
+    auth::Principal,
+    domain::Scope,
+    error::{ErrorKind, RegistryError},
+    registry::{Registry, ready::ComponentState},
+};
+
+/// What the server shares with its workers. The registry in it is out of a handler's reach.
+#[derive(Clone)]
+pub struct HttpState {
+    registry: Registry,
+    auth: Handle<AuthActor>,
+}
+
+impl HttpState {
+    /// The registry, behind the door that this actor keeps.
+    #[must_use]
+    pub fn new(registry: Registry, auth: Handle<AuthActor>) -> Self {
+        Self { registry, auth }
+    }
+
+    /// The state of each component; the one thing that is told without a token.
+    pub async fn readiness(&self) -> Vec<ComponentState> {
+        self.registry.readiness().await
+    }
+}
+
+/// A scope as a type.
+pub trait RequiredScope: 'static {
+    /// The scope.
+    const SCOPE: Scope;
+}
+
+/// `model:read`.
+pub struct Read;
+/// `model:write`.
+pub struct Write;
+
+impl RequiredScope for Read {
+    const SCOPE: Scope = Scope::Read;
+}
+
+impl RequiredScope for Write {
+    const SCOPE: Scope = Scope::Write;
+}
+
+/// A caller who may, and the registry.
+pub struct Guard<S> {
+    registry: Registry,
+    principal: Principal,
+    _scope: PhantomData<S>,
+}
+
+impl<S> Guard<S> {
+    /// The registry.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The caller.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl<S: RequiredScope> FromRequest for Guard<S> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = request
+                .app_data::<web::Data<HttpState>>()
+                .ok_or_else(|| RegistryError::internal("the server has no state"))?;
+            let principal = resolve(&request, &state.auth).await?;
+            if !principal.holds(S::SCOPE) {
+                return Err(RegistryError::new(
+                    ErrorKind::InsufficientScope,
+                    format!("Insufficient scope: {} required", S::SCOPE),
+                )
+                .into());
+            }
+            Ok(Self { registry: state.registry.clone(), principal, _scope: PhantomData })
+        })
+    }
+}
+
+async fn resolve(
+    request: &HttpRequest,
+    auth: &Handle<AuthActor>,
+) -> Result<Principal, RegistryError> {
+    let token = bearer_token(request)?;
+    let token_length = token.len();
+    let resolved = auth.ask(ResolveToken { token: SecretSlice::from(token) }).await;
+    note(request, |log| match &resolved {
+        Ok(principal) => {
+            log.auth_role = Some(principal.role);
+            log.auth_subject.clone_from(&principal.subject);
+        }
+        Err(_) => log.token_length = Some(token_length),
+    });
+    resolved
+}
+
+/// The credentials of the one `Authorization` header, where its scheme is Bearer (RFC 6750; the scheme's
+/// name is case-insensitive, RFC 9110 section 11.1).
+fn bearer_token(request: &HttpRequest) -> Result<Vec<u8>, RegistryError> {
+    let missing = || RegistryError::new(ErrorKind::Unauthenticated, "Missing authorization header");
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let value = headers.next().ok_or_else(missing)?.as_bytes();
+    if headers.next().is_some() {
+        // Which of them a gateway looked at cannot be known.
+        return Err(RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token"));
+    }
+    match value.split_at_checked(b"Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
+            let token = token.trim_ascii();
+            if token.is_empty() { Err(missing()) } else { Ok(token.to_vec()) }
+        }
+        _ => Err(missing()),
+    }
+}

@@ -1,0 +1,186 @@
+//! Around every request: its id, its log line, and the promise that whatever goes wrong is answered in the
+//! one shape of errors.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage as _, HttpResponse, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+};
+use futures_util::FutureExt as _;
+use uuid::Uuid;
+
+use super::errors::{ApiError, ErrorBody};
+use crate::error::{ErrorKind, RegistryError};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id that is taken over from a gateway.
+const MAX_REQUEST_ID: usize = 64;
+
+/// What handlers add to the request's log line.
+#[derive(Debug, Default, Clone)]
+pub struct RequestLog {
+    /// The caller's role.
+    pub auth_role: Option<&'static str>,
+    /// The caller's subject.
+    pub auth_subject: Option<String>,
+    /// Of a token that was refused; nothing else of it is ever logged.
+    pub token_length: Option<usize>,
+    /// The type asked for.
+    pub model_type: Option<String>,
+    /// The version asked for, or found.
+    pub version: Option<String>,
+    /// The version found.
+    pub model_id: Option<String>,
+}
+
+/// A panic in a handler, or an error from a layer that is not ours, on its way out.
+#[derive(Debug)]
+struct Unexpected {
+    request_id: String,
+    error: ApiError,
+}
+
+impl std::fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for Unexpected {
+    fn status_code(&self) -> StatusCode {
+        self.error.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = self.error.error_response();
+        set_request_id(response.headers_mut(), &self.request_id);
+        response
+    }
+}
+
+/// Gives the request its id, runs it, logs it.
+///
+/// # Errors
+/// Those of layers beneath, in the one shape.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let request_id = request_id(&request);
+    let method = request.method().clone();
+    let result = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let error = match result {
+        Ok(Ok(response)) => {
+            let mut response = flatten(response.map_into_boxed_body());
+            set_request_id(response.headers_mut(), &request_id);
+            log(&response, &request_id, method.as_str(), started);
+            return Ok(response);
+        }
+        Ok(Err(error)) => RegistryError::internal(error),
+        // The hook that logs panics has told where.
+        Err(_) => RegistryError::internal("a handler panicked"),
+    };
+    let cause = error.to_string();
+    tracing::error!(
+        request_id,
+        method = method.as_str(),
+        status = 500_u16,
+        code = error.kind().code(),
+        cause,
+        duration_ms = milliseconds(started),
+        "request failed"
+    );
+    Err(Unexpected { request_id, error: ApiError(error) }.into())
+}
+
+/// The id that a gateway gave, where it is one, or a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let fit = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(fit);
+    given.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
+}
+
+fn set_request_id(headers: &mut header::HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// Puts an error of another layer, CORS or the framework itself, into the one shape.
+fn flatten(response: ServiceResponse) -> ServiceResponse {
+    let status = response.status();
+    let failed = status.is_client_error() || status.is_server_error();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/json");
+    if !failed || is_json {
+        return response;
+    }
+    let (code, detail) = match status {
+        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "Not Found"),
+        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::MethodNotAllowed, "Method Not Allowed"),
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::TooLarge, "The request is too large"),
+        _ if status.is_server_error() => (ErrorKind::Internal, "Internal server error"),
+        _ => (ErrorKind::InvalidRequest, "The request is malformed, or its origin is not allowed"),
+    };
+    let body = serde_json::to_vec(&ErrorBody { detail, code: code.code() }).unwrap_or_default();
+    let mut response = response.map_body(|_, _| BoxBody::new(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.response_mut().extensions_mut().insert(RegistryError::new(code, detail));
+    response
+}
+
+fn milliseconds(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
+    let request = response.request();
+    let extensions = request.extensions();
+    let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
+    let pattern = request.match_pattern();
+    let route = pattern.as_deref().unwrap_or("unmatched");
+    let status = response.status().as_u16();
+    let duration_ms = milliseconds(started);
+    let response_extensions = response.response().extensions();
+    let error = response_extensions.get::<RegistryError>();
+    let code = error.map(|error| error.kind().code());
+    if let Some(cause) = error.and_then(RegistryError::cause) {
+        tracing::error!(request_id, route, code, cause, "request failed");
+    }
+    if !route.starts_with("/api/") {
+        // Probes come every few seconds.
+        tracing::debug!(request_id, method, route, status, duration_ms, code, "request");
+        return;
+    }
+    let RequestLog { auth_role, auth_subject, token_length, model_type, version, model_id } = log;
+    tracing::info!(
+        request_id,
+        method,
+        route,
+        status,
+        duration_ms,
+        code,
+        auth_role,
+        auth_subject,
+        token_length,
+        model_type,
+        version,
+        model_id,
+        "request"
+    );
+}

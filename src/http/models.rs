@@ -1,0 +1,72 @@
+//! Routes of models, but for their artifacts.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{
+    conditional,
+    errors::ApiError,
+    guard::{Guard, Read, Write},
+    path::{self, note},
+    query,
+};
+use crate::schemas::{
+    CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
+    ValidationResultResponse,
+};
+
+/// The version in production.
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
+pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let model_type = path::model_type(&request)?;
+    let model = guard.registry().current(&model_type).await?;
+    note(&request, |log| {
+        log.version = Some(model.record.version.to_string());
+        log.model_id = Some(model.record.model_id.to_string());
+    });
+    conditional::json(&request, &CurrentModelResponse::from(&model))
+}
+
+/// Everything about one version.
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
+pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (model_type, version) = path::model_version(&request)?;
+    let model = guard.registry().find(&model_type, version).await?;
+    note(&request, |log| log.model_id = Some(model.record.model_id.to_string()));
+    conditional::json(&request, &ModelMetadataResponse::from(&model))
+}
+
+/// Versions of a type, newest first.
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`, `INVALID_REQUEST`, `CHECKSUM_MISMATCH`.
+pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let model_type = path::model_type(&request)?;
+    let filter = query::version_filter(&request, model_type)?;
+    let page = guard.registry().list(filter).await?;
+    Ok(HttpResponse::Ok().json(ModelListResponse::from(&page)))
+}
+
+/// Who moved a version, when and why.
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`.
+pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (model_type, version) = path::model_version(&request)?;
+    let transitions = guard.registry().history(&model_type, version).await?;
+    Ok(HttpResponse::Ok().json(HistoryResponse::from(transitions.as_slice())))
+}
+
+/// Is it intact, and would it load?
+///
+/// # Errors
+/// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` and `VALIDATION_FAILED` with every error found.
+pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (model_type, version) = path::model_version(&request)?;
+    let validated = guard.registry().validate(&model_type, version).await?;
+    note(&request, |log| log.model_id = Some(validated.model_id.to_string()));
+    Ok(HttpResponse::Ok().json(ValidationResultResponse::from(&validated)))
+}

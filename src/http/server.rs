@@ -1,0 +1,60 @@
+//! The HTTP server: workers, limits and CORS around the route table.
+
+use std::{io, net::TcpListener};
+
+use actix_cors::Cors;
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    http::{Method, header},
+    middleware::from_fn,
+    web,
+};
+
+use super::{guard::HttpState, middleware::observe, routes};
+use crate::limits;
+
+/// Starts serving on a socket that listens already.
+///
+/// # Errors
+/// The system's, where workers cannot be started.
+pub fn start(
+    listener: TcpListener,
+    state: HttpState,
+    allowed_origins: Vec<String>,
+) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .app_data(web::PayloadConfig::new(limits::REQUEST_BODY))
+            .wrap(cors(&allowed_origins))
+            .wrap(from_fn(observe))
+            .configure(routes::mount)
+            .default_service(web::to(routes::not_found))
+    })
+    .keep_alive(limits::KEEP_ALIVE)
+    .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
+    .shutdown_timeout(limits::SHUTDOWN_SECONDS)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    Ok(server)
+}
+
+fn cors(allowed_origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::ACCEPT,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            header::RANGE,
+        ])
+        .allowed_header("x-request-id")
+        .expose_headers(["etag", "x-request-id", "digest", "repr-digest", "content-disposition"])
+        .supports_credentials()
+        .max_age(600);
+    allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

@@ -1,0 +1,62 @@
+//! Routes without a token: what this is, whether it lives, whether it is ready.
+
+use actix_web::{HttpResponse, web};
+
+use super::{errors::ApiError, guard::HttpState};
+use crate::{
+    clock,
+    error::ErrorKind,
+    limits,
+    schemas::{HealthResponse, ReadyResponse, ServiceResponse},
+    telemetry::SERVICE,
+};
+
+/// What this is.
+pub async fn root() -> HttpResponse {
+    HttpResponse::Ok().json(ServiceResponse {
+        service: "Model Registry API",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "REST API for model metadata and validation",
+        docs: "/docs",
+        health: "/health",
+        api: "/api/v1/models",
+    })
+}
+
+/// Whether the process lives. Touches neither disk nor database.
+///
+/// # Errors
+/// None but a clock outside the years 0000 to 9999.
+pub async fn health() -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(HealthResponse {
+        status: "healthy",
+        service: SERVICE,
+        timestamp: clock::now()?,
+    }))
+}
+
+/// Whether it can answer questions now.
+pub async fn ready(state: web::Data<HttpState>) -> HttpResponse {
+    let components = state.readiness().await;
+    let waiting: Vec<_> = components
+        .iter()
+        .filter(|component| !component.ready)
+        .map(|component| format!("{} {}", component.name, component.detail))
+        .collect();
+    if waiting.is_empty() {
+        return HttpResponse::Ok().json(ReadyResponse {
+            status: "ready",
+            components,
+            detail: None,
+            code: None,
+        });
+    }
+    HttpResponse::ServiceUnavailable()
+        .insert_header((actix_web::http::header::RETRY_AFTER, limits::RETRY_AFTER_SECONDS))
+        .json(ReadyResponse {
+            status: "not ready",
+            components,
+            detail: Some(waiting.join("; ")),
+            code: Some(ErrorKind::RegistryUnavailable.code()),
+        })
+}

@@ -1,0 +1,314 @@
+//! Importing a registry directory of the Python service: all or nothing, and as often as one likes.
+//!
+//! A second import brings in what the Python service did since the first. Where this registry has itself
+//! changed a version that came from there, and the Python service has too, the import is refused: whose
+//! word counts is not for a program to decide.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{Progress, Registry};
+use crate::{
+    actors::{
+        blocking,
+        db::{ImportVersions, ListTransitions, ListVersions},
+    },
+    artifacts::{
+        StoreError,
+        legacy::{LegacyRegistry, LegacyVersion},
+        store::{Published, Staged},
+    },
+    catalog::{ImportBatch, VersionFilter},
+    clock,
+    domain::{ModelId, ModelType, Status, Version, VersionRecord, history::Transition},
+    error::{ErrorKind, RegistryError},
+    limits,
+};
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Versions brought in.
+    pub versions: usize,
+    /// Versions that were there and moved on since.
+    pub moved: usize,
+    /// Rows of history brought in.
+    pub transitions: usize,
+    /// Versions that were there as they are.
+    pub unchanged: usize,
+}
+
+impl Registry {
+    /// Brings in a directory of the Python service.
+    ///
+    /// # Errors
+    /// `CHECKSUM_MISMATCH` with everything wrong in the directory; `VERSION_EXISTS` or
+    /// `INVALID_TRANSITION` where it contradicts what is here. Each leaves everything as it was.
+    pub async fn import(
+        &self,
+        directory: &Path,
+        progress: &Progress,
+    ) -> Result<Imported, RegistryError> {
+        self.refuse_itself(directory)?;
+        let legacy = Arc::new(self.read_legacy(directory, progress).await?);
+        let first = self.plan(&legacy).await?;
+        if first.is_empty() {
+            return Ok(first.outcome());
+        }
+        let staged = self.stage_all(&legacy, &first, progress).await?;
+
+        let _lock = self.lock().await?;
+        // Somebody may have changed the registry while files were copied.
+        let plan = self.plan(&legacy).await?;
+        if plan != first {
+            return Err(RegistryError::new(
+                ErrorKind::RegistryLocked,
+                "The registry was changed while the import was copying; try again",
+            ));
+        }
+        let store = self.store.clone();
+        let published = blocking(move || match store.publish(staged) {
+            Err(StoreError::Exists(place)) => Err(RegistryError::new(
+                ErrorKind::VersionExists,
+                format!(
+                    "{place} is on disk and not in the catalog; `model-registry verify` tells more"
+                ),
+            )),
+            other => Ok(other?),
+        })
+        .await?;
+        let outcome = plan.outcome();
+        self.commit(plan.batch, published).await?;
+        tracing::info!(versions = outcome.versions, transitions = outcome.transitions, "imported");
+        Ok(outcome)
+    }
+
+    fn refuse_itself(&self, directory: &Path) -> Result<(), RegistryError> {
+        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (from, to) = (canonical(directory), canonical(self.store.root().path()));
+        if from.starts_with(&to) || to.starts_with(&from) {
+            return Err(RegistryError::new(
+                ErrorKind::InvalidRequest,
+                "the directory to import and the registry's own lie one within the other; give another \
+                 one with --registry-dir",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn read_legacy(
+        &self,
+        directory: &Path,
+        progress: &Progress,
+    ) -> Result<LegacyRegistry, RegistryError> {
+        let (directory, policy) = (directory.to_owned(), self.policy.clone());
+        let progress = progress.clone();
+        blocking(move || {
+            LegacyRegistry::read(&directory, &policy, &|bytes| progress(bytes, 0, "checking"))
+                .map_err(|faults| {
+                    RegistryError::new(
+                        ErrorKind::ChecksumMismatch,
+                        format!("nothing was imported: {faults}"),
+                    )
+                })
+        })
+        .await
+    }
+
+    /// What has to be done to have everything that the directory has.
+    async fn plan(&self, legacy: &LegacyRegistry) -> Result<Plan, RegistryError> {
+        let all = ListVersions { filter: VersionFilter::default() };
+        let here = self.db.ask(all).await?.records;
+        let history = self.db.ask(ListTransitions { of: None }).await?;
+        Plan::make(legacy, &here, &history)
+    }
+
+    async fn stage_all(
+        &self,
+        legacy: &Arc<LegacyRegistry>,
+        plan: &Plan,
+        progress: &Progress,
+    ) -> Result<Vec<(Staged, ModelType, Version)>, RegistryError> {
+        let new: HashSet<ModelId> =
+            plan.batch.new_versions.iter().map(|record| record.model_id).collect();
+        let total: u64 =
+            plan.batch.new_versions.iter().map(|record| record.artifact_size_bytes).sum();
+        let (legacy, store, progress) = (legacy.clone(), self.store.clone(), progress.clone());
+        blocking(move || {
+            let before = AtomicU64::new(0);
+            legacy
+                .versions
+                .iter()
+                .filter(|version| new.contains(&version.record.model_id))
+                .map(|version| {
+                    let name = version.record.name();
+                    let tell = |done| {
+                        progress(before.load(Ordering::Relaxed) + done, total, &name);
+                    };
+                    let staged = stage(&store, &legacy, version, &tell)?;
+                    before.fetch_add(version.record.artifact_size_bytes, Ordering::Relaxed);
+                    Ok((staged, version.record.model_type.clone(), version.record.version))
+                })
+                .collect()
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: ImportBatch, published: Published) -> Result<(), RegistryError> {
+        let import = ImportVersions { batch };
+        let state = match self.db.ask_within(limits::LONG_WORK_TIMEOUT, import).await {
+            Ok(state) => state,
+            Err(error) if error.kind() == ErrorKind::RegistryUnavailable => {
+                // It may have been committed. The intents stay, and the janitor or the next start finds out.
+                return Err(error);
+            }
+            Err(error) => {
+                blocking(move || Ok(published.take_back()?)).await?;
+                return Err(error);
+            }
+        };
+        self.record(state, clock::now()?).await?;
+        blocking(move || Ok(published.confirm()?)).await
+    }
+}
+
+/// Copies one version where nobody sees it yet, checking it once more on the way.
+fn stage(
+    store: &crate::artifacts::ArtifactStore,
+    legacy: &LegacyRegistry,
+    version: &LegacyVersion,
+    tell: &dyn Fn(u64),
+) -> Result<Staged, RegistryError> {
+    let record = &version.record;
+    let staged = store.stage(record.model_id)?;
+    let from = legacy.open_artifact(record)?;
+    let (digest, _) = staged.write_artifact(&record.artifact_file, from, &|done| {
+        tell(done);
+        true
+    })?;
+    if digest != record.checksum_sha256 {
+        return Err(RegistryError::new(
+            ErrorKind::ChecksumMismatch,
+            format!("nothing was imported: {} changed while it was copied", record.name()),
+        ));
+    }
+    staged.write_sidecars(&version.sidecar, &version.checksum_file)?;
+    Ok(staged)
+}
+
+/// The difference between a directory and this registry.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    batch: ImportBatch,
+    unchanged: usize,
+}
+
+impl Plan {
+    fn make(
+        legacy: &LegacyRegistry,
+        here: &[VersionRecord],
+        history: &[Transition],
+    ) -> Result<Self, RegistryError> {
+        let known: HashSet<_> = history.iter().map(|link| link.transition_id).collect();
+        let theirs: HashSet<_> =
+            legacy.transitions.iter().map(|draft| draft.transition_id).collect();
+        let transitions: Vec<_> = legacy
+            .transitions
+            .iter()
+            .filter(|draft| !known.contains(&draft.transition_id))
+            .cloned()
+            .collect();
+        let moved_there: HashSet<ModelId> =
+            transitions.iter().map(|draft| draft.model_id).collect();
+        let moved_here: HashSet<ModelId> = history
+            .iter()
+            .filter(|link| !theirs.contains(&link.transition_id))
+            .map(|link| link.model_id)
+            .collect();
+        let here: HashMap<_, _> =
+            here.iter().map(|record| ((&record.model_type, record.version), record)).collect();
+        let mut batch = ImportBatch { transitions, ..ImportBatch::default() };
+        let mut unchanged = 0;
+        for LegacyVersion { record, .. } in &legacy.versions {
+            match here.get(&(&record.model_type, record.version)) {
+                None => batch.new_versions.push(record.clone()),
+                Some(ours) if !same_version(ours, record) => {
+                    return Err(RegistryError::new(
+                        ErrorKind::VersionExists,
+                        format!(
+                            "nothing was imported: {} is here already and is another version than the \
+                             one to import",
+                            record.name()
+                        ),
+                    ));
+                }
+                Some(_) if !moved_there.contains(&record.model_id) => unchanged += 1,
+                Some(_) if moved_here.contains(&record.model_id) => {
+                    return Err(RegistryError::new(
+                        ErrorKind::InvalidTransition,
+                        format!(
+                            "nothing was imported: {} was moved both here and by the Python service \
+                             since the last import",
+                            record.name()
+                        ),
+                    ));
+                }
+                Some(_) => batch.moved_versions.push(record.clone()),
+            }
+        }
+        refuse_second_production(&batch, here.values().copied())?;
+        Ok(Self { batch, unchanged })
+    }
+
+    fn is_empty(&self) -> bool {
+        let batch = &self.batch;
+        batch.new_versions.is_empty()
+            && batch.moved_versions.is_empty()
+            && batch.transitions.is_empty()
+    }
+
+    fn outcome(&self) -> Imported {
+        Imported {
+            versions: self.batch.new_versions.len(),
+            moved: self.batch.moved_versions.len(),
+            transitions: self.batch.transitions.len(),
+            unchanged: self.unchanged,
+        }
+    }
+}
+
+fn same_version(ours: &VersionRecord, theirs: &VersionRecord) -> bool {
+    (ours.model_id, ours.checksum_sha256, ours.metadata_sha256)
+        == (theirs.model_id, theirs.checksum_sha256, theirs.metadata_sha256)
+}
+
+/// The database would refuse it as well, with a sentence nobody understands.
+fn refuse_second_production<'a>(
+    batch: &'a ImportBatch,
+    here: impl Iterator<Item = &'a VersionRecord>,
+) -> Result<(), RegistryError> {
+    let moved: HashSet<ModelId> =
+        batch.moved_versions.iter().map(|record| record.model_id).collect();
+    let mut production: HashMap<&ModelType, Version> = HashMap::new();
+    let staying = here.filter(|record| !moved.contains(&record.model_id));
+    for record in staying.chain(&batch.moved_versions).chain(&batch.new_versions) {
+        if record.status == Status::Production
+            && let Some(other) = production.insert(&record.model_type, record.version)
+        {
+            return Err(RegistryError::new(
+                ErrorKind::InvalidTransition,
+                format!(
+                    "nothing was imported: both {other} and {} of {} would be in production",
+                    record.version, record.model_type
+                ),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Rolling back: the version archived last returns to production.
+
+use super::{Registry, change, named, no_production, validate::require_intact};
+use crate::{
+    actors::db::{FindProduction, FindRollbackTarget, RollBackProduction},
+    domain::{ModelType, Timestamp, Version},
+    error::{ErrorKind, RegistryError},
+};
+
+/// A rollback that took place.
+#[derive(Debug, Clone)]
+pub struct RolledBack {
+    /// Of this type.
+    pub model_type: ModelType,
+    /// The version that is staged again.
+    pub from_version: Version,
+    /// The version that is in production again.
+    pub to_version: Version,
+    /// When.
+    pub rolled_back_at: Timestamp,
+    /// "Rolled back risk_model from v1.2.0 to v1.1.0".
+    pub message: String,
+}
+
+impl Registry {
+    /// Returns the version archived last to production and stages the one there.
+    ///
+    /// The version that returns must be intact. Whether it would load is not asked again: it was when it was
+    /// promoted, and a rollback must not fail because a policy became stricter since.
+    ///
+    /// # Errors
+    /// `MODEL_NOT_FOUND` where nothing is in production or nothing was archived; `CHECKSUM_MISMATCH`.
+    pub async fn roll_back(
+        &self,
+        model_type: &ModelType,
+        user: &str,
+        reason: Option<&str>,
+    ) -> Result<RolledBack, RegistryError> {
+        let change = change(user, reason)?;
+        self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
+        let production = FindProduction { model_type: model_type.clone() };
+        if self.db.ask(production).await?.is_none() {
+            return Err(no_production(model_type.as_str()));
+        }
+        let find = FindRollbackTarget { model_type: model_type.clone() };
+        let target = self.db.ask(find).await?.ok_or_else(|| {
+            RegistryError::new(
+                ErrorKind::ModelNotFound,
+                format!("No archived version of {model_type} to roll back to"),
+            )
+        })?;
+        let version = target.version;
+        require_intact(&self.examine(target).await?)?;
+
+        let _lock = self.lock().await?;
+        let roll_back = RollBackProduction {
+            model_type: model_type.clone(),
+            target: version,
+            change: change.clone(),
+        };
+        let (done, state) =
+            self.db.ask(roll_back).await.map_err(|error| named(error, model_type, version))?;
+        self.record(state, change.at).await?;
+        let from = done.left.map_or(version, |left| left.version);
+        let message = format!("Rolled back {model_type} from {from} to {version}");
+        tracing::info!(%model_type, version = %version, user, "{message}");
+        Ok(RolledBack {
+            model_type: model_type.clone(),
+            from_version: from,
+            to_version: version,
+            rolled_back_at: change.at,
+            message,
+        })
+    }
+}

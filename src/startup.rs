@@ -1,0 +1,209 @@
+//! Putting the parts together: the registry's directory, catalog and actors for every command, and the
+//! server around them.
+
+use std::{
+    net::{TcpListener, ToSocketAddrs as _},
+    path::Path,
+    sync::Arc,
+};
+
+use actix_web::dev::Server;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+use crate::{
+    actors::{
+        AuthActor, DbActor, JanitorActor, ManifestActor, ValidatorActor, blocking,
+        janitor::{self, Premises},
+        supervise::{self, Fatal},
+        validator::Checks,
+    },
+    artifacts::{
+        ArtifactStore, RegistryRoot, VerifiedFiles,
+        lock::WriteLock,
+        root::{CATALOG, MANIFEST},
+    },
+    auth::StaticTokens,
+    catalog::{Catalog, SqliteCatalog},
+    config::{ServerSettings, Settings},
+    domain::Policy,
+    error::{ErrorKind, RegistryError},
+    formats::TrustedGlobals,
+    http::{guard::HttpState, server},
+    registry::Registry,
+};
+
+/// Whether a command may make a registry where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It must be there.
+    Existing,
+    /// It is made where it is not, and brought back to a whole state where a process was killed in it.
+    ForChanges,
+}
+
+/// A registry whose actors run.
+pub struct Core {
+    /// The operations.
+    pub registry: Registry,
+    premises: Premises,
+    /// Hears of actors that are lost for good.
+    pub lost: mpsc::UnboundedReceiver<Fatal>,
+    fatal: mpsc::UnboundedSender<Fatal>,
+}
+
+impl Core {
+    /// Opens the registry directory and starts the actors over it.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` where there is no registry and none may be made; `CHECKSUM_MISMATCH` where its
+    /// manifest and catalog disagree; `REGISTRY_UNAVAILABLE` where disk or catalog cannot be used.
+    pub async fn open(settings: &Settings, opening: Opening) -> Result<Self, RegistryError> {
+        let directory = settings.registry_dir.clone();
+        let (root, catalog) = blocking(move || open_files(&directory, opening)).await?;
+        let core = Self::wire(root, catalog, &settings.policy);
+        if opening == Opening::ForChanges {
+            let _lock = WriteLock::take(core.premises.store.root()).await?;
+            janitor::settle(&core.premises).await?;
+        }
+        Ok(core)
+    }
+
+    fn wire(root: Arc<RegistryRoot>, catalog: Arc<dyn Catalog>, policy: &Policy) -> Self {
+        let (fatal, lost) = mpsc::unbounded_channel();
+        let store = ArtifactStore::new(root.clone());
+        let verified = Arc::new(VerifiedFiles::default());
+        let trusted = TrustedGlobals::new(policy.trusted_globals.iter().cloned());
+        let checks =
+            Checks { store: store.clone(), verified: verified.clone(), trusted: Arc::new(trusted) };
+        let memory = verified.clone();
+        let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
+        let manifest = supervise::start(
+            move || ManifestActor::new(root.clone(), memory.clone()),
+            fatal.clone(),
+        );
+        let validator =
+            supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
+        let premises = Premises {
+            store: store.clone(),
+            verified: verified.clone(),
+            db: db.clone(),
+            manifest: manifest.clone(),
+        };
+        let policy = Arc::new(policy.clone());
+        let registry = Registry { db, manifest, validator, store, verified, policy };
+        Self { registry, premises, lost, fatal }
+    }
+}
+
+type Files = (Arc<RegistryRoot>, Arc<dyn Catalog>);
+
+fn open_files(directory: &Path, opening: Opening) -> Result<Files, RegistryError> {
+    let root = match opening {
+        Opening::ForChanges => RegistryRoot::open_or_create(directory)?,
+        Opening::Existing => {
+            if !directory.join(CATALOG).is_file() && !directory.join(MANIFEST).is_file() {
+                return Err(RegistryError::new(
+                    ErrorKind::InvalidRequest,
+                    format!(
+                        "{} holds no registry; name its directory with --registry-dir or \
+                         MODEL_REGISTRY_DIR, or make one with `model-registry register` or `import`",
+                        directory.display()
+                    ),
+                ));
+            }
+            RegistryRoot::open(directory)?
+        }
+    };
+    let catalog = SqliteCatalog::open(&root.path().join(CATALOG))?;
+    Ok((Arc::new(root), Arc::new(catalog)))
+}
+
+/// A server that listens.
+pub struct Application {
+    server: Server,
+    port: u16,
+    lost: mpsc::UnboundedReceiver<Fatal>,
+}
+
+impl Application {
+    /// Opens the registry, verifies it, and listens.
+    ///
+    /// # Errors
+    /// As [`Core::open`]; `INVALID_REQUEST` where the address cannot be listened on.
+    pub async fn build(
+        settings: &Settings,
+        server: &ServerSettings,
+    ) -> Result<Self, RegistryError> {
+        let core = Core::open(settings, Opening::ForChanges).await?;
+        let tokens = Arc::new(StaticTokens::new(
+            server.admin_token.as_ref(),
+            server.read_token.as_ref(),
+            server.legacy_token.as_ref(),
+        ));
+        let auth = supervise::start(move || AuthActor::new(tokens.clone()), core.fatal.clone());
+        let premises = core.premises.clone();
+        // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
+        drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
+        let listener = listen(&server.host, server.port)?;
+        let port = listener.local_addr().map_err(RegistryError::internal)?.port();
+        let state = HttpState::new(core.registry, auth);
+        let server = server::start(listener, state, server.allowed_origins.clone())
+            .map_err(RegistryError::internal)?;
+        Ok(Self { server, port, lost: core.lost })
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets requests in flight finish. A second signal ends it at once.
+    ///
+    /// # Errors
+    /// An internal error where an actor is lost for good or a worker cannot go on.
+    pub async fn run_until_stopped(mut self) -> Result<(), RegistryError> {
+        let handle = self.server.handle();
+        let mut terminate = signal(SignalKind::terminate()).map_err(RegistryError::internal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(RegistryError::internal)?;
+        let mut running = std::pin::pin!(self.server);
+        tokio::select! {
+            ended = &mut running => return ended.map_err(RegistryError::internal),
+            _ = terminate.recv() => tracing::info!("SIGTERM: finishing requests in flight"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: finishing requests in flight"),
+            fatal = self.lost.recv() => {
+                handle.stop(false).await;
+                return Err(RegistryError::internal(
+                    fatal.map_or_else(|| "the actors are gone".to_owned(), |lost| lost.to_string()),
+                ));
+            }
+        }
+        let stop = handle.stop(true);
+        tokio::select! {
+            _ = async { tokio::join!(stop, &mut running) } => {}
+            _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
+            _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
+        }
+        Ok(())
+    }
+}
+
+fn listen(host: &str, port: u16) -> Result<TcpListener, RegistryError> {
+    let refused = |error: std::io::Error| {
+        RegistryError::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "cannot listen on {host} port {port}: {error}; set MODEL_REGISTRY_HOST and \
+                 MODEL_REGISTRY_PORT, or --host and --port, to an address of this machine that is free"
+            ),
+        )
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let addresses: Vec<_> = (bare, port).to_socket_addrs().map_err(refused)?.collect();
+    let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(RegistryError::internal)?;
+    Ok(listener)
+}

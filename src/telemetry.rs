@@ -1,0 +1,101 @@
+//! Log lines: JSON objects or text, on standard error, so that standard output stays a command's own.
+//!
+//! What never reaches a log is kept out where it arises: tokens are [`secrecy`] types, and no code logs a
+//! header.
+
+use std::{fmt, io::IsTerminal as _};
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+use crate::{clock, config::LogFormat};
+
+/// The name under which every line is filed.
+pub const SERVICE: &str = "model_registry";
+
+/// Sets up logging for the process. A second call changes nothing.
+pub fn init(format: LogFormat, filter: &str) {
+    // A filter that does not parse was refused with the rest of the configuration.
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Json => builder.event_format(JsonLines).try_init(),
+        LogFormat::Text => {
+            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        }
+    };
+    if set.is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            let message = panic.payload_as_str().unwrap_or("a panic without a message");
+            tracing::error!(place, message, "panic");
+        }));
+    }
+}
+
+/// One JSON object a line, flat, with `service` in each.
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields(Map::new());
+        let time = clock::now().map(|now| now.to_string()).unwrap_or_default();
+        fields.0.insert("timestamp".to_owned(), time.into());
+        fields.0.insert("level".to_owned(), event.metadata().level().as_str().into());
+        fields.0.insert("service".to_owned(), SERVICE.into());
+        fields.0.insert("target".to_owned(), event.metadata().target().into());
+        event.record(&mut fields);
+        writeln!(writer, "{}", Value::Object(fields.0))
+    }
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+}
