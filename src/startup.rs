@@ -22,7 +22,7 @@ use crate::{
     },
     artifacts::{
         ArtifactStore, RegistryRoot, VerifiedFiles,
-        lock::WriteLock,
+        lock::{self, WriteLock},
         root::{CATALOG, MANIFEST},
     },
     auth::StaticTokens,
@@ -117,6 +117,7 @@ fn open_files(directory: &Path, opening: Opening) -> Result<Files, RegistryError
             RegistryRoot::open(directory)?
         }
     };
+    lock::check_writable(&root)?;
     let catalog = SqliteCatalog::open(&root.path().join(CATALOG))?;
     Ok((Arc::new(root), Arc::new(catalog)))
 }
@@ -175,7 +176,7 @@ impl Application {
             _ = terminate.recv() => tracing::info!("SIGTERM: finishing requests in flight"),
             _ = interrupt.recv() => tracing::info!("SIGINT: finishing requests in flight"),
             fatal = self.lost.recv() => {
-                handle.stop(false).await;
+                // Requests in flight would wait for an actor that answers no more.
                 return Err(RegistryError::internal(
                     fatal.map_or_else(|| "the actors are gone".to_owned(), |lost| lost.to_string()),
                 ));

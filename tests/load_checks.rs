@@ -4,7 +4,7 @@
 //! from, and proved of every hostile one that a stock Python really does something when it loads
 //! it. Counts are asserted, so that an empty directory cannot pass.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop where it fails")]
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails")]
 
 use std::fs;
 use std::io::{self, Cursor};

@@ -131,7 +131,8 @@ async fn settle_leftovers(premises: &Premises) -> Result<(), RegistryError> {
         );
         let store = premises.store.clone();
         blocking(move || {
-            Ok(if committed { store.confirm(&intent)? } else { store.take_back(&intent)? })
+            if committed { store.confirm(&intent) } else { store.take_back(&intent) }
+                .map_err(Into::into)
         })
         .await?;
     }

@@ -31,6 +31,14 @@ pub fn try_exclusive(file: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// Finds out that the registry directory cannot be written, in the system's own words: SQLite's say less.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn check_writable(root: &RegistryRoot) -> Result<(), StoreError> {
+    root.folder()?.open_lock_file(LOCK_FILE).map(drop)
+}
+
 impl WriteLock {
     /// Takes the lock if nobody has it.
     ///

@@ -28,7 +28,7 @@ use output::Output;
 /// It never runs a model's code to find out. Exit status: 0 done, 1 a check or gate said no, 2 usage or
 /// configuration, 3 not found, 4 conflict, 5 integrity, 6 unavailable.
 #[derive(Debug, Parser)]
-#[command(name = "model-registry", version, propagate_version = true)]
+#[command(name = "model-registry", version)]
 pub struct Arguments {
     /// The registry directory [default: $MODEL_REGISTRY_DIR, else data/models]
     #[arg(long, global = true, value_name = "DIR")]
@@ -157,7 +157,12 @@ fn dispatch(command: Command, context: Context) -> Outcome {
 
 /// Runs a command where actors can live.
 fn on_system(command: impl Future<Output = Outcome>) -> Outcome {
-    actix::System::new().block_on(command)
+    let system = actix::System::new();
+    let outcome = system.block_on(command);
+    // Dropping the system waits for every thread of it, and one of them may be what hangs. What the command
+    // had to do is done, and the process ends next.
+    std::mem::forget(system);
+    outcome
 }
 
 impl Context {

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch},
+    http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch, TryIntoHeaderPair as _},
 };
 use serde::Serialize;
 
@@ -32,11 +32,9 @@ pub fn json(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse
 
 /// Adds `ETag` and `Cache-Control`.
 pub fn mark(response: &mut HttpResponse, tag: &EntityTag) {
-    use actix_web::http::header::TryIntoHeaderPair as _;
-    for pair in [ETag(tag.clone()).try_into_pair().ok(), REVALIDATE.try_into_pair().ok()] {
-        if let Some((name, value)) = pair {
-            response.headers_mut().insert(name, value);
-        }
+    let pairs = [ETag(tag.clone()).try_into_pair().ok(), REVALIDATE.try_into_pair().ok()];
+    for (name, value) in pairs.into_iter().flatten() {
+        response.headers_mut().insert(name, value);
     }
 }
 

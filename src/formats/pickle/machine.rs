@@ -16,7 +16,7 @@ use super::values::{Arena, Value};
 /// Opcodes of one pickle.
 const MAX_OPCODES: u64 = 1 << 30;
 /// Bytes held for stack, memo and arena together.
-const MAX_HELD: usize = 768 * 1024 * 1024;
+const MAX_HELD: usize = 256 * 1024 * 1024;
 /// Opcodes between two looks at the budgets.
 const POLL_EVERY: u64 = 4096;
 

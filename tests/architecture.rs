@@ -1,0 +1,187 @@
+//! Who may import whom: the table at the top of `src/lib.rs`, held to by reading the `crate::` paths.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::allow_attributes,
+    reason = "a test that cannot go on should say so and stop"
+)]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Each room and the rooms of ours that it may name.
+const RULES: [(&str, &[&str]); 19] = [
+    ("domain", &[]),
+    ("limits", &[]),
+    ("fault", &[]),
+    ("error", &["catalog", "domain"]),
+    ("clock", &["domain", "error"]),
+    ("formats", &[]),
+    ("auth", &["domain"]),
+    ("catalog", &["domain", "limits"]),
+    ("artifacts", &["domain", "error", "fault", "limits"]),
+    (
+        "actors",
+        &["artifacts", "auth", "catalog", "clock", "domain", "error", "fault", "formats", "limits"],
+    ),
+    (
+        "registry",
+        &["actors", "artifacts", "catalog", "clock", "domain", "error", "fault", "limits"],
+    ),
+    ("schemas", &["domain", "registry"]),
+    ("config", &["domain"]),
+    ("telemetry", &["clock", "config"]),
+    (
+        "http",
+        &[
+            "actors",
+            "auth",
+            "catalog",
+            "clock",
+            "domain",
+            "error",
+            "limits",
+            "registry",
+            "schemas",
+            "telemetry",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "catalog",
+            "config",
+            "domain",
+            "error",
+            "formats",
+            "limits",
+            "registry",
+            "schemas",
+            "startup",
+            "telemetry",
+        ],
+    ),
+    (
+        "startup",
+        &[
+            "actors",
+            "artifacts",
+            "auth",
+            "catalog",
+            "config",
+            "domain",
+            "error",
+            "formats",
+            "http",
+            "registry",
+        ],
+    ),
+    ("main", &["cli"]),
+    ("lib", &[]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+            let name = path.strip_prefix(source).unwrap().to_str().unwrap().to_owned();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// The rooms that a source names after `crate::`, one by one or in a braced `use`.
+fn named_rooms(text: &str) -> BTreeSet<String> {
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let word = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut rooms = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        if let Some(list) = after.strip_prefix('{') {
+            let mut depth = 1;
+            let mut item = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 || (c == ',' && depth == 1) {
+                    rooms.insert(word(item.trim()));
+                    item.clear();
+                } else {
+                    item.push(c);
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            rooms.insert(word(after));
+        }
+    }
+    rooms.remove("");
+    rooms
+}
+
+#[test]
+fn imports_run_one_way() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    assert!(files.len() > 60, "{}", files.len());
+    let mut broken = Vec::new();
+    for (name, text) in &files {
+        let room = name.split(['/', '.']).next().unwrap();
+        let (_, allowed) = RULES
+            .iter()
+            .find(|(rule, _)| *rule == room)
+            .unwrap_or_else(|| panic!("{name} is in a room without a rule"));
+        for used in named_rooms(text) {
+            if used != room && !allowed.contains(&used.as_str()) {
+                broken.push(format!("{name} names {used}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_domain_knows_no_actor_database_runtime_file_or_clock() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain"), &mut files);
+    for (name, text) in files {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for foreign in [
+            "actix",
+            "diesel",
+            "tokio",
+            "std::fs",
+            "std::env",
+            "std::net",
+            "now_utc",
+            "SystemTime",
+            "tracing",
+        ] {
+            assert!(!code.contains(foreign), "{name} names {foreign}");
+        }
+    }
+}
+
+#[test]
+fn handlers_hold_no_sql_file_or_environment() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"), &mut files);
+    for (name, text) in files {
+        for foreign in ["diesel", "std::fs::", "std::env", "File::open", "now_utc"] {
+            assert!(!text.contains(foreign), "{name} names {foreign}");
+        }
+    }
+}

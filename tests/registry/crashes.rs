@@ -1,0 +1,165 @@
+//! The process is killed at every step of a change: the next start finds the old registry or the new one,
+//! whole.
+
+#![cfg(debug_assertions)]
+
+use crate::support::{World, eventually};
+use std::time::Duration;
+
+const REGISTER: [&str; 9] = [
+    "register.staged",
+    "register.artifact",
+    "register.sidecars",
+    "register.intent",
+    "register.renamed",
+    "db.insert_version",
+    "catalog.committed",
+    "manifest.written",
+    "manifest.renamed",
+];
+const PROMOTE: [&str; 6] = [
+    "validator.validate",
+    "promote.locked",
+    "db.promote_version",
+    "catalog.committed",
+    "manifest.written",
+    "manifest.renamed",
+];
+
+/// No folder, intent or temporary file of an unfinished change.
+fn no_leftovers(world: &World) {
+    let staging = world.path("artifacts/.staging");
+    if staging.exists() {
+        assert_eq!(std::fs::read_dir(&staging).unwrap().count(), 0, "{staging:?}");
+    }
+}
+
+#[test]
+fn killed_at_any_step_of_a_registration_the_registry_starts_and_verifies() {
+    for point in REGISTER {
+        let world = World::promoted(&["v1.0.0"]);
+        let arguments = World::register_arguments("v1.1.0");
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let ran = world.run_with_fault(&format!("{point}=kill"), &arguments);
+        assert_eq!(ran.status, -1, "{point}: the fault was not reached: {ran:?}");
+
+        let server = world.serve();
+        let registered = server.model("risk_model/v1.1.0").status == 200;
+        let committed =
+            ["catalog.committed", "manifest.written", "manifest.renamed"].contains(&point);
+        assert_eq!(registered, committed, "{point}");
+        assert_eq!(server.model("risk_model/current").json()["version"], "v1.0.0");
+        assert_eq!(world.path("artifacts/risk_model/v1.1.0").exists(), committed, "{point}");
+        world.run(&["verify"]).ok();
+        no_leftovers(&world);
+        drop(server);
+        // The number is free where nothing was registered, and taken where it was.
+        assert_eq!(world.register("v1.1.0").status, if committed { 4 } else { 0 }, "{point}");
+        world.run(&["verify"]).ok();
+    }
+}
+
+#[test]
+fn killed_at_any_step_of_a_promotion_the_registry_starts_and_verifies() {
+    for point in PROMOTE {
+        let world = World::promoted(&["v1.0.0"]);
+        world.register("v1.1.0").ok();
+        let fault = format!("{point}=kill");
+        let ran = world.run_with_fault(&fault, &["promote", "risk_model", "v1.1.0"]);
+        assert_eq!(ran.status, -1, "{point}: the fault was not reached: {ran:?}");
+
+        let server = world.serve();
+        let committed =
+            ["catalog.committed", "manifest.written", "manifest.renamed"].contains(&point);
+        let expected = if committed { "v1.1.0" } else { "v1.0.0" };
+        assert_eq!(server.model("risk_model/current").json()["version"], expected, "{point}");
+        let production = server.model("risk_model?status_filter=production").json();
+        assert_eq!(production["total"], 1, "{point}");
+        world.run(&["verify"]).ok();
+        no_leftovers(&world);
+    }
+}
+
+#[test]
+fn killed_at_any_step_of_an_import_all_or_nothing_is_there() {
+    for point in
+        REGISTER.iter().map(|point| if *point == "db.insert_version" { "db.import" } else { point })
+    {
+        let world = World::new();
+        let legacy = crate::support::fixture("fixtures/legacy-registry");
+        // The first manifest, of the empty registry, must not be the one that is hit.
+        world.run(&["rollback", "risk_model"]).refused(3, "");
+        let ran =
+            world.run_with_fault(&format!("{point}=kill"), &["import", legacy.to_str().unwrap()]);
+        assert_eq!(ran.status, -1, "{point}: the fault was not reached: {ran:?}");
+        let server = world.serve();
+        let total = server.model("risk_model").json()["total"].as_u64().unwrap();
+        let committed =
+            ["catalog.committed", "manifest.written", "manifest.renamed"].contains(&point);
+        assert_eq!(total, if committed { 4 } else { 0 }, "{point}");
+        no_leftovers(&world);
+        world.run(&["verify"]).ok();
+        world.run(&["import", legacy.to_str().unwrap()]).ok();
+        assert_eq!(server.model("risk_model").json()["total"], 4);
+        world.run(&["verify"]).ok();
+    }
+}
+
+#[test]
+fn a_running_service_ends_what_a_killed_command_left() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    let arguments = World::register_arguments("v1.1.0");
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    world.run_with_fault("register.renamed=kill", &arguments);
+    assert!(world.path("artifacts/risk_model/v1.1.0").exists());
+    eventually(Duration::from_secs(15), || {
+        (!world.path("artifacts/risk_model/v1.1.0").exists()).then_some(())
+    });
+    world.run_with_fault("catalog.committed=kill", &arguments);
+    eventually(Duration::from_secs(15), || (world.run(&["verify"]).status == 0).then_some(()));
+    assert_eq!(server.model("risk_model/v1.1.0").status, 200);
+    no_leftovers(&world);
+}
+
+#[test]
+fn a_manifest_two_steps_behind_is_no_crash_and_refuses_to_start() {
+    let world = World::promoted(&["v1.0.0"]);
+    let old = std::fs::read(world.path("manifest.json")).unwrap();
+    world.register("v1.1.0").ok();
+    world.register("v1.2.0").ok();
+    std::fs::write(world.path("manifest.json"), old).unwrap();
+    let ran = world.run(&["promote", "risk_model", "v1.1.0"]).refused(5, "CHECKSUM_MISMATCH");
+    assert!(
+        ran.stderr.contains("risk_model/v1.1.0: in the catalog, not in the manifest"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_staging_folder_of_a_living_process_is_left_alone() {
+    use std::io::Write as _;
+    let world = World::promoted(&["v1.0.0"]);
+    // A registration that has not got all of its artifact: it reads from a pipe that stays open.
+    let big = world.outside("big.bin");
+    let mut file = std::fs::File::create(&big).unwrap();
+    file.write_all(&vec![7; 1 << 20]).unwrap();
+    let mut arguments = World::register_arguments("v1.1.0");
+    arguments[2] = big.to_str().unwrap().to_owned();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut slow = world.command(&arguments);
+    slow.env("MODEL_REGISTRY_FAULT", "register.sidecars=hang").stderr(std::process::Stdio::null());
+    let mut slow = slow.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let staged = || {
+        let staging = std::fs::read_dir(world.path("artifacts/.staging")).ok()?;
+        staging.filter_map(Result::ok).find(|entry| entry.path().join("metadata.json").exists())
+    };
+    let folder = eventually(Duration::from_secs(10), staged).path();
+    let server = world.serve();
+    assert!(folder.join("model.bin").exists());
+    assert_eq!(server.model("risk_model/current").status, 200);
+    world.run(&["verify"]).ok();
+    slow.kill().unwrap();
+    slow.wait().unwrap();
+    eventually(Duration::from_secs(15), || (!folder.exists()).then_some(()));
+}

@@ -1,0 +1,401 @@
+//! A registry directory of the Python service: brought in whole, answered as the Python service did.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Server, World, fixture};
+
+fn legacy() -> PathBuf {
+    fixture("fixtures/legacy-registry")
+}
+
+/// A copy of the legacy directory that a test may spoil.
+fn copy_of_legacy(world: &World) -> PathBuf {
+    let copy = world.outside("legacy");
+    assert!(Command::new("cp").arg("-r").arg(legacy()).arg(&copy).status().unwrap().success());
+    copy
+}
+
+fn import(world: &World, directory: &Path) -> crate::support::Ran {
+    world.run(&["import", directory.to_str().unwrap()])
+}
+
+/// The rows of an exported table, by column.
+fn rows(name: &str) -> Vec<HashMap<String, String>> {
+    let path = legacy().join("catalog-export").join(name);
+    csv::Reader::from_path(path).unwrap().deserialize().map(Result::unwrap).collect()
+}
+
+/// `2026-11-15 08:03:37.25218` as the API writes it.
+fn as_written(exported: &str) -> Value {
+    if exported.is_empty() {
+        return Value::Null;
+    }
+    let (whole, fraction) = exported.split_once('.').unwrap_or((exported, ""));
+    json!(format!("{}.{fraction:0<6}Z", whole.replace(' ', "T")))
+}
+
+fn expected_metadata(row: &HashMap<String, String>) -> Value {
+    let place = format!("artifacts/{}/{}", row["model_type"], row["version"]);
+    let sidecar = std::fs::read(legacy().join(&place).join("metadata.json")).unwrap();
+    let mut expected: Value = serde_json::from_slice(&sidecar).unwrap();
+    expected["status"] = json!(row["status"]);
+    expected["artifact_path"] = json!(place);
+    expected["promoted_at"] = as_written(&row["promoted_at"]);
+    expected
+}
+
+fn check_version(server: &Server, row: &HashMap<String, String>) {
+    let place = format!("{}/{}", row["model_type"], row["version"]);
+    let answer = server.model(&place);
+    assert_eq!(answer.json(), expected_metadata(row), "{place}");
+    // Equality of values would not see 48.0 become 48.
+    assert!(String::from_utf8(answer.body).unwrap().contains("\"paper_trade_hours\":48.0"));
+
+    let file = if row["model_type"] == "alpha_weights" { "model.json" } else { "model.pkl" };
+    let artifact = legacy().join("artifacts").join(&place).join(file);
+    assert_eq!(server.model(&format!("{place}/artifact")).body, std::fs::read(artifact).unwrap());
+
+    let valid = json!({
+        "valid": true, "model_id": row["model_id"], "checksum_verified": true,
+        "load_successful": true, "errors": [],
+    });
+    assert_eq!(server.validate(&place).json(), valid, "{place}");
+
+    let expected: Vec<_> = rows("promotion_history.csv")
+        .into_iter()
+        .filter(|step| step["model_id"] == row["model_id"])
+        .map(|step| {
+            let from = Some(step["from_status"].clone()).filter(|from| !from.is_empty());
+            json!({
+                "from_status": from, "to_status": step["to_status"],
+                "changed_at": as_written(&step["changed_at"]), "changed_by": step["changed_by"],
+                "reason": null, "gates_skipped": false,
+            })
+        })
+        .collect();
+    let history = server.model(&format!("{place}/history")).json();
+    assert_eq!(history, json!({ "transitions": expected }), "{place}");
+}
+
+#[test]
+fn every_get_and_validate_answers_as_the_python_service_does() {
+    let world = World::with_legacy();
+    let server = world.serve();
+    let models = rows("models.csv");
+    assert_eq!(models.len(), 11);
+    for row in &models {
+        check_version(&server, row);
+    }
+    for model_type in ["risk_model", "alpha_weights", "factor_definitions", "feature_transforms"] {
+        let mut of_type: Vec<_> =
+            models.iter().filter(|row| row["model_type"] == model_type).collect();
+        of_type.sort_by(|a, b| b["created_at"].cmp(&a["created_at"]));
+        let all: Vec<_> = of_type.iter().map(|row| expected_metadata(row)).collect();
+        let list = server.model(model_type).json();
+        assert_eq!(list, json!({ "models": all, "total": all.len() }));
+        let current = server.model(&format!("{model_type}/current"));
+        match of_type.iter().find(|row| row["status"] == "production") {
+            None => current.is_error(404, "MODEL_NOT_FOUND", model_type),
+            Some(row) => assert_eq!(
+                current.json(),
+                json!({
+                    "model_type": model_type, "version": row["version"],
+                    "checksum": row["checksum_sha256"],
+                    "dataset_version_ids": expected_metadata(row)["dataset_version_ids"],
+                })
+            ),
+        }
+    }
+}
+
+#[test]
+fn sidecars_are_kept_byte_for_byte_and_the_manifest_keeps_its_fields() {
+    let world = World::with_legacy();
+    let copied = world.artifacts();
+    assert_eq!(copied.len(), 33);
+    for (path, bytes) in copied {
+        let original = legacy().join(path.strip_prefix(world.dir()).unwrap());
+        assert_eq!(bytes, std::fs::read(original).unwrap(), "{}", path.display());
+    }
+    let read = |directory: &Path| -> Value {
+        serde_json::from_slice(&std::fs::read(directory.join("manifest.json")).unwrap()).unwrap()
+    };
+    let (theirs, ours) = (read(&legacy()), read(&world.dir()));
+    for field in [
+        "artifact_count",
+        "production_models",
+        "total_size_bytes",
+        "last_backup_at",
+        "backup_location",
+    ] {
+        assert_eq!(ours[field], theirs[field], "{field}");
+    }
+    assert_eq!(ours["registry_version"], "2.0.0");
+    assert_eq!(ours["checksum"].as_str().unwrap().len(), 64);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn a_second_import_changes_nothing() {
+    let world = World::with_legacy();
+    let before = world.artifacts();
+    let manifest = std::fs::read(world.path("manifest.json")).unwrap();
+    let done = world.run(&["import", legacy().to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(done["versions_imported"], 0);
+    assert_eq!(done["versions_unchanged"], 11);
+    assert_eq!(world.artifacts(), before);
+    assert_eq!(std::fs::read(world.path("manifest.json")).unwrap(), manifest);
+    // Also after this registry went its own way.
+    world.run(&["promote", "risk_model", "v2.0.0"]).ok();
+    assert_eq!(
+        world.run(&["import", legacy().to_str().unwrap(), "--json"]).ok().json()["versions_moved"],
+        0
+    );
+    assert_eq!(world.status_of("v2.0.0"), "production");
+}
+
+/// Takes the last version and its history out of a copy, as if it had been exported earlier.
+fn without_last_promotion(copy: &Path) {
+    let history = copy.join("catalog-export/promotion_history.csv");
+    let text = std::fs::read_to_string(&history).unwrap();
+    let kept: Vec<_> =
+        text.lines().filter(|line| !line.contains("2026-11-23 08:03:37.976633")).collect();
+    assert_eq!(kept.len() + 2, text.lines().count());
+    std::fs::write(&history, kept.join("\n") + "\n").unwrap();
+    let models = copy.join("catalog-export/models.csv");
+    let text = std::fs::read_to_string(&models).unwrap();
+    let earlier = text
+        .replace("feature_transforms,v1.0.0,archived", "feature_transforms,v1.0.0,production")
+        .replace(
+            ",2026-11-23 08:03:37.829388,2026-11-23 08:03:37.960301,",
+            ",2026-11-23 08:03:37.829388,,",
+        )
+        .replace("feature_transforms,v1.10.0,production", "feature_transforms,v1.10.0,staged")
+        .replace(",2026-11-23 08:03:37.960301,,", ",,,");
+    assert_ne!(earlier, text);
+    std::fs::write(&models, earlier).unwrap();
+    let manifest = copy.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let earlier =
+        text.replace("\"feature_transforms\": \"v1.10.0\"", "\"feature_transforms\": \"v1.0.0\"");
+    assert_ne!(earlier, text);
+    std::fs::write(&manifest, earlier).unwrap();
+}
+
+#[test]
+fn a_later_import_brings_what_happened_since() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    without_last_promotion(&copy);
+    import(&world, &copy).ok();
+    let server = world.serve();
+    assert_eq!(server.model("feature_transforms/current").json()["version"], "v1.0.0");
+    let done = world.run(&["import", legacy().to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(
+        done,
+        json!({
+            "versions_imported": 0, "versions_moved": 2, "versions_unchanged": 9,
+            "transitions_imported": 2,
+        })
+    );
+    for row in rows("models.csv") {
+        check_version(&server, &row);
+    }
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn an_import_that_contradicts_what_happened_here_is_refused() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    without_last_promotion(&copy);
+    import(&world, &copy).ok();
+    world.run(&["promote", "feature_transforms", "v0.9.0"]).ok();
+    let before = world.artifacts();
+    import(&world, &legacy()).refused(4, "nothing was imported");
+    assert_eq!(world.artifacts(), before);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn an_import_beside_a_version_of_the_same_number_is_refused() {
+    let world = World::new();
+    world.register("v1.1.0").ok();
+    import(&world, &legacy()).refused(4, "risk_model/v1.1.0");
+    assert_eq!(world.run(&["list", "--json"]).ok().json()["total"], 1);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn whatever_does_not_agree_is_named_and_nothing_is_imported() {
+    type Spoil = fn(&Path);
+    fn edit(path: &Path, from: &str, to: &str) {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+    fn flip(path: &Path) {
+        let mut bytes = std::fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    let cases: &[(&str, Spoil, &str)] = &[
+        (
+            "a byte of an artifact",
+            |d| flip(&d.join("artifacts/risk_model/v1.0.0/model.pkl")),
+            "risk_model/v1.0.0: model.pkl differs",
+        ),
+        (
+            "a byte of a sidecar",
+            |d| flip(&d.join("artifacts/alpha_weights/v1.0.1/metadata.json")),
+            "alpha_weights/v1.0.1: metadata.json differs",
+        ),
+        (
+            "a byte of a checksum file",
+            |d| flip(&d.join("artifacts/risk_model/v1.2.0/checksum.sha256")),
+            "risk_model/v1.2.0",
+        ),
+        ("a byte of the database", |d| flip(&d.join("registry.db")), "registry.db differs"),
+        (
+            "a missing artifact",
+            |d| std::fs::remove_file(d.join("artifacts/risk_model/v1.0.0/model.pkl")).unwrap(),
+            "holds no model file",
+        ),
+        (
+            "a missing sidecar",
+            |d| std::fs::remove_file(d.join("artifacts/risk_model/v1.0.0/metadata.json")).unwrap(),
+            "metadata.json",
+        ),
+        (
+            "a second artifact",
+            |d| std::fs::write(d.join("artifacts/risk_model/v1.0.0/model.json"), "{}").unwrap(),
+            "model.json",
+        ),
+        (
+            "a folder of no row",
+            |d| std::fs::create_dir(d.join("artifacts/risk_model/v9.0.0")).unwrap(),
+            "risk_model/v9.0.0 is not in the export",
+        ),
+        (
+            "no export",
+            |d| std::fs::remove_dir_all(d.join("catalog-export")).unwrap(),
+            "catalog-export",
+        ),
+        (
+            "no manifest",
+            |d| std::fs::remove_file(d.join("manifest.json")).unwrap(),
+            "manifest.json",
+        ),
+        (
+            "a count",
+            |d| edit(&d.join("manifest.json"), "\"artifact_count\": 11", "\"artifact_count\": 12"),
+            "counts 12",
+        ),
+        ("a size", |d| edit(&d.join("manifest.json"), "19875", "19876"), "19876 bytes"),
+        (
+            "a production version",
+            |d| edit(&d.join("manifest.json"), "v1.10.0", "v1.9.0"),
+            "in production",
+        ),
+        (
+            "a status",
+            |d| {
+                edit(
+                    &d.join("catalog-export/models.csv"),
+                    "risk_model,v1.2.0,staged",
+                    "risk_model,v1.2.0,archived",
+                )
+            },
+            "its history does not lead there",
+        ),
+        (
+            "a version that is none",
+            |d| edit(&d.join("catalog-export/models.csv"), "risk_model,v1.2.0", "risk_model,v1.2"),
+            "risk_model/v1.2: version",
+        ),
+        (
+            "a row of history of no model",
+            |d| {
+                edit(
+                    &d.join("catalog-export/promotion_history.csv"),
+                    "0298eea9-69a8-4a34-b9c4-5698e99f8f46",
+                    "0298eea9-69a8-4a34-b9c4-5698e99f8f47",
+                )
+            },
+            "is not in models.csv",
+        ),
+        (
+            "a link for an artifact",
+            |d| {
+                let file = d.join("artifacts/risk_model/v1.0.0/model.pkl");
+                std::fs::remove_file(&file).unwrap();
+                std::os::unix::fs::symlink("/etc/passwd", file).unwrap();
+            },
+            "risk_model/v1.0.0",
+        ),
+    ];
+    for (what, spoil, named) in cases {
+        let world = World::new();
+        let copy = copy_of_legacy(&world);
+        spoil(&copy);
+        let ran = import(&world, &copy);
+        assert!(ran.status == 5 || ran.status == 6, "{what}: {ran:?}");
+        assert!(ran.stderr.contains(named), "{what}: {named}: {}", ran.stderr);
+        assert_eq!(world.artifacts(), [], "{what}");
+        assert_eq!(world.run(&["list", "--json"]).ok().json()["total"], 0, "{what}");
+        world.run(&["verify"]).ok();
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    for version in ["v1.0.0", "v1.1.0", "v2.0.0"] {
+        std::fs::remove_file(copy.join("artifacts/risk_model").join(version).join("model.pkl"))
+            .unwrap();
+    }
+    let ran = import(&world, &copy).refused(5, "risk_model/v1.0.0");
+    assert!(ran.stderr.contains("risk_model/v1.1.0") && ran.stderr.contains("risk_model/v2.0.0"));
+}
+
+#[test]
+fn a_directory_is_not_imported_into_itself() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    let copy = copy.to_str().unwrap();
+    let ran: crate::support::Ran = crate::support::binary()
+        .args(["--registry-dir", copy, "import", copy])
+        .output()
+        .unwrap()
+        .into();
+    // The DuckDB file in the place of the catalog is noticed first.
+    ran.refused(6, "is not a SQLite database");
+    let inner = format!("{copy}/new");
+    let ran: crate::support::Ran = crate::support::binary()
+        .args(["--registry-dir", &inner, "import", copy])
+        .output()
+        .unwrap()
+        .into();
+    ran.refused(2, "--registry-dir");
+}
+
+#[test]
+fn serving_a_directory_of_the_python_service_names_the_remedy() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    let ran: crate::support::Ran = crate::support::binary()
+        .args(["--registry-dir", copy.to_str().unwrap(), "serve", "--port", "0"])
+        .env("MODEL_REGISTRY_READ_TOKEN", "0123456789abcdef")
+        .output()
+        .unwrap()
+        .into();
+    ran.refused(6, "model-registry import");
+}

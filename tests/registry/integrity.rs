@@ -1,0 +1,203 @@
+//! Files that are not what the catalog says are never answered with.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use crate::support::{World, until};
+
+/// Changes bytes of a file and puts size and mtime back to what they were.
+fn tamper(path: &Path, from: &str, to: &str) {
+    assert_eq!(from.len(), to.len());
+    let before = fs::metadata(path).unwrap();
+    let text = String::from_utf8(fs::read(path).unwrap()).unwrap();
+    assert!(text.contains(from));
+    // In place: the inode stays the same as well.
+    fs::write(path, text.replace(from, to)).unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    let after = fs::metadata(path).unwrap();
+    assert_eq!(
+        (after.len(), after.modified().unwrap()),
+        (before.len(), before.modified().unwrap())
+    );
+}
+
+#[test]
+fn a_tampered_sidecar_is_503_on_the_next_read_of_it_while_others_answer() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+    let server = world.serve();
+    // Both remembered, and remembered for good: a file just written is not yet trusted to be so.
+    for _ in 0..2 {
+        assert_eq!(server.model("risk_model/current").status, 200);
+        assert_eq!(server.model("risk_model/v1.0.0").status, 200);
+        std::thread::sleep(model_registry::limits::SIDECAR_SETTLED + Duration::from_millis(100));
+    }
+    let sidecar = world.path("artifacts/risk_model/v1.1.0/metadata.json");
+    tamper(&sidecar, "\"snap-1\"", "\"snap-2\"");
+    for path in ["risk_model/current", "risk_model/v1.1.0", "risk_model"] {
+        let reply = server.model(path);
+        reply.is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.1.0");
+        assert!(!String::from_utf8(reply.body).unwrap().contains(world.dir().to_str().unwrap()));
+    }
+    assert_eq!(server.model("risk_model/v1.0.0").status, 200);
+    server.validate("risk_model/v1.1.0").is_error(422, "CHECKSUM_MISMATCH", "metadata.json");
+    world.run(&["verify"]).stdout.contains("sidecar");
+    tamper(&sidecar, "\"snap-2\"", "\"snap-1\"");
+    assert_eq!(server.model("risk_model/current").status, 200);
+}
+
+#[test]
+fn a_sidecar_that_is_missing_or_a_link_is_503() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    let sidecar = world.path("artifacts/risk_model/v1.0.0/metadata.json");
+    let kept = world.outside("kept.json");
+    fs::rename(&sidecar, &kept).unwrap();
+    server.model("risk_model/current").is_error(
+        503,
+        "CHECKSUM_MISMATCH",
+        "metadata.json is missing",
+    );
+    // The right bytes by way of a link are not the registry's bytes.
+    std::os::unix::fs::symlink(&kept, &sidecar).unwrap();
+    server.model("risk_model/current").is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.0.0");
+    fs::remove_file(&sidecar).unwrap();
+    assert!(Command::new("mkfifo").arg(&sidecar).status().unwrap().success());
+    server.model("risk_model/current").is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.0.0");
+    fs::remove_file(&sidecar).unwrap();
+    fs::rename(&kept, &sidecar).unwrap();
+    assert_eq!(server.model("risk_model/current").status, 200);
+}
+
+#[test]
+fn no_link_is_followed_on_the_way_to_a_file() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    for folder in ["artifacts/risk_model/v1.0.0", "artifacts/risk_model"] {
+        let (place, elsewhere) = (world.path(folder), world.outside("elsewhere"));
+        fs::rename(&place, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        for path in ["risk_model/current", "risk_model/v1.0.0/artifact"] {
+            assert_eq!(
+                server.model(path).error(),
+                (503, "CHECKSUM_MISMATCH".to_owned()),
+                "{folder}"
+            );
+        }
+        fs::remove_file(&place).unwrap();
+        fs::rename(&elsewhere, &place).unwrap();
+        assert_eq!(server.model("risk_model/current").status, 200);
+    }
+}
+
+#[test]
+fn a_tampered_artifact_is_never_sent() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    let path = "risk_model/v1.0.0/artifact";
+    for _ in 0..2 {
+        assert_eq!(server.model(path).status, 200);
+        std::thread::sleep(model_registry::limits::SIDECAR_SETTLED + Duration::from_millis(100));
+    }
+    let artifact = world.path("artifacts/risk_model/v1.0.0/model.pkl");
+    let mut bytes = fs::read(&artifact).unwrap();
+    bytes[100] ^= 1;
+    let modified = fs::metadata(&artifact).unwrap().modified().unwrap();
+    fs::write(&artifact, &bytes).unwrap();
+    fs::File::options().write(true).open(&artifact).unwrap().set_modified(modified).unwrap();
+    server.model(path).is_error(503, "CHECKSUM_MISMATCH", "model.pkl");
+    server.validate("risk_model/v1.0.0").is_error(422, "CHECKSUM_MISMATCH", "model.pkl");
+    // What needs only the sidecar is still answered.
+    assert_eq!(server.model("risk_model/current").status, 200);
+}
+
+#[test]
+fn verify_names_every_disagreement_and_exits_with_5() {
+    type Spoil = fn(&World);
+    let cases: &[(&str, Spoil)] = &[
+        ("sidecar", |w| {
+            fs::write(w.path("artifacts/risk_model/v1.0.0/metadata.json"), "{}").unwrap()
+        }),
+        ("artifact", |w| fs::write(w.path("artifacts/risk_model/v1.0.0/model.pkl"), "x").unwrap()),
+        ("checksum_file", |w| {
+            fs::write(w.path("artifacts/risk_model/v1.0.0/checksum.sha256"), "x").unwrap()
+        }),
+        ("orphan", |w| fs::create_dir_all(w.path("artifacts/risk_model/v7.0.0")).unwrap()),
+        ("orphan", |w| fs::write(w.path("artifacts/stray"), "").unwrap()),
+        ("manifest", |w| fs::remove_file(w.path("manifest.json")).unwrap()),
+        ("manifest", |w| fs::write(w.path("manifest.json"), "{").unwrap()),
+        ("manifest", |w| {
+            sql(
+                w,
+                "DROP TRIGGER versions_never_change; UPDATE versions SET snapshot_id = 'x' WHERE version = 'v1.0.0'",
+            )
+        }),
+        ("history", |w| {
+            sql(
+                w,
+                "DROP TRIGGER history_never_changes; UPDATE transitions SET changed_by = 'mallory' WHERE sequence = 2",
+            )
+        }),
+        ("status", |w| sql(w, "UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'")),
+    ];
+    for (kind, spoil) in cases {
+        let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+        spoil(&world);
+        let ran = world.run(&["verify", "--json"]);
+        assert_eq!(ran.status, 5, "{kind}: {ran:?}");
+        let found = ran.json();
+        let findings = found["findings"].as_array().unwrap();
+        let named = findings.iter().any(|finding| finding["kind"] == *kind);
+        assert!(named, "{kind}: {found}");
+        assert!(findings.iter().all(|finding| finding["remedy"].as_str().unwrap().len() > 10));
+    }
+}
+
+fn sql(world: &World, text: &str) {
+    use diesel::{Connection as _, connection::SimpleConnection as _};
+    let path = world.path("registry.db");
+    let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute(text).unwrap();
+}
+
+#[test]
+fn a_catalog_changed_by_another_program_refuses_to_start_and_says_what_differs() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+    sql(&world, "UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'");
+    let ran: crate::support::Ran = world
+        .command(&["serve", "--port", "0"])
+        .env("MODEL_REGISTRY_READ_TOKEN", "0123456789abcdef")
+        .output()
+        .unwrap()
+        .into();
+    let ran =
+        ran.refused(5, "risk_model/v1.1.0: the manifest says production, the catalog archived");
+    assert!(ran.stderr.contains("verify"), "{ran:?}");
+}
+
+#[test]
+fn a_manifest_that_was_edited_refuses_to_start() {
+    let world = World::promoted(&["v1.0.0"]);
+    let path = world.path("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"artifact_count\": 1", "\"artifact_count\": 2")).unwrap();
+    world.register("v1.1.0").refused(5, "artifact_count: the manifest says 2, the catalog 1");
+}
+
+#[test]
+fn the_janitor_notices_in_time_what_readiness_depends_on() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    assert_eq!(server.ask("GET", "/ready", &[]).status, 200);
+    sql(
+        &world,
+        "UPDATE registry_state SET checksum = previous_checksum, previous_checksum = checksum",
+    );
+    until(Duration::from_secs(5), || server.ask("GET", "/ready", &[]).status == 200);
+    let text = fs::read_to_string(world.path("manifest.json")).unwrap();
+    fs::write(
+        world.path("manifest.json"),
+        text.replace("\"checksum\": \"", "\"checksum\": \"0000"),
+    )
+    .unwrap();
+    until(Duration::from_secs(5), || server.ask("GET", "/ready", &[]).status == 503);
+}

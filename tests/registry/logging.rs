@@ -1,0 +1,70 @@
+//! What is logged, and what never is.
+
+use std::time::Duration;
+
+use crate::support::{ADMIN, READ, World, until};
+
+#[test]
+fn each_model_route_logs_one_line_with_its_fields() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    let reply = server.ask(
+        "GET",
+        "/api/v1/models/risk_model/current",
+        &[("authorization", &format!("Bearer {READ}")), ("x-request-id", "req-1")],
+    );
+    assert_eq!(reply.status, 200);
+    server.model("risk_model/v9.9.9");
+    until(Duration::from_secs(5), || server.events("request").len() >= 2);
+    let lines = server.events("request");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let line = &lines[0];
+    assert_eq!(line["request_id"], "req-1");
+    assert_eq!(line["service"], "model_registry");
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["auth_role"], "read");
+    assert_eq!((&line["model_type"], &line["version"]), (&"risk_model".into(), &"v1.0.0".into()));
+    assert_eq!(line["model_id"].as_str().unwrap().len(), 36);
+    assert_eq!(line["status"], 200);
+    assert!(line["duration_ms"].is_number());
+    assert_eq!((&lines[1]["code"], &lines[1]["status"]), (&"MODEL_NOT_FOUND".into(), &404.into()));
+}
+
+#[test]
+fn no_part_of_a_token_is_logged_at_any_level() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve_with(&[("RUST_LOG", "trace")]);
+    let wrong = "wrong-secret-abcdefghij";
+    for token in [READ, ADMIN, wrong] {
+        for path in ["risk_model/current", "risk_model", "risk_model/v1.0.0/artifact", "bogus/v1"] {
+            let headers = [("authorization", &*format!("Bearer {token}"))];
+            server.ask("GET", &format!("/api/v1/models/{path}"), &headers);
+        }
+    }
+    server.validate("risk_model/v1.0.0");
+    until(Duration::from_secs(5), || server.events("request").len() >= 13);
+    let refused = server.events("request").into_iter().find(|line| line["code"] == "INVALID_TOKEN");
+    assert_eq!(refused.unwrap()["token_length"], wrong.len());
+    let everything = server.log().join("\n");
+    for token in [READ, ADMIN, wrong] {
+        // Any eight characters of it would be part of one.
+        for at in 0..token.len() - 8 {
+            let part = &token[at..at + 8];
+            if !"read-token admin-token wrong-secret".contains(part) {
+                assert!(!everything.contains(part), "{part}");
+            }
+        }
+        assert!(!everything.contains(token));
+    }
+    assert!(!everything.to_lowercase().contains("bearer "));
+}
+
+#[test]
+fn a_path_cannot_forge_a_log_line() {
+    let world = World::new();
+    let server = world.serve();
+    server.model("risk_model%0a%7B%22message%22%3A%22forged%22%7D/current");
+    until(Duration::from_secs(5), || !server.events("request").is_empty());
+    assert!(server.events("forged").is_empty());
+    assert!(server.log().iter().all(|line| line.starts_with('{')), "{:?}", server.log());
+}
