@@ -144,13 +144,14 @@ pub struct RegistryError {
     kind: ErrorKind,
     detail: String,
     cause: Option<String>,
+    in_doubt: bool,
 }
 
 impl RegistryError {
     /// An error whose whole story may be told to the caller.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), cause: None }
+        Self { kind, detail: detail.into(), cause: None, in_doubt: false }
     }
 
     /// Adds what the log and the command line may tell, and an HTTP body may not: paths, database
@@ -171,6 +172,19 @@ impl RegistryError {
     #[must_use]
     pub fn unavailable(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::RegistryUnavailable, what).because(cause)
+    }
+
+    /// Marks that what was asked for may be done all the same: nobody waited for the end of it.
+    #[must_use]
+    pub fn left_in_doubt(mut self) -> Self {
+        self.in_doubt = true;
+        self
+    }
+
+    /// Whether what was asked for may be done all the same.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     /// The kind.

@@ -1,7 +1,7 @@
 //! Fault points: places where a test of the real binary makes it die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang>[,…]` names them; each fires once. They exist in debug
-//! builds alone: a release build compiles [`point`] to nothing and never reads the variable.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow>[,…]` names them; each fires once. They exist in debug
+//! builds alone: a release build compiles them to nothing and never reads the variable.
 
 /// Does nothing, unless a test asked for a fault here.
 #[cfg(not(debug_assertions))]
@@ -14,16 +14,7 @@ pub fn point(_name: &'static str) {}
 /// Where the fault asked for is a panic.
 #[cfg(debug_assertions)]
 pub fn point(name: &'static str) {
-    use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
-
-    static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
-        let spec = std::env::var("MODEL_REGISTRY_FAULT").unwrap_or_default();
-        let armed = spec.split(',').filter_map(|fault| fault.split_once('='));
-        Mutex::new(armed.map(|(point, what)| (point.to_owned(), what.to_owned())).collect())
-    });
-
-    let fault = ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-    match fault.as_deref() {
+    match armed(name).as_deref() {
         None => {}
         Some("panic") => panic!("fault injected at {name}"),
         Some("hang") => std::thread::sleep(std::time::Duration::from_secs(3600)),
@@ -36,4 +27,31 @@ pub fn point(name: &'static str) {
             panic!("fault at {name}: could not kill the process: {killed:?}");
         }
     }
+}
+
+/// Does nothing, unless a test asked for an answer that never comes.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub async fn pause(_name: &'static str) {}
+
+/// Does nothing, unless a test asked for an answer that never comes.
+#[cfg(debug_assertions)]
+pub async fn pause(name: &'static str) {
+    if armed(name).as_deref() == Some("slow") {
+        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    }
+}
+
+/// The fault asked for at a point, once.
+#[cfg(debug_assertions)]
+fn armed(name: &str) -> Option<String> {
+    use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
+
+    static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
+        let spec = std::env::var("MODEL_REGISTRY_FAULT").unwrap_or_default();
+        let armed = spec.split(',').filter_map(|fault| fault.split_once('='));
+        Mutex::new(armed.map(|(point, what)| (point.to_owned(), what.to_owned())).collect())
+    });
+
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
 }

@@ -35,13 +35,18 @@ use crate::{
     registry::Registry,
 };
 
-/// Whether a command may make a registry where there is none.
+/// What a command wants of the registry directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// It must be there.
-    Existing,
-    /// It is made where it is not, and brought back to a whole state where a process was killed in it.
-    ForChanges,
+    /// To look into everything, whatever state it is in. It must be there.
+    Examining,
+    /// To answer from it. It must be there, and manifest and catalog must not contradict each other.
+    Reading,
+    /// To change it. It must be there, and is first brought back to a whole state where a process was killed
+    /// in the middle of a change.
+    Changing,
+    /// As [`Self::Changing`], and it is made where it is not there.
+    Creating,
 }
 
 /// A registry whose actors run.
@@ -64,9 +69,13 @@ impl Core {
         let directory = settings.registry_dir.clone();
         let (root, catalog) = blocking(move || open_files(&directory, opening)).await?;
         let core = Self::wire(root, catalog, &settings.policy);
-        if opening == Opening::ForChanges {
-            let _lock = WriteLock::take(core.premises.store.root()).await?;
-            janitor::settle(&core.premises).await?;
+        match opening {
+            Opening::Examining => {}
+            Opening::Reading => core.registry.require_agreement().await?,
+            Opening::Changing | Opening::Creating => {
+                let _lock = WriteLock::take(core.premises.store.root()).await?;
+                janitor::settle(&core.premises).await?;
+            }
         }
         Ok(core)
     }
@@ -101,21 +110,29 @@ impl Core {
 type Files = (Arc<RegistryRoot>, Arc<dyn Catalog>);
 
 fn open_files(directory: &Path, opening: Opening) -> Result<Files, RegistryError> {
-    let root = match opening {
-        Opening::ForChanges => RegistryRoot::open_or_create(directory)?,
-        Opening::Existing => {
-            if !directory.join(CATALOG).is_file() && !directory.join(MANIFEST).is_file() {
-                return Err(RegistryError::new(
-                    ErrorKind::InvalidRequest,
-                    format!(
-                        "{} holds no registry; name its directory with --registry-dir or \
-                         MODEL_REGISTRY_DIR, or make one with `model-registry register` or `import`",
-                        directory.display()
-                    ),
-                ));
-            }
-            RegistryRoot::open(directory)?
-        }
+    let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
+    if has(MANIFEST) && !has(CATALOG) {
+        return Err(RegistryError::new(
+            ErrorKind::IntegrityOnRead,
+            format!(
+                "{} has a manifest and no {CATALOG}: the catalog was lost; restore it from a backup",
+                directory.display()
+            ),
+        ));
+    }
+    let root = if opening == Opening::Creating {
+        RegistryRoot::open_or_create(directory)?
+    } else if has(CATALOG) {
+        RegistryRoot::open(directory)?
+    } else {
+        return Err(RegistryError::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "{} holds no registry; name its directory with --registry-dir or MODEL_REGISTRY_DIR, or make \
+                 one with `model-registry register`, `import` or `serve`",
+                directory.display()
+            ),
+        ));
     };
     lock::check_writable(&root)?;
     let catalog = SqliteCatalog::open(&root.path().join(CATALOG))?;
@@ -138,7 +155,7 @@ impl Application {
         settings: &Settings,
         server: &ServerSettings,
     ) -> Result<Self, RegistryError> {
-        let core = Core::open(settings, Opening::ForChanges).await?;
+        let core = Core::open(settings, Opening::Creating).await?;
         let tokens = Arc::new(StaticTokens::new(
             server.admin_token.as_ref(),
             server.read_token.as_ref(),

@@ -10,9 +10,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 19] = [
+const RULES: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("limits", &[]),
+    ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
     ("clock", &["domain", "error"]),
@@ -22,11 +23,32 @@ const RULES: [(&str, &[&str]); 19] = [
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
         "actors",
-        &["artifacts", "auth", "catalog", "clock", "domain", "error", "fault", "formats", "limits"],
+        &[
+            "progress",
+            "artifacts",
+            "auth",
+            "catalog",
+            "clock",
+            "domain",
+            "error",
+            "fault",
+            "formats",
+            "limits",
+        ],
     ),
     (
         "registry",
-        &["actors", "artifacts", "catalog", "clock", "domain", "error", "fault", "limits"],
+        &[
+            "progress",
+            "actors",
+            "artifacts",
+            "catalog",
+            "clock",
+            "domain",
+            "error",
+            "fault",
+            "limits",
+        ],
     ),
     ("schemas", &["domain", "registry"]),
     ("config", &["domain"]),
@@ -34,6 +56,7 @@ const RULES: [(&str, &[&str]); 19] = [
     (
         "http",
         &[
+            "progress",
             "actors",
             "auth",
             "catalog",
@@ -49,6 +72,7 @@ const RULES: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
+            "progress",
             "catalog",
             "config",
             "domain",

@@ -7,6 +7,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
 use super::supervise::supervised;
 use crate::{
+    artifacts::lock::WriteLock,
     catalog::{
         Catalog, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
         VersionFilter, VersionPage,
@@ -44,7 +45,13 @@ macro_rules! answers {
             fn handle(&mut self, $it: $message, _: &mut Self::Context) -> Self::Result {
                 fault::point($point);
                 let $catalog = self.catalog.clone();
-                Box::pin(async move { Ok($call.await?) })
+                Box::pin(async move {
+                    // The whole message lives as long as the call, a lock in it included.
+                    let $it = $it;
+                    let answer = $call.await?;
+                    fault::pause(concat!($point, ".answered")).await;
+                    Ok(answer)
+                })
             }
         }
     };
@@ -137,6 +144,8 @@ answers!(ListTransitions, Vec<Transition>, "db.list_transitions", |catalog, mess
 #[derive(Message)]
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct InsertVersion {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub lock: Arc<WriteLock>,
     /// Its row.
     pub record: VersionRecord,
     /// Who and when.
@@ -150,6 +159,8 @@ answers!(InsertVersion, CatalogState, "db.insert_version", |catalog, message| ca
 #[derive(Message)]
 #[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
 pub struct PromoteVersion {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub lock: Arc<WriteLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// With this number.
@@ -176,6 +187,8 @@ answers!(
 #[derive(Message)]
 #[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
 pub struct RollBackProduction {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub lock: Arc<WriteLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// The version that must be the one archived last.
@@ -199,6 +212,8 @@ answers!(
 #[derive(Message)]
 #[rtype(result = "Result<(VersionRecord, CatalogState), RegistryError>")]
 pub struct MarkFailed {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub lock: Arc<WriteLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// With this number.
@@ -214,6 +229,8 @@ answers!(MarkFailed, (VersionRecord, CatalogState), "db.mark_failed", |catalog, 
 #[derive(Message)]
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct ImportVersions {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub lock: Arc<WriteLock>,
     /// What.
     pub batch: ImportBatch,
 }

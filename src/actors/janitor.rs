@@ -96,9 +96,17 @@ impl Handler<Rehash> for JanitorActor {
 
 /// Ends what a killed process left unfinished, if there is anything and nobody is writing.
 async fn tidy(premises: &Premises) -> Result<(), RegistryError> {
-    let root = premises.store.root();
-    let Some(_lock) = WriteLock::try_take(root)? else { return Ok(()) };
+    let Some(_lock) = WriteLock::try_take(premises.store.root())? else { return Ok(()) };
     settle_leftovers(premises).await?;
+    settle_if_behind(premises).await
+}
+
+/// Settles the manifest where it is not the one of the catalog's last change. Cheap where it is. The caller
+/// holds the write lock.
+///
+/// # Errors
+/// As [`settle`].
+pub async fn settle_if_behind(premises: &Premises) -> Result<(), RegistryError> {
     let recorded = premises.db.ask(ReadRecordedDigests).await?.map(|recorded| recorded.current);
     let written = premises.manifest.ask(ReadManifest).await?.map(|manifest| manifest.checksum);
     if recorded.is_none() || recorded == written { Ok(()) } else { settle_manifest(premises).await }

@@ -1,6 +1,13 @@
 //! `ManifestActor`: the manifest, and the verified sidecars and artifacts.
 
-use std::{fs::File, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
@@ -8,7 +15,7 @@ use super::{blocking, supervise::supervised};
 use crate::{
     artifacts::{RegistryRoot, VerifiedFiles, manifest_file},
     catalog::CatalogState,
-    domain::{Metadata, Timestamp, VersionRecord, manifest::Manifest},
+    domain::{Metadata, ModelId, Timestamp, VersionRecord, manifest::Manifest},
     error::{ErrorKind, RegistryError},
     fault,
 };
@@ -17,13 +24,15 @@ use crate::{
 pub struct ManifestActor {
     root: Arc<RegistryRoot>,
     verified: Arc<VerifiedFiles>,
+    /// Held while a version's artifact is hashed, so that readers who come at once hash it once.
+    hashing: Arc<Mutex<HashMap<ModelId, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 impl ManifestActor {
     /// An actor over this directory.
     #[must_use]
     pub fn new(root: Arc<RegistryRoot>, verified: Arc<VerifiedFiles>) -> Self {
-        Self { root, verified }
+        Self { root, verified, hashing: Arc::default() }
     }
 }
 
@@ -74,6 +83,8 @@ impl Handler<ReadMetadata> for ManifestActor {
 pub struct OpenArtifact {
     /// The version's row.
     pub record: VersionRecord,
+    /// Set when nobody waits for the answer any more.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Handler<OpenArtifact> for ManifestActor {
@@ -81,7 +92,18 @@ impl Handler<OpenArtifact> for ManifestActor {
 
     fn handle(&mut self, message: OpenArtifact, _: &mut Self::Context) -> Self::Result {
         let (root, verified) = (self.root.clone(), self.verified.clone());
-        Box::pin(blocking(move || Ok(verified.open_artifact(&root, &message.record, &|_| true)?)))
+        let mut turns = self.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        let turn = turns.entry(message.record.model_id).or_default().clone();
+        drop(turns);
+        Box::pin(async move {
+            let _turn = turn.lock().await;
+            blocking(move || {
+                let going = |_| !message.cancelled.load(Ordering::Relaxed);
+                Ok(verified.open_artifact(&root, &message.record, &going)?)
+            })
+            .await
+        })
     }
 }
 

@@ -184,6 +184,7 @@ impl<A: Actor> Handle<A> {
                 "The registry did not answer in time; try again in a moment",
                 format!("{} {cause}", A::NAME),
             )
+            .left_in_doubt()
         };
         match tokio::time::timeout(time, self.address().send(message)).await {
             Ok(Ok(answer)) => answer,

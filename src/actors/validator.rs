@@ -17,6 +17,7 @@ use crate::{
     fault,
     formats::{self, LoadReport, TrustedGlobals, Verdict},
     limits,
+    progress::Progress,
 };
 
 /// What validations share.
@@ -77,24 +78,6 @@ impl Validation {
     }
 }
 
-/// Cancels a validation when it is dropped: the client went away, or time ran out.
-#[derive(Debug, Default)]
-pub struct CancelOnDrop(Arc<AtomicBool>);
-
-impl CancelOnDrop {
-    /// What the validation looks at.
-    #[must_use]
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        self.0.clone()
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Is this version intact, and would it load? A broken artifact is an answer, not an error.
 #[derive(Message)]
 #[rtype(result = "Result<Validation, RegistryError>")]
@@ -103,6 +86,8 @@ pub struct ValidateArtifact {
     pub record: VersionRecord,
     /// Set when nobody waits for the answer any more.
     pub cancelled: Arc<AtomicBool>,
+    /// Hears how far the hashing has come.
+    pub progress: Progress,
 }
 
 impl Handler<ValidateArtifact> for ValidatorActor {
@@ -115,7 +100,7 @@ impl Handler<ValidateArtifact> for ValidatorActor {
             let permit = workers.acquire_owned().await.map_err(RegistryError::internal)?;
             super::blocking(move || {
                 let _permit = permit;
-                validate(&checks, &message.record, &message.cancelled)
+                validate(&checks, &message)
             })
             .await
         })
@@ -135,18 +120,19 @@ impl Handler<ReportQueue> for ValidatorActor {
     }
 }
 
-fn validate(
-    checks: &Checks,
-    record: &VersionRecord,
-    cancelled: &AtomicBool,
-) -> Result<Validation, RegistryError> {
-    let going = || !cancelled.load(Ordering::Relaxed);
+fn validate(checks: &Checks, message: &ValidateArtifact) -> Result<Validation, RegistryError> {
+    let record = &message.record;
+    let going = || !message.cancelled.load(Ordering::Relaxed);
+    let hashed = |done| {
+        (message.progress)(done, record.artifact_size_bytes, "hashing");
+        going()
+    };
     let root = checks.store.root();
     let mut integrity_errors = Vec::new();
     if let Err(error) = checks.verified.read_sidecar(root, record) {
         integrity_errors.push(integrity_only(error)?);
     }
-    let artifact = match checks.verified.rehash_artifact(root, record, &|_| going()) {
+    let artifact = match checks.verified.rehash_artifact(root, record, &hashed) {
         Ok(file) => Some(file),
         Err(error) => {
             integrity_errors.push(integrity_only(error)?);

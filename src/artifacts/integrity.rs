@@ -4,14 +4,17 @@ use std::{collections::BTreeSet, io::Read as _};
 
 use serde::Serialize;
 
-use super::{ArtifactStore, StoreError, VerifiedFiles, root::CHECKSUM, root::STAGING};
+use super::{
+    ArtifactStore, StoreError, VerifiedFiles,
+    root::{CHECKSUM, METADATA, STAGING},
+};
 use crate::domain::VersionRecord;
 
 /// A disagreement between any two of catalog, sidecars, artifacts, history and manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which kind: `sidecar`, `artifact`, `checksum_file`, `orphan`, `history`, `status`, `manifest`,
-    /// `unfinished`.
+    /// Which kind: `sidecar`, `artifact`, `checksum_file`, `stray_file`, `orphan`, `unfinished`,
+    /// `history`, `status`, `manifest`.
     pub kind: &'static str,
     /// Of what, for example `risk_model/v1.0.0`.
     pub subject: String,
@@ -45,6 +48,16 @@ pub fn examine(
     if let Err(error) = verified.rehash_artifact(store.root(), record, keep_going) {
         found.push(finding("artifact", error));
     }
+    match strangers(store, record) {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => found.push(Finding {
+            kind: "stray_file",
+            subject: record.name(),
+            detail: format!("its folder holds {} beside its own files", names.join(", ")),
+            remedy: "find out where it comes from, and move it out of the registry directory",
+        }),
+        Err(error) => found.push(finding("stray_file", error)),
+    }
     match checksum_file_agrees(store, record) {
         Ok(true) => {}
         Ok(false) => found.push(Finding {
@@ -56,6 +69,15 @@ pub fn examine(
         Err(error) => found.push(finding("checksum_file", error)),
     }
     found
+}
+
+/// What is in a version's folder and does not belong there.
+fn strangers(store: &ArtifactStore, record: &VersionRecord) -> Result<Vec<String>, StoreError> {
+    let mut names = store.root().version_folder(&record.model_type, record.version)?.entries()?;
+    names.retain(|name| {
+        ![METADATA, CHECKSUM, record.artifact_file.as_str()].contains(&name.as_str())
+    });
+    Ok(names)
 }
 
 fn checksum_file_agrees(store: &ArtifactStore, record: &VersionRecord) -> Result<bool, StoreError> {
@@ -78,7 +100,19 @@ pub fn orphans(
     store: &ArtifactStore,
     records: &[VersionRecord],
 ) -> Result<Vec<Finding>, StoreError> {
-    let known: BTreeSet<String> = records.iter().map(VersionRecord::name).collect();
+    let mut known: BTreeSet<String> = records.iter().map(VersionRecord::name).collect();
+    let mut found = Vec::new();
+    for intent in store.intents()? {
+        let subject = format!("{}/{}", intent.model_type, intent.version);
+        if known.insert(subject.clone()) {
+            found.push(Finding {
+                kind: "unfinished",
+                subject,
+                detail: "a registration was cut short".to_owned(),
+                remedy: "nothing to do: a running service, the next change or the next start ends it",
+            });
+        }
+    }
     let orphan = |subject: String| Finding {
         kind: "orphan",
         detail: format!("artifacts/{subject} is not in the catalog"),
@@ -86,7 +120,6 @@ pub fn orphans(
         remedy: "move it out of the registry directory, or restore the catalog from a backup",
     };
     let artifacts = store.root().artifacts()?;
-    let mut found = Vec::new();
     for of_type in artifacts.entries()?.into_iter().filter(|name| name != STAGING) {
         match artifacts.folder(&of_type) {
             Ok(folder) => found.extend(

@@ -4,7 +4,8 @@
 //! `registry.db` is a DuckDB file, which this program does not read: its rows come from
 //! `catalog-export/`, and the file itself is held against the SHA-256 in the manifest, so that an export
 //! cannot be of another state than the manifest's without the manifest saying so in its counts, its
-//! production versions or its sizes.
+//! production versions or its sizes. What the export alone tells (times of promotion, who and when in the
+//! history) can be held against nothing but the rules.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,6 +15,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
 use crate::domain::{
     ArtifactFile, Metadata, ModelId, ModelType, Policy, Sha256Digest, Status, Timestamp, Version,
     VersionRecord, history::TransitionDraft, registration::MAX_SIDECAR_BYTES,
+    text::check_short_text,
 };
 
 const EXPORT: &str = "catalog-export";
@@ -88,6 +91,12 @@ struct ModelRow {
     config_hash: String,
     snapshot_id: String,
     dataset_version_ids_json: String,
+    metrics_json: Option<String>,
+    factor_list_json: Option<String>,
+    experiment_id: Option<String>,
+    run_id: Option<String>,
+    dataset_uri: Option<String>,
+    qlib_version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -235,6 +244,8 @@ fn read_version(
             true
         }),
     )?;
+    let metadata = Metadata::parse(&sidecar).map_err(|error| error.to_string())?;
+    check_columns(&row, &metadata)?;
     let record = VersionRecord {
         model_id: field("model_id", ModelId::parse(&row.model_id))?,
         status: field("status", Status::parse(&row.status))?,
@@ -256,6 +267,7 @@ fn read_version(
         artifact_file,
     };
     check_files(&record, checksum, &sidecar, &checksum_file)?;
+    metadata.agrees_with(&record).map_err(|error| error.to_string())?;
     Ok(LegacyVersion { record, sidecar, checksum_file })
 }
 
@@ -275,8 +287,42 @@ fn check_files(
     if named.split_whitespace().next() != Some(artifact.to_string().as_str()) {
         return Err(format!("{CHECKSUM} does not name the artifact's SHA-256"));
     }
-    let metadata = Metadata::parse(sidecar).map_err(|error| error.to_string())?;
-    metadata.agrees_with(record).map_err(|error| error.to_string())
+    if record.status == Status::Production && record.promoted_at.is_none() {
+        return Err("it is in production and has no promoted_at".to_owned());
+    }
+    if record.status == Status::Archived && record.archived_at.is_none() {
+        return Err("it is archived and has no archived_at".to_owned());
+    }
+    Ok(())
+}
+
+/// What the export repeats of a sidecar must be what the sidecar says.
+fn check_columns(row: &ModelRow, metadata: &Metadata) -> Result<(), String> {
+    let json = |name: &str, text: Option<&str>| -> Result<Value, String> {
+        let text = text.filter(|text| !text.is_empty()).unwrap_or("null");
+        field(name, serde_json::from_str(text))
+    };
+    let optional = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let checks = [
+        (
+            "metrics_json",
+            json("metrics_json", row.metrics_json.as_deref())?
+                == Value::Object(metadata.metrics.clone()),
+        ),
+        (
+            "factor_list_json",
+            json("factor_list_json", row.factor_list_json.as_deref())?
+                == Value::from(metadata.factor_list.clone()),
+        ),
+        ("experiment_id", optional(&row.experiment_id) == metadata.experiment_id),
+        ("run_id", optional(&row.run_id) == metadata.run_id),
+        ("dataset_uri", optional(&row.dataset_uri) == metadata.dataset_uri),
+        ("qlib_version", optional(&row.qlib_version) == metadata.qlib_version),
+    ];
+    match checks.into_iter().find(|(_, agrees)| !agrees) {
+        None => Ok(()),
+        Some((name, _)) => Err(format!("{name} in the export differs from {METADATA}")),
+    }
 }
 
 fn the_artifact(folder: &Folder) -> Result<ArtifactFile, String> {
@@ -320,6 +366,7 @@ fn read_transition(
     let record = by_id
         .get(&row.model_id)
         .ok_or_else(|| format!("model_id {} is not in {MODELS}", row.model_id))?;
+    check_short_text(&row.changed_by).map_err(|what| format!("changed_by {what}"))?;
     let from = Some(row.from_status).filter(|status| !status.is_empty());
     Ok(TransitionDraft {
         transition_id: field("id", Uuid::parse_str(&row.id))?,
@@ -363,16 +410,33 @@ fn check_manifest(manifest: &LegacyManifest, versions: &[LegacyVersion], faults:
     }
 }
 
-/// The last transition of each version must lead to where it stands.
+/// Each version's history must be a walk by the rules from its registration to where it stands.
 fn check_statuses(
     versions: &[LegacyVersion],
     transitions: &[TransitionDraft],
     faults: &mut Vec<String>,
 ) {
-    let last: HashMap<ModelId, Status> =
-        transitions.iter().map(|draft| (draft.model_id, draft.to_status)).collect();
+    let mut stands: HashMap<ModelId, Status> = HashMap::new();
+    for draft in transitions {
+        let before = stands.insert(draft.model_id, draft.to_status);
+        let allowed = match (before, draft.from_status) {
+            (None, None) => draft.to_status == Status::Staged,
+            (Some(before), Some(from)) => before == from && from.may_become(draft.to_status),
+            _ => false,
+        };
+        if !allowed {
+            faults.push(format!(
+                "{HISTORY}, row {}: {}/{} cannot have gone from {} to {} there",
+                draft.transition_id,
+                draft.model_type,
+                draft.version,
+                draft.from_status.map_or("nothing", Status::as_str),
+                draft.to_status
+            ));
+        }
+    }
     for LegacyVersion { record, .. } in versions {
-        if last.get(&record.model_id) != Some(&record.status) {
+        if stands.get(&record.model_id) != Some(&record.status) {
             faults.push(format!(
                 "{}: it is {}, and its history does not lead there",
                 record.name(),

@@ -52,6 +52,12 @@ pub struct IntegrityFault {
 }
 
 impl StoreError {
+    /// Whether the file or folder is just not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Wraps a system error.
     pub fn io(
         action: &'static str,

@@ -4,7 +4,6 @@
 //! the root is an error and never a way out.
 
 use std::{
-    ffi::OsStr,
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
@@ -242,17 +241,30 @@ impl Folder {
         }
     }
 
-    /// Removes a folder of files; deeper folders are an error, the registry makes none.
+    /// Removes a folder of files, and of folders of files; anything deeper is an error, the registry makes
+    /// none. What is gone already is as good as removed.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove_folder(&self, name: &str) -> Result<(), StoreError> {
-        let folder = self.folder(name)?;
+        let folder = match self.folder(name) {
+            Ok(folder) => folder,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
         for entry in folder.entries()? {
-            folder.remove_file(&entry)?;
+            match folder.folder(&entry) {
+                Ok(inner) => {
+                    inner.entries()?.iter().try_for_each(|file| inner.remove_file(file))?;
+                    folder.remove_if_empty(&entry)?;
+                }
+                Err(_) => folder.remove_file(&entry)?,
+            }
         }
-        fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR)
-            .map_err(|error| self.failed("remove", name, error))
+        match fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(self.failed("remove", name, error)),
+        }
     }
 
     /// Removes a folder where it is empty, and leaves it where it is not.
@@ -296,7 +308,7 @@ impl Folder {
         fs::fsync(&self.directory).map_err(|error| StoreError::io("flush", &self.path, error))
     }
 
-    /// Takes an exclusive lock on the folder, which ends with the process. `false` where another has it.
+    /// Takes an exclusive lock on the folder, which ends with this handle. `false` where another has it.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -305,15 +317,18 @@ impl Folder {
             .map_err(|error| StoreError::io("lock", &self.path, error))
     }
 
+    /// Waits for a shared lock on the folder, which ends with this handle.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn lock_shared(&self) -> Result<(), StoreError> {
+        fs::flock(&self.directory, fs::FlockOperation::LockShared)
+            .map_err(|error| StoreError::io("lock", &self.path, error))
+    }
+
     /// Where the folder is, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// The last component of a path, for a message.
-#[must_use]
-pub fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(OsStr::new("")).to_string_lossy().into_owned()
 }

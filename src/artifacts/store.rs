@@ -8,6 +8,7 @@
 use std::{fs::File, io::Read, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     RegistryRoot, StoreError, digest,
@@ -37,14 +38,19 @@ pub struct Intent {
     pub version: Version,
 }
 
-/// A folder that is being prepared. Dropping it removes it, unless it was published.
+/// Folders that are being prepared together. Dropping it removes whatever was not published.
 #[derive(Debug)]
-pub struct Staged {
+pub struct Batch {
     store: ArtifactStore,
     /// Locked, so that no tidying process takes it for a leftover.
     folder: Folder,
-    model_id: ModelId,
-    published: bool,
+    name: String,
+}
+
+/// One folder of a batch.
+#[derive(Debug)]
+pub struct Staged {
+    folder: Folder,
 }
 
 /// Folders in their places whose catalog rows are not committed yet.
@@ -81,17 +87,22 @@ impl ArtifactStore {
         self.root.artifacts()?.make_folder(STAGING)
     }
 
-    /// Starts a version's folder.
+    /// Starts preparing versions.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn stage(&self, model_id: ModelId) -> Result<Staged, StoreError> {
+    pub fn open_batch(&self) -> Result<Batch, StoreError> {
         let staging = self.staging()?;
-        let folder = staging.make_folder(&model_id.to_string())?;
-        let staged = Staged { store: self.clone(), folder, model_id, published: false };
-        staged.folder.try_lock()?;
-        fault::point("register.staged");
-        Ok(staged)
+        // Shared with others who prepare, never with one who tidies: there is no moment at which the folder is
+        // there, is not locked yet, and could be taken for a leftover.
+        staging.lock_shared()?;
+        let name = Uuid::new_v4().to_string();
+        let folder = staging.make_folder(&name)?;
+        if !folder.try_lock()? {
+            let busy = std::io::Error::other("another process has locked it");
+            return Err(StoreError::io("lock", folder.path(), busy));
+        }
+        Ok(Batch { store: self.clone(), folder, name })
     }
 
     /// Moves prepared folders into place: all, or none.
@@ -100,20 +111,15 @@ impl ArtifactStore {
     ///
     /// # Errors
     /// [`StoreError::Exists`] where a version's folder is there, else [`StoreError::Io`].
-    pub fn publish(
-        &self,
-        staged: Vec<(Staged, ModelType, Version)>,
-    ) -> Result<Published, StoreError> {
+    pub fn publish(&self, batch: Batch, intents: Vec<Intent>) -> Result<Published, StoreError> {
         let staging = self.staging()?;
         let mut published = Published { store: self.clone(), intents: Vec::new() };
         let step = || {
-            for (mut folder, model_type, version) in staged {
-                let intent = Intent { model_id: folder.model_id, model_type, version };
+            for intent in intents {
                 published.intents.push(intent.clone());
                 write_intent(&staging, &intent)?;
                 fault::point("register.intent");
-                self.move_into_place(&staging, &intent)?;
-                folder.published = true;
+                self.move_into_place(&batch, &intent)?;
                 fault::point("register.renamed");
             }
             Ok(())
@@ -131,38 +137,58 @@ impl ArtifactStore {
         }
     }
 
-    fn move_into_place(&self, staging: &Folder, intent: &Intent) -> Result<(), StoreError> {
+    fn move_into_place(&self, batch: &Batch, intent: &Intent) -> Result<(), StoreError> {
         let of_type = self.root.artifacts()?.make_folder(intent.model_type.as_str())?;
-        staging.move_new(&intent.model_id.to_string(), &of_type, &intent.version.to_string())?;
+        let (from, to) = (intent.model_id.to_string(), intent.version.to_string());
+        batch.folder.move_new(&from, &of_type, &to)?;
         of_type.sync()?;
-        staging.sync()
+        batch.folder.sync()
     }
 
-    /// Removes what unfinished preparations left and lists the intents. The caller holds the write lock.
+    /// Removes what unfinished preparations left and lists the intents. The caller holds the write lock. What
+    /// cannot be read or removed is logged and passed over: it must not keep a registry from starting.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::Io`] where the staging folder itself cannot be listed.
     pub fn leftovers(&self) -> Result<Leftovers, StoreError> {
         let staging = self.staging()?;
         let mut found = Leftovers::default();
-        let entries = staging.entries()?;
-        for name in &entries {
-            if let Some(intent) = name.strip_suffix(INTENT_SUFFIX) {
-                match read_intent(&staging, name, intent)? {
-                    Some(intent) => found.intents.push(intent),
+        // Not where somebody is just starting to prepare: their folder may not be locked yet.
+        let alone = staging.try_lock()?;
+        for name in staging.entries()? {
+            let passed_over = |error: StoreError| {
+                tracing::warn!(%error, "something in the staging folder is left as it is");
+            };
+            if let Some(model_id) = name.strip_suffix(INTENT_SUFFIX) {
+                match read_intent(&staging, &name, model_id) {
+                    Ok(Some(intent)) => found.intents.push(intent),
                     // Cut short while it was written: nothing was moved yet.
-                    None => staging.remove_file(name)?,
+                    Ok(None) => staging.remove_file(&name).unwrap_or_else(passed_over),
+                    Err(error) => passed_over(error),
+                }
+            } else if alone {
+                match remove_unlocked(&staging, &name) {
+                    Ok(removed) => found.removed_folders += usize::from(removed),
+                    Err(error) => passed_over(error),
                 }
             }
         }
-        for name in entries.iter().filter(|name| !name.ends_with(INTENT_SUFFIX)) {
-            // One that is locked belongs to a process that is alive.
-            if staging.folder(name)?.try_lock()? {
-                staging.remove_folder(name)?;
-                found.removed_folders += 1;
+        Ok(found)
+    }
+
+    /// The intents that stand, for a report.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn intents(&self) -> Result<Vec<Intent>, StoreError> {
+        let staging = self.staging()?;
+        let mut intents = Vec::new();
+        for name in staging.entries()? {
+            if let Some(model_id) = name.strip_suffix(INTENT_SUFFIX) {
+                intents.extend(read_intent(&staging, &name, model_id)?);
             }
         }
-        Ok(found)
+        Ok(intents)
     }
 
     /// Ends an intent whose version the catalog holds.
@@ -209,6 +235,21 @@ fn write_intent(staging: &Folder, intent: &Intent) -> Result<(), StoreError> {
         .map_err(|error| StoreError::io("write", staging.path().join(&name), error))?;
     staging.write_file(&name, &text)?;
     staging.sync()
+}
+
+/// Removes a folder that no living process has locked.
+fn remove_unlocked(staging: &Folder, name: &str) -> Result<bool, StoreError> {
+    let folder = match staging.folder(name) {
+        Ok(folder) => folder,
+        // Its own process was faster.
+        Err(error) if error.is_not_found() => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let removable = folder.try_lock()?;
+    if removable {
+        staging.remove_folder(name)?;
+    }
+    Ok(removable)
 }
 
 fn read_intent(staging: &Folder, name: &str, model_id: &str) -> Result<Option<Intent>, StoreError> {
@@ -271,15 +312,21 @@ impl Staged {
     }
 }
 
-impl Drop for Staged {
+impl Batch {
+    /// Starts a version's folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn stage(&self, model_id: ModelId) -> Result<Staged, StoreError> {
+        let folder = self.folder.make_folder(&model_id.to_string())?;
+        fault::point("register.staged");
+        Ok(Staged { folder })
+    }
+}
+
+impl Drop for Batch {
     fn drop(&mut self) {
-        if self.published {
-            return;
-        }
-        let removed = self
-            .store
-            .staging()
-            .and_then(|staging| staging.remove_folder(&self.model_id.to_string()));
+        let removed = self.store.staging().and_then(|staging| staging.remove_folder(&self.name));
         if let Err(error) = removed {
             tracing::warn!(%error, "a prepared folder is left to the next start");
         }

@@ -27,13 +27,13 @@ use super::{
     Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
     VersionFilter, VersionPage,
     rows::{TransitionRow, VersionRow},
-    schema::{registry_state, transitions, versions},
+    schema::{registry_state, transitions, used_versions, versions},
 };
 use crate::{
     domain::{
         ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::{ChainHead, Transition, TransitionDraft},
-        manifest::CatalogSummary,
+        manifest::{CatalogSummary, Removed},
         status::Action,
     },
     limits,
@@ -109,6 +109,12 @@ fn pragmas() -> String {
 }
 
 fn refuse_other_databases(file: &Path) -> Result<(), CatalogError> {
+    if std::fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Err(CatalogError::Unavailable(format!(
+            "{} is not a plain file; the catalog is one, in the registry directory itself",
+            file.display()
+        )));
+    }
     let head = match std::fs::File::open(file) {
         Ok(opened) => {
             let mut head = Vec::new();
@@ -394,26 +400,41 @@ async fn version_of(
     row.map(VersionRow::into_record).transpose()
 }
 
+/// The version archived last, by the order of the history and not by the clock, which may have been set back.
 async fn rollback_target(
     conn: &mut Conn,
     model_type: &ModelType,
 ) -> Result<Option<VersionRecord>, CatalogError> {
-    let row: Option<VersionRow> = versions::table
+    let archived: Vec<VersionRow> = versions::table
         .filter(versions::model_type.eq(model_type.as_str()))
         .filter(versions::status.eq(Status::Archived.as_str()))
-        .order(versions::archived_at.desc())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(VersionRow::into_record).transpose()
+        .load(conn)
+        .await?;
+    let mut archived: Vec<_> =
+        archived.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?;
+    let order: Vec<String> = transitions::table
+        .filter(transitions::model_type.eq(model_type.as_str()))
+        .filter(transitions::to_status.eq(Status::Archived.as_str()))
+        .order(transitions::sequence.desc())
+        .select(transitions::model_id)
+        .load(conn)
+        .await?;
+    let last = order
+        .iter()
+        .find_map(|id| archived.iter().position(|record| record.model_id.to_string() == *id));
+    Ok(last.map(|at| archived.swap_remove(at)))
 }
 
-async fn chain_head(conn: &mut Conn) -> Result<ChainHead, CatalogError> {
+/// Where the history ends, and when its last step was taken.
+async fn chain_end(conn: &mut Conn) -> Result<(ChainHead, Option<Timestamp>), CatalogError> {
     let last: Option<TransitionRow> =
         transitions::table.order(transitions::sequence.desc()).first(conn).await.optional()?;
     Ok(match last.map(TransitionRow::into_link).transpose()? {
-        Some(link) => ChainHead { length: link.sequence, head_sha256: link.row_sha256 },
-        None => ChainHead::EMPTY,
+        Some(link) => (
+            ChainHead { length: link.sequence, head_sha256: link.row_sha256 },
+            Some(link.changed_at),
+        ),
+        None => (ChainHead::EMPTY, None),
     })
 }
 
@@ -421,7 +442,20 @@ async fn summarise(conn: &mut Conn) -> Result<CatalogSummary, CatalogError> {
     let rows: Vec<VersionRow> = versions::table.load(conn).await?;
     let records: Vec<_> =
         rows.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?;
-    Ok(CatalogSummary::of(&records, chain_head(conn).await?))
+    let tombstones: Vec<(String, String)> = used_versions::table
+        .select((used_versions::model_type, used_versions::version))
+        .load(conn)
+        .await?;
+    let mut removed = Removed::new();
+    for (model_type, version) in tombstones {
+        let damaged = |what: &dyn std::fmt::Display| {
+            CatalogError::Damaged(format!("tombstone {model_type}/{version}: {what}"))
+        };
+        let version = Version::parse(&version).map_err(|error| damaged(&error))?;
+        let model_type = ModelType::parse(&model_type).map_err(|error| damaged(&error))?;
+        removed.entry(model_type).or_default().insert(version);
+    }
+    Ok(CatalogSummary::of(&records, removed, chain_end(conn).await?.0))
 }
 
 /// The row of `registry_state`.
@@ -453,6 +487,8 @@ struct Writer<'a> {
     conn: &'a mut Conn,
     head: ChainHead,
     before: Sha256Digest,
+    /// No step is written down as taken before this.
+    not_before: Option<Timestamp>,
 }
 
 impl<'a> Writer<'a> {
@@ -461,8 +497,13 @@ impl<'a> Writer<'a> {
             Some(recorded) => recorded.current,
             None => summarise(conn).await?.checksum,
         };
-        let head = chain_head(conn).await?;
-        Ok(Self { conn, head, before })
+        let (head, not_before) = chain_end(conn).await?;
+        Ok(Self { conn, head, before, not_before })
+    }
+
+    /// When the change takes place: its own time, unless the history has a later one already.
+    fn at(&self, change: &Change) -> Timestamp {
+        self.not_before.map_or(change.at, |last| last.max(change.at))
     }
 
     async fn insert(&mut self, record: &VersionRecord) -> Result<(), CatalogError> {
@@ -485,10 +526,10 @@ impl<'a> Writer<'a> {
         record.status = from.after(action)?;
         match action {
             Action::Promote | Action::Restore => {
-                record.promoted_at = Some(change.at);
+                record.promoted_at = Some(self.at(change));
                 record.archived_at = None;
             }
-            Action::Archive => record.archived_at = Some(change.at),
+            Action::Archive => record.archived_at = Some(self.at(change)),
             Action::Demote => record.promoted_at = None,
             Action::Fail => {}
         }
@@ -524,7 +565,7 @@ impl<'a> Writer<'a> {
             version: record.version,
             from_status,
             to_status: record.status,
-            changed_at: change.at,
+            changed_at: self.at(change),
             changed_by: change.by.clone(),
             reason: change.reason.clone(),
             gates_skipped,

@@ -32,7 +32,7 @@ impl Promote {
     /// # Errors
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
-        let core = context.open(Opening::ForChanges).await?;
+        let core = context.open(Opening::Changing).await?;
         let promoted = core
             .registry
             .promote(promote::Promote {
@@ -78,7 +78,7 @@ impl Rollback {
     /// # Errors
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
-        let core = context.open(Opening::ForChanges).await?;
+        let core = context.open(Opening::Changing).await?;
         let user = self.user.unwrap_or_else(this_user);
         let done = core.registry.roll_back(&self.model_type, &user, self.reason.as_deref()).await?;
         let document = json!({
@@ -114,7 +114,7 @@ impl Fail {
     /// # Errors
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
-        let core = context.open(Opening::ForChanges).await?;
+        let core = context.open(Opening::Changing).await?;
         let user = self.user.unwrap_or_else(this_user);
         let record =
             core.registry.fail(&self.model_type, self.version, &user, &self.reason).await?;

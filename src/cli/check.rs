@@ -9,8 +9,9 @@ use super::{Context, Failure, Outcome, VersionArguments, output::table, progress
 use crate::{
     error::{ErrorKind, RegistryError},
     formats::{self, LoadReport, TrustedGlobals, Verdict},
+    registry::import::check_source,
     schemas::ValidationResultResponse,
-    startup::Opening,
+    startup::{Core, Opening},
 };
 
 /// `validate`: is a version intact, and would it load?
@@ -18,8 +19,9 @@ use crate::{
 /// # Errors
 /// [`Failure`].
 pub async fn validate(version: VersionArguments, context: Context) -> Outcome {
-    let core = context.open(Opening::Existing).await?;
-    let validated = core.registry.validate(&version.model_type, version.version).await?;
+    let core = context.open(Opening::Reading).await?;
+    let progress = progress::bar(context.output);
+    let validated = core.registry.validate(&version.model_type, version.version, progress).await?;
     context.output.result(&ValidationResultResponse::from(&validated), || {
         let load = validated.validation.load.as_ref();
         let load = load.map_or(String::new(), |load| format!(" ({}, {})", load.format, load.depth));
@@ -62,6 +64,7 @@ impl Inspect {
         let refused = |error: std::io::Error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+                std::io::ErrorKind::Other => ErrorKind::InvalidRequest,
                 _ => ErrorKind::RegistryUnavailable,
             };
             RegistryError::new(kind, format!("cannot read {}: {error}", self.file.display()))
@@ -89,7 +92,7 @@ pub fn open_regular(path: &std::path::Path) -> std::io::Result<File> {
 /// # Errors
 /// [`Failure`]; a verdict of 5 where something disagrees.
 pub async fn verify(context: Context) -> Outcome {
-    let core = context.open(Opening::Existing).await?;
+    let core = context.open(Opening::Examining).await?;
     let progress = progress::bar(context.output);
     let found = core.registry.verify(&progress).await?;
     drop(progress);
@@ -139,7 +142,10 @@ impl Import {
     /// # Errors
     /// [`Failure`].
     pub async fn run(self, context: Context) -> Outcome {
-        let core = context.open(Opening::ForChanges).await?;
+        let settings = context.settings()?;
+        // Before anything is made: a mistyped path must not leave an empty registry behind.
+        check_source(&self.directory, &settings.registry_dir)?;
+        let core = Core::open(&settings, Opening::Creating).await?;
         let progress = progress::bar(context.output);
         let done = core.registry.import(&self.directory, &progress).await?;
         drop(progress);

@@ -127,7 +127,7 @@ impl Demo {
             ignored_empty: Vec::new(),
         };
         start_logging(&settings, "warn");
-        let core = Core::open(&settings, Opening::ForChanges).await?;
+        let core = Core::open(&settings, Opening::Creating).await?;
         for sample in samples() {
             add(&core.registry, sample).await?;
         }

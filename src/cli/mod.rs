@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     config::{Flags, LogFormat, Settings, Variables},
     domain::{ModelType, Status, Version},
-    error::RegistryError,
+    error::{ErrorKind, RegistryError},
     startup::{Core, Opening},
     telemetry,
 };
@@ -118,6 +118,10 @@ pub type Outcome = Result<(), Failure>;
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            let failure = RegistryError::new(ErrorKind::InvalidRequest, error.to_string().trim());
+            return ExitCode::from(Output::new(true).failure(&failure.into()));
+        }
         Err(error) => {
             // Help and version are not errors. Where nobody reads, nobody needs to be told.
             drop(error.print());
@@ -214,4 +218,16 @@ pub fn this_user() -> String {
 /// A status, for clap.
 fn status(text: &str) -> Result<Status, crate::domain::status::InvalidStatus> {
     Status::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_argument_tree_is_sound() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, sync::Arc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Output;
-use crate::registry::{Progress, unwatched};
+use crate::progress::{Progress, unwatched};
 
 /// A bar over bytes, which removes itself when the last watcher goes.
 #[must_use]

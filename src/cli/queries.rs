@@ -21,7 +21,7 @@ pub struct List {
     #[arg(long, value_parser = status)]
     status: Option<Status>,
     /// At most this many
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// Leave out this many first
     #[arg(long, default_value_t = 0)]
@@ -34,7 +34,7 @@ impl List {
     /// # Errors
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
-        let core = context.open(Opening::Existing).await?;
+        let core = context.open(Opening::Reading).await?;
         let filter = VersionFilter {
             model_type: self.model_type,
             status: self.status,
@@ -71,7 +71,7 @@ impl List {
 /// # Errors
 /// [`super::Failure`].
 pub async fn show(version: VersionArguments, context: Context) -> Outcome {
-    let core = context.open(Opening::Existing).await?;
+    let core = context.open(Opening::Reading).await?;
     let model = core.registry.find(&version.model_type, version.version).await?;
     let document = ModelMetadataResponse::from(&model);
     context.output.result(&document, || {
@@ -93,7 +93,7 @@ pub async fn show(version: VersionArguments, context: Context) -> Outcome {
 /// # Errors
 /// [`super::Failure`].
 pub async fn history(version: VersionArguments, context: Context) -> Outcome {
-    let core = context.open(Opening::Existing).await?;
+    let core = context.open(Opening::Reading).await?;
     let transitions = core.registry.history(&version.model_type, version.version).await?;
     context.output.result(&HistoryResponse::from(transitions.as_slice()), || {
         let rows: Vec<_> = transitions

@@ -104,7 +104,7 @@ impl Register {
         };
         let file = open_regular(&self.artifact).map_err(refused)?;
         let size = file.metadata().map_err(refused)?.len();
-        let core = crate::startup::Core::open(&settings, Opening::ForChanges).await?;
+        let core = crate::startup::Core::open(&settings, Opening::Creating).await?;
         let incoming =
             Incoming { bytes: Box::new(file), size, progress: progress::bar(context.output) };
         let record = core.registry.register(registration, incoming, self.reason.as_deref()).await?;

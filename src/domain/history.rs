@@ -140,6 +140,17 @@ impl ChainHead {
 }
 
 impl Transition {
+    /// Whether this link was made of that draft.
+    #[must_use]
+    pub fn is_of(&self, draft: &TransitionDraft) -> bool {
+        let ours = (&self.transition_id, &self.model_id, &self.model_type, &self.version);
+        let theirs = (&draft.transition_id, &draft.model_id, &draft.model_type, &draft.version);
+        ours == theirs
+            && (self.from_status, self.to_status) == (draft.from_status, draft.to_status)
+            && (self.changed_at, &self.changed_by) == (draft.changed_at, &draft.changed_by)
+            && (&self.reason, self.gates_skipped) == (&draft.reason, draft.gates_skipped)
+    }
+
     fn computed_sha256(&self) -> Sha256Digest {
         let value = json!({
             "changed_at": self.changed_at, "changed_by": self.changed_by,

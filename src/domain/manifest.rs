@@ -1,12 +1,12 @@
 //! `Manifest`: the registry's summary of itself, with a digest over its catalog that means the same
 //! whatever database holds the catalog.
 //!
-//! The canonical dump is the JSON object `{"history": {head_sha256, length}, "versions": {type:
-//! {version: row digest}}}` as [`super::canonical_json`] writes it; a row digest is the SHA-256 of the
+//! The canonical dump is the JSON object `{"history": {head_sha256, length}, "removed": {type: [version]},
+//! "versions": {type: {version: row digest}}}` as [`super::canonical_json`] writes it; a row digest is the SHA-256 of the
 //! canonical JSON of the row's fields. `checksum` is the SHA-256 of the dump. The manifest holds the row
 //! digests beside the checksum, so that two that differ can say which version does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -33,6 +33,9 @@ pub struct VersionEntry {
 
 type Entries = BTreeMap<ModelType, BTreeMap<Version, VersionEntry>>;
 
+/// Numbers that were used by versions that are gone.
+pub type Removed = BTreeMap<ModelType, BTreeSet<Version>>;
+
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -58,6 +61,8 @@ pub struct Manifest {
     pub history: ChainHead,
     /// Every version, so that a difference can be named.
     pub versions: Entries,
+    /// Numbers that were used by versions that are gone.
+    pub removed_versions: Removed,
 }
 
 /// A summary of the catalog at one moment.
@@ -68,6 +73,7 @@ pub struct CatalogSummary {
     /// Where the history ends.
     pub history: ChainHead,
     versions: Entries,
+    removed_versions: Removed,
     production_models: BTreeMap<ModelType, Version>,
     artifact_count: u64,
     total_size_bytes: u64,
@@ -76,7 +82,7 @@ pub struct CatalogSummary {
 impl CatalogSummary {
     /// Summarises all rows of a catalog.
     #[must_use]
-    pub fn of(records: &[VersionRecord], history: ChainHead) -> Self {
+    pub fn of(records: &[VersionRecord], removed_versions: Removed, history: ChainHead) -> Self {
         let mut versions = Entries::new();
         let mut production_models = BTreeMap::new();
         for record in records {
@@ -87,9 +93,10 @@ impl CatalogSummary {
             }
         }
         Self {
-            checksum: dump_digest(&versions, history),
+            checksum: dump_digest(&versions, &removed_versions, history),
             history,
             versions,
+            removed_versions,
             production_models,
             artifact_count: records.len() as u64,
             total_size_bytes: records.iter().map(|record| record.total_size_bytes).sum(),
@@ -105,7 +112,7 @@ fn row_digest(record: &VersionRecord) -> Sha256Digest {
         .unwrap_or(Sha256Digest::ZERO)
 }
 
-fn dump_digest(versions: &Entries, history: ChainHead) -> Sha256Digest {
+fn dump_digest(versions: &Entries, removed: &Removed, history: ChainHead) -> Sha256Digest {
     let rows: BTreeMap<_, BTreeMap<_, _>> = versions
         .iter()
         .map(|(model_type, entries)| {
@@ -114,7 +121,7 @@ fn dump_digest(versions: &Entries, history: ChainHead) -> Sha256Digest {
             (model_type.as_str(), rows.collect())
         })
         .collect();
-    canonical_json::digest(&json!({ "history": history, "versions": rows }))
+    canonical_json::digest(&json!({ "history": history, "removed": removed, "versions": rows }))
         .unwrap_or(Sha256Digest::ZERO)
 }
 
@@ -142,6 +149,7 @@ impl Manifest {
             backup_location: None,
             history: ChainHead::EMPTY,
             versions: Entries::new(),
+            removed_versions: Removed::new(),
         };
         manifest.record(now, catalog);
         manifest
@@ -156,6 +164,7 @@ impl Manifest {
         self.checksum = catalog.checksum;
         self.history = catalog.history;
         self.versions.clone_from(&catalog.versions);
+        self.removed_versions.clone_from(&catalog.removed_versions);
     }
 
     /// Where manifest and catalog differ, a sentence each; empty where they agree.
@@ -168,12 +177,16 @@ impl Manifest {
                 found.push(format!("{what}: the manifest says {manifest}, the catalog {catalog}"));
             }
         };
+        differ("registry_version", &self.registry_version, &REGISTRY_VERSION);
         differ("artifact_count", &self.artifact_count, &catalog.artifact_count);
         differ("total_size_bytes", &self.total_size_bytes, &catalog.total_size_bytes);
         differ("history length", &self.history.length, &catalog.history.length);
         differ("history head", &self.history.head_sha256, &catalog.history.head_sha256);
         self.compare_production(catalog, &mut found);
         self.compare_versions(catalog, &mut found);
+        if self.removed_versions != catalog.removed_versions {
+            found.push("the numbers used by removed versions differ".to_owned());
+        }
         if found.is_empty() && self.checksum != catalog.checksum {
             found.push(format!(
                 "checksum: the manifest says {}, the catalog {}",
@@ -189,7 +202,7 @@ impl Manifest {
     }
 
     fn compare_production(&self, catalog: &CatalogSummary, found: &mut Vec<String>) {
-        let types: std::collections::BTreeSet<_> =
+        let types: BTreeSet<_> =
             self.production_models.keys().chain(catalog.production_models.keys()).collect();
         let shown =
             |version: Option<&Version>| version.map_or("none".to_owned(), Version::to_string);
@@ -231,7 +244,7 @@ fn paired<'a>(
             versions.keys().map(move |version| (model_type, *version))
         })
     };
-    let all: std::collections::BTreeSet<_> = keys(ours).chain(keys(theirs)).collect();
+    let all: BTreeSet<_> = keys(ours).chain(keys(theirs)).collect();
     all.into_iter().map(move |(model_type, version)| {
         let find = |entries: &'a Entries| entries.get(model_type).and_then(|all| all.get(&version));
         (format!("{model_type}/{version}"), find(ours), find(theirs))
@@ -265,7 +278,7 @@ mod tests {
     }
 
     fn summary(records: &[VersionRecord]) -> CatalogSummary {
-        CatalogSummary::of(records, ChainHead::EMPTY)
+        CatalogSummary::of(records, Removed::new(), ChainHead::EMPTY)
     }
 
     fn now() -> Timestamp {

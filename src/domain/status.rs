@@ -37,6 +37,12 @@ pub enum Action {
     Fail,
 }
 
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 5] =
+        [Self::Promote, Self::Archive, Self::Restore, Self::Demote, Self::Fail];
+}
+
 /// The action is not allowed from the status the version is in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransition {
@@ -75,6 +81,12 @@ impl Status {
             Self::Archived => "archived",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether some action leads from here to there.
+    #[must_use]
+    pub fn may_become(self, to: Self) -> bool {
+        Action::ALL.into_iter().any(|action| self.after(action) == Ok(to))
     }
 
     /// Where an action leads from here.

@@ -18,11 +18,17 @@ pub fn check_short_text(text: &str) -> Result<(), String> {
         Err("is empty; give a value".to_owned())
     } else if text.len() > MAX_SHORT_TEXT {
         Err(format!("is {} bytes long; {MAX_SHORT_TEXT} are allowed", text.len()))
-    } else if let Some(bad) = text.chars().find(|c| c.is_control()) {
-        Err(format!("holds the control character {}; remove it", bad.escape_default()))
+    } else if let Some(bad) = text.chars().find(|c| c.is_control() || reorders(*c)) {
+        Err(format!("holds the control character {}; remove it", bad.escape_unicode()))
     } else {
         Ok(())
     }
+}
+
+/// Whether a character changes the order or visibility of those around it, so that what is read is not what
+/// is there (Unicode Technical Report 36, section 2.6).
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A client's own word, fit to be repeated: cut, and without control characters.
@@ -31,7 +37,7 @@ pub fn echo(text: &str) -> String {
     let mut shown: String = text
         .chars()
         .take(MAX_ECHO)
-        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .map(|c| if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
     if text.chars().nth(MAX_ECHO).is_some() {
         shown.push('…');

@@ -56,12 +56,6 @@ impl Timestamp {
             .map_err(|_| InvalidTimestamp)
             .and_then(|naive| Self::new(naive.assume_utc()))
     }
-
-    /// The instant, for arithmetic.
-    #[must_use]
-    pub fn instant(self) -> OffsetDateTime {
-        self.0
-    }
 }
 
 impl fmt::Display for Timestamp {

@@ -57,7 +57,6 @@ impl RequiredScope for Write {
 /// A caller who may, and the registry.
 pub struct Guard<S> {
     registry: Registry,
-    principal: Principal,
     _scope: PhantomData<S>,
 }
 
@@ -66,12 +65,6 @@ impl<S> Guard<S> {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// The caller.
-    #[must_use]
-    pub fn principal(&self) -> &Principal {
-        &self.principal
     }
 }
 
@@ -93,7 +86,7 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
                 )
                 .into());
             }
-            Ok(Self { registry: state.registry.clone(), principal, _scope: PhantomData })
+            Ok(Self { registry: state.registry.clone(), _scope: PhantomData })
         })
     }
 }
@@ -123,6 +116,7 @@ fn bearer_token(request: &HttpRequest) -> Result<Vec<u8>, RegistryError> {
     let value = headers.next().ok_or_else(missing)?.as_bytes();
     if headers.next().is_some() {
         // Which of them a gateway looked at cannot be known.
+        note(request, |log| log.token_length = Some(value.len()));
         return Err(RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token"));
     }
     match value.split_at_checked(b"Bearer ".len()) {

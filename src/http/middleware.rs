@@ -8,7 +8,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -17,7 +17,11 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::errors::{ApiError, ErrorBody};
-use crate::error::{ErrorKind, RegistryError};
+use crate::{
+    domain::text::echo,
+    error::{ErrorKind, RegistryError},
+    limits,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -77,6 +81,21 @@ pub async fn observe(
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
+    if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
+        let error = RegistryError::new(
+            ErrorKind::TooLarge,
+            format!(
+                "The request's body is larger than {} bytes; this route takes none",
+                limits::REQUEST_BODY
+            ),
+        );
+        let mut response = request.error_response(ApiError(error));
+        // What is on its way is not read: the connection cannot be used again.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        set_request_id(response.headers_mut(), &request_id);
+        log(&response, &request_id, method.as_str(), started);
+        return Ok(response);
+    }
     let result = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let error = match result {
         Ok(Ok(response)) => {
@@ -100,6 +119,10 @@ pub async fn observe(
         "request failed"
     );
     Err(Unexpected { request_id, error: ApiError(error) }.into())
+}
+
+fn declared_length(request: &ServiceRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The id that a gateway gave, where it is one, or a new one.
@@ -159,8 +182,9 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
     let response_extensions = response.response().extensions();
     let error = response_extensions.get::<RegistryError>();
     let code = error.map(|error| error.kind().code());
-    if let Some(cause) = error.and_then(RegistryError::cause) {
-        tracing::error!(request_id, route, code, cause, "request failed");
+    if let Some(error) = error.filter(|_| status >= 500) {
+        let (detail, cause) = (error.detail(), error.cause());
+        tracing::error!(request_id, route, code, detail, cause, "request failed");
     }
     if !route.starts_with("/api/") {
         // Probes come every few seconds.
@@ -168,6 +192,10 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         return;
     }
     let RequestLog { auth_role, auth_subject, token_length, model_type, version, model_id } = log;
+    // A request that was refused at the door never came to where its path is read.
+    let in_path = |name: &str| request.match_info().get(name).map(echo);
+    let (model_type, version) =
+        (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
     tracing::info!(
         request_id,
         method,

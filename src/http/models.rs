@@ -9,6 +9,7 @@ use super::{
     path::{self, note},
     query,
 };
+use crate::progress::unwatched;
 use crate::schemas::{
     CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
     ValidationResultResponse,
@@ -66,7 +67,7 @@ pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` and `VALIDATION_FAILED` with every error found.
 pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
-    let validated = guard.registry().validate(&model_type, version).await?;
+    let validated = guard.registry().validate(&model_type, version, unwatched()).await?;
     note(&request, |log| log.model_id = Some(validated.model_id.to_string()));
     Ok(HttpResponse::Ok().json(ValidationResultResponse::from(&validated)))
 }

@@ -27,7 +27,6 @@ pub fn start(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
-            .app_data(web::PayloadConfig::new(limits::REQUEST_BODY))
             .wrap(cors(&allowed_origins))
             .wrap(from_fn(observe))
             .configure(routes::mount)
@@ -50,10 +49,21 @@ fn cors(allowed_origins: &[String]) -> Cors {
             header::ACCEPT,
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
+            header::IF_RANGE,
             header::RANGE,
         ])
         .allowed_header("x-request-id")
-        .expose_headers(["etag", "x-request-id", "digest", "repr-digest", "content-disposition"])
+        .expose_headers([
+            "accept-ranges",
+            "content-disposition",
+            "content-range",
+            "digest",
+            "etag",
+            "repr-digest",
+            "retry-after",
+            "www-authenticate",
+            "x-request-id",
+        ])
         .supports_credentials()
         .max_age(600);
     allowed_origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))

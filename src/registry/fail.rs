@@ -3,6 +3,7 @@
 use super::{Registry, change, named};
 use crate::{
     actors::db::MarkFailed,
+    clock,
     domain::{ModelType, Version, VersionRecord},
     error::RegistryError,
 };
@@ -19,13 +20,15 @@ impl Registry {
         user: &str,
         reason: &str,
     ) -> Result<VersionRecord, RegistryError> {
-        let change = change(user, Some(reason))?;
+        let mut change = change(user, Some(reason))?;
         self.record_of(model_type, version).await?;
-        let _lock = self.lock().await?;
-        let mark = MarkFailed { model_type: model_type.clone(), version, change: change.clone() };
+        let lock = self.lock_for_change().await?;
+        change.at = clock::now()?;
+        let mark =
+            MarkFailed { lock, model_type: model_type.clone(), version, change: change.clone() };
         let (record, state) =
             self.db.ask(mark).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await?;
+        self.record(state, change.at).await;
         tracing::info!(%model_type, %version, model_id = %record.model_id, user, reason, "marked failed");
         Ok(record)
     }

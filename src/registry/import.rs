@@ -7,13 +7,10 @@
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
 };
 
-use super::{Progress, Registry};
+use super::Registry;
 use crate::{
     actors::{
         blocking,
@@ -22,14 +19,44 @@ use crate::{
     artifacts::{
         StoreError,
         legacy::{LegacyRegistry, LegacyVersion},
-        store::{Published, Staged},
+        lock::WriteLock,
+        store::{Batch, Intent, Published},
     },
     catalog::{ImportBatch, VersionFilter},
     clock,
     domain::{ModelId, ModelType, Status, Version, VersionRecord, history::Transition},
     error::{ErrorKind, RegistryError},
     limits,
+    progress::Progress,
 };
+
+/// Refuses a directory that is not there, or that lies within the registry's own or around it.
+///
+/// # Errors
+/// `INVALID_REQUEST`.
+pub fn check_source(directory: &Path, registry_dir: &Path) -> Result<(), RegistryError> {
+    let refused = |what: String| RegistryError::new(ErrorKind::InvalidRequest, what);
+    let from = directory.canonicalize().map_err(|error| {
+        refused(format!("cannot read the directory to import, {}: {error}", directory.display()))
+    })?;
+    // The registry's directory may not be there yet; the nearest of its ancestors that is will do.
+    let absolute = std::path::absolute(registry_dir).unwrap_or_else(|_| registry_dir.to_owned());
+    let to = absolute
+        .ancestors()
+        .find_map(|ancestor| {
+            let rest = absolute.strip_prefix(ancestor).ok()?;
+            Some(ancestor.canonicalize().ok()?.join(rest))
+        })
+        .unwrap_or(absolute.clone());
+    if from.starts_with(&to) || to.starts_with(&from) {
+        return Err(refused(
+            "the directory to import and the registry's own lie one within the other; give another one with \
+             --registry-dir"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +82,15 @@ impl Registry {
         directory: &Path,
         progress: &Progress,
     ) -> Result<Imported, RegistryError> {
-        self.refuse_itself(directory)?;
+        check_source(directory, self.store.root().path())?;
         let legacy = Arc::new(self.read_legacy(directory, progress).await?);
         let first = self.plan(&legacy).await?;
         if first.is_empty() {
             return Ok(first.outcome());
         }
-        let staged = self.stage_all(&legacy, &first, progress).await?;
+        let batch = self.stage_all(&legacy, &first, progress).await?;
 
-        let _lock = self.lock().await?;
+        let lock = self.lock_for_change().await?;
         // Somebody may have changed the registry while files were copied.
         let plan = self.plan(&legacy).await?;
         if plan != first {
@@ -73,7 +100,8 @@ impl Registry {
             ));
         }
         let store = self.store.clone();
-        let published = blocking(move || match store.publish(staged) {
+        let intents = plan.intents();
+        let published = blocking(move || match store.publish(batch, intents) {
             Err(StoreError::Exists(place)) => Err(RegistryError::new(
                 ErrorKind::VersionExists,
                 format!(
@@ -84,22 +112,9 @@ impl Registry {
         })
         .await?;
         let outcome = plan.outcome();
-        self.commit(plan.batch, published).await?;
+        self.commit(lock, plan.batch, published).await?;
         tracing::info!(versions = outcome.versions, transitions = outcome.transitions, "imported");
         Ok(outcome)
-    }
-
-    fn refuse_itself(&self, directory: &Path) -> Result<(), RegistryError> {
-        let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let (from, to) = (canonical(directory), canonical(self.store.root().path()));
-        if from.starts_with(&to) || to.starts_with(&from) {
-            return Err(RegistryError::new(
-                ErrorKind::InvalidRequest,
-                "the directory to import and the registry's own lie one within the other; give another \
-                 one with --registry-dir",
-            ));
-        }
-        Ok(())
     }
 
     async fn read_legacy(
@@ -134,59 +149,59 @@ impl Registry {
         legacy: &Arc<LegacyRegistry>,
         plan: &Plan,
         progress: &Progress,
-    ) -> Result<Vec<(Staged, ModelType, Version)>, RegistryError> {
+    ) -> Result<Batch, RegistryError> {
         let new: HashSet<ModelId> =
             plan.batch.new_versions.iter().map(|record| record.model_id).collect();
         let total: u64 =
             plan.batch.new_versions.iter().map(|record| record.artifact_size_bytes).sum();
         let (legacy, store, progress) = (legacy.clone(), self.store.clone(), progress.clone());
         blocking(move || {
-            let before = AtomicU64::new(0);
-            legacy
-                .versions
-                .iter()
-                .filter(|version| new.contains(&version.record.model_id))
-                .map(|version| {
+            let batch = store.open_batch()?;
+            let mut before = 0;
+            for version in &legacy.versions {
+                if new.contains(&version.record.model_id) {
                     let name = version.record.name();
-                    let tell = |done| {
-                        progress(before.load(Ordering::Relaxed) + done, total, &name);
-                    };
-                    let staged = stage(&store, &legacy, version, &tell)?;
-                    before.fetch_add(version.record.artifact_size_bytes, Ordering::Relaxed);
-                    Ok((staged, version.record.model_type.clone(), version.record.version))
-                })
-                .collect()
+                    stage(&batch, &legacy, version, &|done| progress(before + done, total, &name))?;
+                    before += version.record.artifact_size_bytes;
+                }
+            }
+            Ok(batch)
         })
         .await
     }
 
-    async fn commit(&self, batch: ImportBatch, published: Published) -> Result<(), RegistryError> {
-        let import = ImportVersions { batch };
-        let state = match self.db.ask_within(limits::LONG_WORK_TIMEOUT, import).await {
-            Ok(state) => state,
-            Err(error) if error.kind() == ErrorKind::RegistryUnavailable => {
-                // It may have been committed. The intents stay, and the janitor or the next start finds out.
-                return Err(error);
+    async fn commit(
+        &self,
+        lock: Arc<WriteLock>,
+        batch: ImportBatch,
+        published: Published,
+    ) -> Result<(), RegistryError> {
+        let import = ImportVersions { lock, batch };
+        match self.db.ask_within(limits::LONG_WORK_TIMEOUT, import).await {
+            Ok(state) => {
+                self.record(state, clock::now()?).await;
+                Self::confirm(published).await;
+                Ok(())
             }
+            // It may be committed yet. The intents stay, and the janitor or the next change finds out.
+            Err(error) if error.is_in_doubt() => Err(error),
             Err(error) => {
                 blocking(move || Ok(published.take_back()?)).await?;
-                return Err(error);
+                Err(error)
             }
-        };
-        self.record(state, clock::now()?).await?;
-        blocking(move || Ok(published.confirm()?)).await
+        }
     }
 }
 
 /// Copies one version where nobody sees it yet, checking it once more on the way.
 fn stage(
-    store: &crate::artifacts::ArtifactStore,
+    batch: &Batch,
     legacy: &LegacyRegistry,
     version: &LegacyVersion,
     tell: &dyn Fn(u64),
-) -> Result<Staged, RegistryError> {
+) -> Result<(), RegistryError> {
     let record = &version.record;
-    let staged = store.stage(record.model_id)?;
+    let staged = batch.stage(record.model_id)?;
     let from = legacy.open_artifact(record)?;
     let (digest, _) = staged.write_artifact(&record.artifact_file, from, &|done| {
         tell(done);
@@ -199,7 +214,7 @@ fn stage(
         ));
     }
     staged.write_sidecars(&version.sidecar, &version.checksum_file)?;
-    Ok(staged)
+    Ok(())
 }
 
 /// The difference between a directory and this registry.
@@ -215,13 +230,26 @@ impl Plan {
         here: &[VersionRecord],
         history: &[Transition],
     ) -> Result<Self, RegistryError> {
-        let known: HashSet<_> = history.iter().map(|link| link.transition_id).collect();
+        let known: HashMap<_, _> = history.iter().map(|link| (link.transition_id, link)).collect();
+        let changed = legacy
+            .transitions
+            .iter()
+            .find(|draft| known.get(&draft.transition_id).is_some_and(|link| !link.is_of(draft)));
+        if let Some(draft) = changed {
+            return Err(RegistryError::new(
+                ErrorKind::ChecksumMismatch,
+                format!(
+                    "nothing was imported: row {} of the history, of {}/{}, is not what was imported before",
+                    draft.transition_id, draft.model_type, draft.version
+                ),
+            ));
+        }
         let theirs: HashSet<_> =
             legacy.transitions.iter().map(|draft| draft.transition_id).collect();
         let transitions: Vec<_> = legacy
             .transitions
             .iter()
-            .filter(|draft| !known.contains(&draft.transition_id))
+            .filter(|draft| !known.contains_key(&draft.transition_id))
             .cloned()
             .collect();
         let moved_there: HashSet<ModelId> =
@@ -264,6 +292,16 @@ impl Plan {
         }
         refuse_second_production(&batch, here.values().copied())?;
         Ok(Self { batch, unchanged })
+    }
+
+    fn intents(&self) -> Vec<Intent> {
+        let new = self.batch.new_versions.iter();
+        new.map(|record| Intent {
+            model_id: record.model_id,
+            model_type: record.model_type.clone(),
+            version: record.version,
+        })
+        .collect()
     }
 
     fn is_empty(&self) -> bool {

@@ -15,12 +15,13 @@ use std::sync::Arc;
 
 use crate::{
     actors::{
-        Handle,
+        Handle, blocking,
         db::DbActor,
+        janitor::{self, Premises},
         manifest::{ManifestActor, RecordChange},
         validator::ValidatorActor,
     },
-    artifacts::{ArtifactStore, VerifiedFiles, lock::WriteLock},
+    artifacts::{ArtifactStore, VerifiedFiles, lock::WriteLock, store::Published},
     catalog::{CatalogState, Change},
     clock,
     domain::{
@@ -48,15 +49,6 @@ pub struct Registry {
     pub policy: Arc<Policy>,
 }
 
-/// Hears how far long work has come: done, of how many, and on what.
-pub type Progress = Arc<dyn Fn(u64, u64, &str) + Send + Sync>;
-
-/// For work whose progress nobody watches.
-#[must_use]
-pub fn unwatched() -> Progress {
-    Arc::new(|_, _, _| {})
-}
-
 /// No version is in production, or there is no such type.
 #[must_use]
 pub fn no_production(model_type: &str) -> RegistryError {
@@ -77,15 +69,44 @@ impl Registry {
         self.policy.rules(model_type)
     }
 
-    /// Takes the lock that serialises changes of this directory.
+    /// Takes the lock that serialises changes of this directory, for work that changes nothing.
     async fn lock(&self) -> Result<WriteLock, RegistryError> {
         WriteLock::take(self.store.root()).await
     }
 
-    /// Brings the manifest up to what the catalog committed.
-    async fn record(&self, state: CatalogState, at: Timestamp) -> Result<(), RegistryError> {
+    /// Takes the lock, and makes sure that manifest and catalog agree: a change that started from a manifest
+    /// one step behind and was cut short would leave it two behind, which no start would mend.
+    async fn lock_for_change(&self) -> Result<Arc<WriteLock>, RegistryError> {
+        let lock = Arc::new(self.lock().await?);
+        let premises = Premises {
+            store: self.store.clone(),
+            verified: self.verified.clone(),
+            db: self.db.clone(),
+            manifest: self.manifest.clone(),
+        };
+        janitor::settle_if_behind(&premises).await?;
+        Ok(lock)
+    }
+
+    /// Brings the manifest up to what the catalog committed. Where that fails the change has taken place all
+    /// the same: the manifest is then one step behind, which the janitor, the next change or the next start
+    /// mends before anything else.
+    async fn record(&self, state: CatalogState, at: Timestamp) {
         crate::fault::point("catalog.committed");
-        self.manifest.ask(RecordChange { state, at }).await
+        if let Err(error) = self.manifest.ask(RecordChange { state, at }).await {
+            tracing::warn!(
+                %error,
+                "the change is committed, but the manifest could not be written; it is brought up once it can be"
+            );
+        }
+    }
+
+    /// Removes the intents of what the catalog committed. Where that fails, nothing is wrong but that the
+    /// janitor has something to tidy.
+    async fn confirm(published: Published) {
+        if let Err(error) = blocking(move || Ok(published.confirm()?)).await {
+            tracing::warn!(%error, "the intent of a committed registration is left to the janitor");
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 use super::{Registry, change, named, validate::require_loadable};
 use crate::{
     actors::db::PromoteVersion,
+    clock,
     domain::{
         ModelType, Timestamp, Version,
         gates::{self, GateOutcome},
         status::Action,
     },
     error::{ErrorKind, RegistryError},
+    progress::unwatched,
 };
 
 /// What is to be promoted, and by whom.
@@ -51,7 +53,7 @@ impl Registry {
     /// threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`. Each leaves everything as it was.
     pub async fn promote(&self, ask: Promote) -> Result<Promoted, RegistryError> {
         let (model_type, version) = (&ask.model_type, ask.version);
-        let change = change(&ask.user, ask.reason.as_deref())?;
+        let mut change = change(&ask.user, ask.reason.as_deref())?;
         let record = self.record_of(model_type, version).await?;
         record
             .status
@@ -59,7 +61,7 @@ impl Registry {
             .map_err(|rule| named(rule.into(), model_type, version))?;
         // What was hashed is what is promoted: a version's files and row never change, and the status is
         // looked at again inside the transaction.
-        let validation = self.examine(record.clone()).await?;
+        let validation = self.examine(record.clone(), unwatched()).await?;
         super::validate::require_intact(&validation)?;
         let model = self.find(model_type, version).await?;
         let rules = self.rules(model_type).map(|rules| rules.gates.as_slice());
@@ -69,9 +71,11 @@ impl Registry {
         }
         require_loadable(&validation)?;
 
-        let _lock = self.lock().await?;
+        let lock = self.lock_for_change().await?;
+        change.at = clock::now()?;
         crate::fault::point("promote.locked");
         let promote = PromoteVersion {
+            lock,
             model_type: model_type.clone(),
             version,
             change: change.clone(),
@@ -79,7 +83,7 @@ impl Registry {
         };
         let (done, state) =
             self.db.ask(promote).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await?;
+        self.record(state, change.at).await;
         tracing::info!(
             %model_type, %version, model_id = %done.entered.model_id, user = ask.user,
             gates_skipped = ask.skip_gates, "promoted"
@@ -88,7 +92,7 @@ impl Registry {
             model_type: ask.model_type,
             version,
             archived: done.left.map(|left| left.version),
-            promoted_at: change.at,
+            promoted_at: done.entered.promoted_at.unwrap_or(change.at),
             gates: outcomes,
             gates_skipped: ask.skip_gates,
         })

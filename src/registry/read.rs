@@ -11,6 +11,8 @@ use crate::{
     catalog::VersionFilter,
     domain::{Metadata, ModelType, Version, VersionRecord, history::Transition},
     error::RegistryError,
+    limits,
+    progress::CancelOnDrop,
 };
 
 /// A version: its catalog row and its verified sidecar.
@@ -116,6 +118,8 @@ impl Registry {
     /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where the artifact is not what the catalog says.
     pub async fn open_artifact(&self, record: VersionRecord) -> Result<File, RegistryError> {
         // A first read hashes the whole file.
-        self.manifest.ask_within(crate::limits::LONG_WORK_TIMEOUT, OpenArtifact { record }).await
+        let cancel = CancelOnDrop::default();
+        let open = OpenArtifact { record, cancelled: cancel.flag() };
+        self.manifest.ask_within(limits::LONG_WORK_TIMEOUT, open).await
     }
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::Registry;
 use crate::{
     actors::{
-        db::{Ping, ReadRecordedDigests},
-        manifest::ReadManifest,
+        db::{Ping, ReadRecordedDigests, ReadState},
+        manifest::{ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     },
+    clock,
     error::RegistryError,
 };
 
@@ -52,20 +53,40 @@ impl Registry {
     }
 
     async fn manifest_ready(&self) -> Result<(), (&'static str, RegistryError)> {
-        let recorded = self
-            .db
-            .ask(ReadRecordedDigests)
-            .await
-            .map_err(|error| ("cannot be compared with the catalog", error))?;
-        let manifest =
-            self.manifest.ask(ReadManifest).await.map_err(|error| ("cannot be read", error))?;
-        let (Some(manifest), Some(recorded)) = (manifest, recorded) else { return Ok(()) };
-        // One step behind is a change that is just being written.
-        if manifest.checksum == recorded.current || manifest.checksum == recorded.previous {
-            Ok(())
-        } else {
-            let detail = "differs from the catalog";
-            Err((detail, RegistryError::internal("the manifest's checksum is not the catalog's")))
+        match self.agreement().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(("differs from the catalog, or is missing", disagreement(&[]))),
+            Err(error) => Err(("cannot be compared with the catalog", error)),
+        }
+    }
+
+    /// Whether the manifest is the one of the catalog's last change, or of the one before: that is a change
+    /// which is just being written.
+    async fn agreement(&self) -> Result<bool, RegistryError> {
+        let recorded = self.db.ask(ReadRecordedDigests).await?;
+        let manifest = self.manifest.ask(ReadManifest).await?;
+        Ok(match (recorded, manifest) {
+            (None, manifest) => manifest.is_some_and(|manifest| manifest.artifact_count == 0),
+            (Some(_), None) => false,
+            (Some(recorded), Some(manifest)) => {
+                [recorded.current, recorded.previous].contains(&manifest.checksum)
+            }
+        })
+    }
+
+    /// Refuses to answer from a registry whose manifest and catalog contradict each other.
+    ///
+    /// # Errors
+    /// `CHECKSUM_MISMATCH`, saying what differs.
+    pub async fn require_agreement(&self) -> Result<(), RegistryError> {
+        if self.agreement().await? {
+            return Ok(());
+        }
+        let state = self.db.ask(ReadState).await?;
+        let verify = VerifyManifest { state, at: clock::now()?, repair: false };
+        match self.manifest.ask(verify).await? {
+            ManifestVerdict::Differs(differences) => Err(disagreement(&differences)),
+            _ => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Progress, Registry, change, unwatched};
+use super::{Registry, change};
 use crate::{
     actors::{
         blocking,
@@ -10,13 +10,15 @@ use crate::{
     },
     artifacts::{
         StoreError,
-        store::{Published, Staged, checksum_line},
+        store::{Batch, Intent, Published, checksum_line},
     },
+    clock,
     domain::{
         ModelId, ModelType, Status, Version, VersionRecord,
         registration::{MAX_SIDECAR_BYTES, Registration},
     },
     error::{ErrorKind, RegistryError},
+    progress::{Progress, unwatched},
 };
 
 /// An artifact on its way in.
@@ -52,7 +54,8 @@ impl Registry {
     /// # Errors
     /// `INVALID_REQUEST`, `MISSING_REQUIRED_FIELDS`, `INVALID_DATASET_VERSION`, `INVALID_SNAPSHOT`;
     /// `VERSION_EXISTS`, which leaves the version there untouched; `REGISTRY_UNAVAILABLE` where disk or
-    /// catalog fail, with nothing left behind.
+    /// catalog fail. Then nothing is left behind, or, where the catalog did not answer in time, what is left is
+    /// ended as soon as it does.
     pub async fn register(
         &self,
         registration: Registration,
@@ -62,7 +65,7 @@ impl Registry {
         let (model_type, version) = (registration.model_type.clone(), registration.version);
         let rules = self.rules(&model_type).ok_or_else(|| self.unknown_type(&model_type))?;
         registration.check(rules)?;
-        let change = change(&registration.env.created_by, reason)?;
+        let mut change = change(&registration.env.created_by, reason)?;
         // Found out before anything is copied, and again by the catalog's own constraint at the end.
         let find = FindVersion { model_type: model_type.clone(), version };
         if self.db.ask(find).await?.is_some() {
@@ -70,25 +73,25 @@ impl Registry {
         }
         let store = self.store.clone();
         let at = change.at;
-        let (staged, record) =
-            blocking(move || prepare(&store, registration, artifact, at)).await?;
+        let (batch, record) = blocking(move || prepare(&store, registration, artifact, at)).await?;
 
-        let _lock = self.lock().await?;
+        let lock = self.lock_for_change().await?;
+        change.at = clock::now()?;
         let store = self.store.clone();
-        let place = (staged, model_type.clone(), version);
-        let published = blocking(move || match store.publish(vec![place]) {
+        let intent = Intent { model_id: record.model_id, model_type: model_type.clone(), version };
+        let published = blocking(move || match store.publish(batch, vec![intent]) {
             Ok(published) => Ok(published),
             Err(StoreError::Exists(_)) => Err(exists(&model_type, version)),
             Err(error) => Err(error.into()),
         })
         .await?;
-        let insert = InsertVersion { record: record.clone(), change };
+        let insert = InsertVersion { lock: lock.clone(), record: record.clone(), change };
         let state = match self.db.ask(insert).await {
             Ok(state) => state,
             Err(error) => return Err(self.not_committed(&record, published, error).await),
         };
-        self.record(state, at).await?;
-        blocking(move || Ok(published.confirm()?)).await?;
+        self.record(state, at).await;
+        Self::confirm(published).await;
         tracing::info!(
             model_type = %record.model_type, version = %record.version, model_id = %record.model_id,
             "registered"
@@ -108,8 +111,9 @@ impl Registry {
         )
     }
 
-    /// Undoes what was moved into place, where it is certain that the catalog does not hold it. Where it is
-    /// not, the intent stays, and the janitor or the next start finds out.
+    /// Undoes what was moved into place, where it is certain that the catalog does not hold it. Where the
+    /// transaction may still be under way, the intent stays, the transaction keeps the lock, and the janitor
+    /// or the next change finds out how it ended.
     async fn not_committed(
         &self,
         record: &VersionRecord,
@@ -117,16 +121,16 @@ impl Registry {
         error: RegistryError,
     ) -> RegistryError {
         let find = FindVersion { model_type: record.model_type.clone(), version: record.version };
-        let held = self.db.ask(find).await;
-        let certain = match held {
-            Ok(found) => found.is_none_or(|found| found.model_id != record.model_id),
-            Err(_) => false,
-        };
-        if certain {
-            let taken_back = blocking(move || Ok(published.take_back()?)).await;
-            if let Err(second) = taken_back {
-                tracing::warn!(error = %second, "an unfinished registration is left to the janitor");
-            }
+        let absent = !error.is_in_doubt()
+            && self
+                .db
+                .ask(find)
+                .await
+                .is_ok_and(|held| held.is_none_or(|held| held.model_id != record.model_id));
+        if !absent {
+            tracing::warn!(%error, model = record.name(), "a registration is left in doubt");
+        } else if let Err(second) = blocking(move || Ok(published.take_back()?)).await {
+            tracing::warn!(error = %second, "an unfinished registration is left to the janitor");
         }
         match error.kind() {
             ErrorKind::VersionExists => exists(&record.model_type, record.version),
@@ -141,10 +145,11 @@ fn prepare(
     registration: Registration,
     mut artifact: Incoming,
     at: crate::domain::Timestamp,
-) -> Result<(Staged, VersionRecord), RegistryError> {
+) -> Result<(Batch, VersionRecord), RegistryError> {
     let model_id = ModelId::random();
     let artifact_file = registration.artifact_file.clone();
-    let staged = store.stage(model_id)?;
+    let batch = store.open_batch()?;
+    let staged = batch.stage(model_id)?;
     let (checksum_sha256, artifact_size_bytes) =
         staged.write_artifact(&artifact_file, &mut artifact.bytes, &|done| {
             (artifact.progress)(done, artifact.size, "copying");
@@ -187,5 +192,5 @@ fn prepare(
         promoted_at: None,
         archived_at: None,
     };
-    Ok((staged, record))
+    Ok((batch, record))
 }

@@ -3,8 +3,10 @@
 use super::{Registry, change, named, no_production, validate::require_intact};
 use crate::{
     actors::db::{FindProduction, FindRollbackTarget, RollBackProduction},
+    clock,
     domain::{ModelType, Timestamp, Version},
     error::{ErrorKind, RegistryError},
+    progress::unwatched,
 };
 
 /// A rollback that took place.
@@ -36,7 +38,7 @@ impl Registry {
         user: &str,
         reason: Option<&str>,
     ) -> Result<RolledBack, RegistryError> {
-        let change = change(user, reason)?;
+        let mut change = change(user, reason)?;
         self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
         let production = FindProduction { model_type: model_type.clone() };
         if self.db.ask(production).await?.is_none() {
@@ -50,17 +52,19 @@ impl Registry {
             )
         })?;
         let version = target.version;
-        require_intact(&self.examine(target).await?)?;
+        require_intact(&self.examine(target, unwatched()).await?)?;
 
-        let _lock = self.lock().await?;
+        let lock = self.lock_for_change().await?;
+        change.at = clock::now()?;
         let roll_back = RollBackProduction {
+            lock,
             model_type: model_type.clone(),
             target: version,
             change: change.clone(),
         };
         let (done, state) =
             self.db.ask(roll_back).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await?;
+        self.record(state, change.at).await;
         let from = done.left.map_or(version, |left| left.version);
         let message = format!("Rolled back {model_type} from {from} to {version}");
         tracing::info!(%model_type, version = %version, user, "{message}");
@@ -68,7 +72,7 @@ impl Registry {
             model_type: model_type.clone(),
             from_version: from,
             to_version: version,
-            rolled_back_at: change.at,
+            rolled_back_at: done.entered.promoted_at.unwrap_or(change.at),
             message,
         })
     }

@@ -2,10 +2,11 @@
 
 use super::Registry;
 use crate::{
-    actors::validator::{CancelOnDrop, ValidateArtifact, Validation},
+    actors::validator::{ValidateArtifact, Validation},
     domain::{ModelId, ModelType, Version, VersionRecord},
     error::{ErrorKind, RegistryError},
     limits,
+    progress::{CancelOnDrop, Progress},
 };
 
 /// A version that is intact and would load.
@@ -26,18 +27,23 @@ impl Registry {
         &self,
         model_type: &ModelType,
         version: Version,
+        progress: Progress,
     ) -> Result<Validated, RegistryError> {
         let record = self.record_of(model_type, version).await?;
         let model_id = record.model_id;
-        let validation = self.examine(record).await?;
+        let validation = self.examine(record, progress).await?;
         require_loadable(&validation)?;
         Ok(Validated { model_id, validation })
     }
 
     /// Runs the checks and reports, whatever they find.
-    pub(super) async fn examine(&self, record: VersionRecord) -> Result<Validation, RegistryError> {
+    pub(super) async fn examine(
+        &self,
+        record: VersionRecord,
+        progress: Progress,
+    ) -> Result<Validation, RegistryError> {
         let cancel = CancelOnDrop::default();
-        let ask = ValidateArtifact { record, cancelled: cancel.flag() };
+        let ask = ValidateArtifact { record, cancelled: cancel.flag(), progress };
         self.validator.ask_within(limits::LONG_WORK_TIMEOUT, ask).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Progress, Registry};
+use super::Registry;
 use crate::{
     actors::{
         blocking,
@@ -17,6 +17,7 @@ use crate::{
         history::{ChainHead, Transition},
     },
     error::RegistryError,
+    progress::Progress,
 };
 
 /// What a verification looked at and found.

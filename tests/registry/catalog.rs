@@ -155,6 +155,10 @@ async fn the_database_itself_forbids_what_must_never_be() {
         ("history removed", "DELETE FROM transitions".into()),
         ("history slipped in", "INSERT INTO transitions SELECT 9, '00000000-0000-4000-8000-000000000000', model_id, model_type, version, from_status, to_status, changed_at, changed_by, reason, gates_skipped, previous_sha256, row_sha256 FROM transitions WHERE sequence = 1".into()),
         ("history replaced", "INSERT OR REPLACE INTO transitions SELECT * FROM transitions WHERE sequence = 1".into()),
+        ("history replaced by another", "REPLACE INTO transitions SELECT 6, transition_id, model_id, model_type, version, from_status, to_status, changed_at, changed_by, reason, gates_skipped, previous_sha256, row_sha256 FROM transitions WHERE sequence = 1".into()),
+        ("production taken over", "UPDATE OR REPLACE versions SET status = 'production' WHERE version = 'v1.1.0'".into()),
+        ("production inserted", copy(id, "v1.4.0").replacen("'staged'", "'production'", 1)),
+        ("a version replaced", "REPLACE INTO versions SELECT * FROM versions WHERE version = 'v1.1.0'".into()),
         ("two states", "INSERT INTO registry_state SELECT 2, checksum, previous_checksum FROM registry_state".into()),
     ] {
         assert!(conn.batch_execute(&statement).is_err(), "{what} is allowed: {statement}");
@@ -162,7 +166,15 @@ async fn the_database_itself_forbids_what_must_never_be() {
     // A number once used stays used, also when its version is gone.
     conn.batch_execute("DELETE FROM versions WHERE version = 'v1.2.0'").unwrap();
     assert!(conn.batch_execute(&copy(id, "v1.2.0")).is_err());
-    assert!(conn.batch_execute("DELETE FROM used_versions").is_err());
+    for statement in [
+        "DELETE FROM used_versions",
+        "UPDATE used_versions SET version = 'v7.0.0'",
+        "REPLACE INTO used_versions SELECT model_type, version, 'x' FROM used_versions",
+    ] {
+        assert!(conn.batch_execute(statement).is_err(), "{statement}");
+    }
+    let state = fresh.catalog.state().await.unwrap();
+    assert_ne!(state.summary.checksum, state.recorded.current, "a tombstone is part of the digest");
     let again = fresh.catalog.insert_version(&record("v1.2.0", 9), &change(9)).await;
     assert!(matches!(again, Err(CatalogError::VersionExists)), "{again:?}");
     conn.batch_execute(&copy(id, "v1.3.0")).unwrap();

@@ -36,28 +36,6 @@ fn what_the_command_line_does_is_seen_over_http_within_a_second() {
 fn registering_writes_a_sidecar_that_holds_everything() {
     let world = World::new();
     let env = r#"{"python_version":"3.11.2","dependencies_hash":"abc","platform":"linux-x86_64","numpy_version":"2.4.6","polars_version":"2.1.0"}"#;
-    let done = world
-        .register_with(
-            "v1.0.0",
-            &[
-                "--env",
-                env,
-                "--experiment-id",
-                "exp-7",
-                "--run-id",
-                "run-1",
-                "--dataset-uri",
-                "s3://lake/1",
-                "--qlib-version",
-                "0.9.6",
-                "--feature-formula",
-                "Ref($close,5)/$close-1",
-                "--json",
-                "",
-            ],
-        )
-        .stdout;
-    assert!(done.is_empty(), "--json takes no value");
     let mut arguments = World::register_arguments("v1.0.0");
     arguments.extend(
         [
@@ -332,6 +310,7 @@ fn inspect_tells_format_verdict_depth_and_errors() {
     assert_eq!(ran.json()["verdict"], "unsafe");
     assert!(ran.json()["errors"][0].as_str().unwrap().contains("posix.system"));
     world.run(&["inspect", "/no/such/file"]).refused(3, "/no/such/file");
+    world.run(&["inspect", "/tmp"]).refused(2, "regular file");
     assert!(!world.dir().exists(), "inspect needs no registry and makes none");
 }
 
@@ -405,6 +384,9 @@ fn json_is_one_document_and_nothing_else_on_standard_output() {
         (&["show", "risk_model", "v9.0.0"][..], 3, "MODEL_NOT_FOUND"),
         (&["promote", "risk_model", "v1.0.0"], 4, "INVALID_TRANSITION"),
         (&["serve"], 2, "INVALID_CONFIGURATION"),
+        (&["list", "--bogus"], 2, "INVALID_REQUEST"),
+        (&["show", "risk_model", "v1"], 2, "INVALID_REQUEST"),
+        (&["serve", "--port", "99999"], 2, "INVALID_REQUEST"),
     ] {
         let ran = world.run(&[arguments, &["--json"]].concat());
         assert_eq!((ran.status, &ran.json()["code"]), (status, &json!(code)));
@@ -412,10 +394,13 @@ fn json_is_one_document_and_nothing_else_on_standard_output() {
 }
 
 #[test]
-fn a_command_that_only_looks_makes_no_registry() {
+fn a_command_that_cannot_start_a_registry_makes_none() {
     let world = World::new();
     for arguments in [
         &["list"][..],
+        &["promote", "risk_model", "v1.0.0"],
+        &["rollback", "risk_model"],
+        &["fail", "risk_model", "v1.0.0", "--reason", "x"],
         &["show", "risk_model", "v1.0.0"],
         &["verify"],
         &["validate", "risk_model", "v1.0.0"],
@@ -423,6 +408,50 @@ fn a_command_that_only_looks_makes_no_registry() {
         world.run(arguments).refused(2, "--registry-dir");
     }
     assert!(!world.dir().exists());
+}
+
+#[test]
+fn a_lost_catalog_is_not_an_empty_registry() {
+    let world = World::promoted(&["v1.0.0"]);
+    for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
+        drop(std::fs::remove_file(world.path(name)));
+    }
+    for arguments in [&["list"][..], &["verify"], &["promote", "risk_model", "v1.0.0"]] {
+        world.run(arguments).refused(5, "the catalog was lost");
+    }
+    world.register("v1.1.0").refused(5, "the catalog was lost");
+    assert!(!world.path("registry.db").exists());
+}
+
+#[test]
+fn a_rollback_goes_by_the_order_of_the_history_and_not_by_the_clock() {
+    let world = World::new();
+    // Checking the first takes long; the second is promoted meanwhile.
+    let big = world.outside("big.json");
+    std::fs::write(&big, format!("[{}1]", "1,".repeat(4_000_000))).unwrap();
+    let mut arguments = World::register_arguments("v1.0.0");
+    arguments[2] = big.to_str().unwrap().to_owned();
+    world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    world.register("v1.1.0").ok();
+    world.register("v1.2.0").ok();
+    world.promote("v1.2.0").ok();
+    let mut slow = world.command(&["promote", "risk_model", "v1.0.0"]);
+    let mut slow = slow.stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    world.promote("v1.1.0").ok();
+    assert!(slow.wait().unwrap().success());
+    let history = world.run(&["history", "risk_model", "v1.1.0", "--json"]).ok().json();
+    let steps = history["transitions"].as_array().unwrap();
+    let times: Vec<_> = steps.iter().map(|step| step["changed_at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // Whichever was promoted first was archived by the other.
+    let (last, before) = if world.status_of("v1.0.0") == "production" {
+        ("v1.0.0", "v1.1.0")
+    } else {
+        ("v1.1.0", "v1.0.0")
+    };
+    let rolled = world.run(&["rollback", "risk_model"]).ok().stdout;
+    assert_eq!(rolled, format!("Rolled back risk_model from {last} to {before}\n"));
 }
 
 #[test]

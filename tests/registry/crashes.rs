@@ -88,7 +88,7 @@ fn killed_at_any_step_of_an_import_all_or_nothing_is_there() {
         let world = World::new();
         let legacy = crate::support::fixture("fixtures/legacy-registry");
         // The first manifest, of the empty registry, must not be the one that is hit.
-        world.run(&["rollback", "risk_model"]).refused(3, "");
+        drop(world.serve());
         let ran =
             world.run_with_fault(&format!("{point}=kill"), &["import", legacy.to_str().unwrap()]);
         assert_eq!(ran.status, -1, "{point}: the fault was not reached: {ran:?}");
@@ -151,8 +151,11 @@ fn a_staging_folder_of_a_living_process_is_left_alone() {
     slow.env("MODEL_REGISTRY_FAULT", "register.sidecars=hang").stderr(std::process::Stdio::null());
     let mut slow = slow.stdout(std::process::Stdio::null()).spawn().unwrap();
     let staged = || {
-        let staging = std::fs::read_dir(world.path("artifacts/.staging")).ok()?;
-        staging.filter_map(Result::ok).find(|entry| entry.path().join("metadata.json").exists())
+        let batches = std::fs::read_dir(world.path("artifacts/.staging")).ok()?;
+        batches
+            .filter_map(Result::ok)
+            .filter_map(|batch| std::fs::read_dir(batch.path()).ok()?.next()?.ok())
+            .find(|entry| entry.path().join("metadata.json").exists())
     };
     let folder = eventually(Duration::from_secs(10), staged).path();
     let server = world.serve();
@@ -162,4 +165,101 @@ fn a_staging_folder_of_a_living_process_is_left_alone() {
     slow.kill().unwrap();
     slow.wait().unwrap();
     eventually(Duration::from_secs(15), || (!folder.exists()).then_some(()));
+}
+
+#[test]
+fn two_writers_killed_one_after_the_other_leave_a_registry_that_starts() {
+    let world = World::promoted(&["v1.0.0"]);
+    // Both have opened the registry, and found it whole, before either commits.
+    let big = world.outside("big.bin");
+    std::fs::write(&big, vec![0; 40_000_000]).unwrap();
+    let killed = ["v1.1.0", "v1.2.0"].map(|version| {
+        let mut arguments = World::register_arguments(version);
+        arguments[2] = big.to_str().unwrap().to_owned();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut command = world.command(&arguments);
+        command.env("MODEL_REGISTRY_FAULT", "catalog.committed=kill");
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+    });
+    for mut child in killed {
+        assert_eq!(child.wait().unwrap().code(), None);
+    }
+    let server = world.serve();
+    assert_eq!(server.model("risk_model").json()["total"], 3);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn a_commit_that_nobody_waited_for_keeps_its_artifact() {
+    let world = World::promoted(&["v1.0.0"]);
+    let arguments = World::register_arguments("v1.1.0");
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let ran = world.run_with_fault("db.insert_version.answered=slow", &arguments);
+    ran.refused(6, "REGISTRY_UNAVAILABLE");
+    assert!(world.path("artifacts/risk_model/v1.1.0/model.pkl").exists());
+    let server = world.serve();
+    assert_eq!(server.model("risk_model/v1.1.0").status, 200);
+    world.run(&["verify"]).ok();
+    no_leftovers(&world);
+}
+
+#[test]
+fn a_committed_change_whose_manifest_cannot_be_written_is_done_and_mended_later() {
+    let world = World::promoted(&["v1.0.0"]);
+    world.register("v1.1.0").ok();
+    // A folder in the place of the manifest's temporary file.
+    let obstacle = world.path(".manifest.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let ran = world.promote("v1.1.0").ok();
+    assert!(ran.stderr.contains("the manifest could not be written"), "{ran:?}");
+    assert_eq!(world.status_of("v1.1.0"), "production");
+    // The next change must not leave it two steps behind.
+    world.register("v1.2.0").refused(6, ".manifest.json.new");
+    std::fs::remove_dir(&obstacle).unwrap();
+    world.register("v1.2.0").ok();
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn what_is_strange_in_the_staging_folder_keeps_no_registry_from_starting() {
+    let world = World::promoted(&["v1.0.0"]);
+    std::fs::write(world.path("artifacts/.staging/.DS_Store"), "x").unwrap();
+    std::fs::create_dir_all(world.path("artifacts/.staging/x/y/z")).unwrap();
+    std::os::unix::fs::symlink("/etc", world.path("artifacts/.staging/link")).unwrap();
+    std::fs::create_dir(world.path("artifacts/.staging/z.intent")).unwrap();
+    let server = world.serve();
+    assert_eq!(server.model("risk_model/current").status, 200);
+    world.register("v1.1.0").ok();
+    assert!(std::path::Path::new("/etc/passwd").exists());
+}
+
+#[test]
+fn many_processes_register_and_promote_at_once_and_none_is_in_the_others_way() {
+    let world = World::promoted(&["v0.0.1"]);
+    let server = world.serve();
+    let children: Vec<_> = (0..24)
+        .map(|patch| {
+            // Every number is wanted by two.
+            let arguments = World::register_arguments(&format!("v1.0.{}", patch / 2));
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            world.command(&arguments).stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    let mut statuses: Vec<_> =
+        children.into_iter().map(|mut child| child.wait().unwrap().code().unwrap()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![0; 12], vec![4; 12]].concat());
+    let children: Vec<_> = (0..12)
+        .map(|patch| {
+            let version = format!("v1.0.{patch}");
+            let mut command = world.command(&["promote", "risk_model", &version]);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(server.model("risk_model?status_filter=production").json()["total"], 1);
+    world.run(&["verify"]).ok();
+    no_leftovers(&world);
 }

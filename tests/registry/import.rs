@@ -310,7 +310,7 @@ fn whatever_does_not_agree_is_named_and_nothing_is_imported() {
                 edit(
                     &d.join("catalog-export/models.csv"),
                     "risk_model,v1.2.0,staged",
-                    "risk_model,v1.2.0,archived",
+                    "risk_model,v1.2.0,failed",
                 )
             },
             "its history does not lead there",
@@ -376,8 +376,7 @@ fn a_directory_is_not_imported_into_itself() {
         .output()
         .unwrap()
         .into();
-    // The DuckDB file in the place of the catalog is noticed first.
-    ran.refused(6, "is not a SQLite database");
+    ran.refused(2, "--registry-dir");
     let inner = format!("{copy}/new");
     let ran: crate::support::Ran = crate::support::binary()
         .args(["--registry-dir", &inner, "import", copy])
@@ -385,6 +384,70 @@ fn a_directory_is_not_imported_into_itself() {
         .unwrap()
         .into();
     ran.refused(2, "--registry-dir");
+    assert!(!Path::new(&inner).exists());
+    let nowhere = World::new();
+    nowhere.run(&["import", "/no/such/directory"]).refused(2, "/no/such/directory");
+    assert!(!nowhere.dir().exists());
+}
+
+#[test]
+fn a_history_that_breaks_the_rules_is_refused() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    let history = copy.join("catalog-export/promotion_history.csv");
+    let text = std::fs::read_to_string(&history).unwrap();
+    for (from, to, named) in [
+        (
+            ",production,archived,2026-11-23 08:03:37.528966",
+            ",staged,archived,2026-11-23 08:03:37.528966",
+            "cannot have gone",
+        ),
+        (
+            ",\"\",staged,2026-11-23 08:03:36.411667",
+            ",staged,staged,2026-11-23 08:03:36.411667",
+            "cannot have gone",
+        ),
+        ("08:03:37.456972,alice", "08:03:37.456972,ali\u{1b}[31mce", "changed_by"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&history, text.replacen(from, to, 1)).unwrap();
+        import(&world, &copy).refused(5, named);
+    }
+    assert_eq!(world.artifacts(), []);
+    // And rows imported before may not change afterwards.
+    std::fs::write(&history, &text).unwrap();
+    import(&world, &copy).ok();
+    std::fs::write(&history, text.replace("08:03:37.456972,alice", "08:03:37.456972,mallory"))
+        .unwrap();
+    import(&world, &copy).refused(5, "is not what was imported before");
+}
+
+#[test]
+fn columns_that_contradict_the_sidecar_are_refused() {
+    for (from, to, named) in [
+        ("exp-7,run-1,s3://lake/crsp/1", "exp-8,run-1,s3://lake/crsp/1", "experiment_id"),
+        ("\"\"ic\"\": 0.04", "\"\"ic\"\": 0.05", "metrics_json"),
+        ("2026-11-14 08:03:36.458693", "2026-11-14 08:03:36.458694", "created_at"),
+        ("snap-2024-02", "snap-2024-03", "snapshot_id"),
+    ] {
+        let world = World::new();
+        let copy = copy_of_legacy(&world);
+        let models = copy.join("catalog-export/models.csv");
+        let text = std::fs::read_to_string(&models).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&models, text.replacen(from, to, 1)).unwrap();
+        import(&world, &copy).refused(5, named);
+    }
+}
+
+#[test]
+fn an_import_holds_few_descriptors() {
+    let world = World::new();
+    let mut command = std::process::Command::new("sh");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(["-c", "ulimit -n 40; exec \"$0\" --registry-dir \"$1\" import \"$2\""]);
+    command.arg(env!("CARGO_BIN_EXE_model-registry")).arg(world.dir()).arg(legacy());
+    crate::support::Ran::from(command.output().unwrap()).ok();
 }
 
 #[test]

@@ -39,8 +39,11 @@ fn a_tampered_sidecar_is_503_on_the_next_read_of_it_while_others_answer() {
         assert!(!String::from_utf8(reply.body).unwrap().contains(world.dir().to_str().unwrap()));
     }
     assert_eq!(server.model("risk_model/v1.0.0").status, 200);
+    let logged = server.events("request failed");
+    assert!(logged.iter().any(|line| line["level"] == "ERROR"
+        && line["detail"].as_str().unwrap().contains("risk_model/v1.1.0: metadata.json differs")));
     server.validate("risk_model/v1.1.0").is_error(422, "CHECKSUM_MISMATCH", "metadata.json");
-    world.run(&["verify"]).stdout.contains("sidecar");
+    assert!(world.run(&["verify"]).stdout.contains("sidecar"));
     tamper(&sidecar, "\"snap-2\"", "\"snap-1\"");
     assert_eq!(server.model("risk_model/current").status, 200);
 }
@@ -123,6 +126,11 @@ fn verify_names_every_disagreement_and_exits_with_5() {
         }),
         ("orphan", |w| fs::create_dir_all(w.path("artifacts/risk_model/v7.0.0")).unwrap()),
         ("orphan", |w| fs::write(w.path("artifacts/stray"), "").unwrap()),
+        ("stray_file", |w| fs::write(w.path("artifacts/risk_model/v1.0.0/evil.pkl"), "x").unwrap()),
+        ("manifest", |w| {
+            let text = fs::read_to_string(w.path("manifest.json")).unwrap();
+            fs::write(w.path("manifest.json"), text.replace("\"2.0.0\"", "\"9.9.9\"")).unwrap();
+        }),
         ("manifest", |w| fs::remove_file(w.path("manifest.json")).unwrap()),
         ("manifest", |w| fs::write(w.path("manifest.json"), "{").unwrap()),
         ("manifest", |w| {
@@ -200,4 +208,35 @@ fn the_janitor_notices_in_time_what_readiness_depends_on() {
     )
     .unwrap();
     until(Duration::from_secs(5), || server.ask("GET", "/ready", &[]).status == 503);
+}
+
+#[test]
+fn a_registration_cut_short_is_told_from_a_stray_folder() {
+    let world = World::promoted(&["v1.0.0"]);
+    let arguments = World::register_arguments("v1.1.0");
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    world.run_with_fault("register.renamed=kill", &arguments);
+    let found = world.run(&["verify", "--json"]).json();
+    let kinds: Vec<_> = found["findings"].as_array().unwrap().iter().map(|f| &f["kind"]).collect();
+    assert_eq!(kinds, ["unfinished"], "{found}");
+}
+
+#[test]
+fn a_catalog_that_is_a_link_is_refused() {
+    let world = World::promoted(&["v1.0.0"]);
+    let elsewhere = world.outside("elsewhere.db");
+    fs::rename(world.path("registry.db"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, world.path("registry.db")).unwrap();
+    world.run(&["list"]).refused(6, "not a plain file");
+}
+
+#[test]
+fn commands_do_not_answer_from_a_registry_that_contradicts_itself() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+    let old = fs::read(world.path("manifest.json")).unwrap();
+    world.register("v1.2.0").ok();
+    world.register("v1.3.0").ok();
+    fs::write(world.path("manifest.json"), old).unwrap();
+    world.run(&["show", "risk_model", "v1.0.0"]).refused(5, "not in the manifest");
+    assert!(world.run(&["verify"]).stdout.contains("manifest"));
 }

@@ -367,3 +367,20 @@ fn requests_in_flight_are_finished_when_the_service_is_told_to_stop() {
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(server.events("stopped").len(), 1);
 }
+
+#[test]
+fn a_body_larger_than_any_route_takes_is_413() {
+    use std::io::{Read as _, Write as _};
+    let world = World::new();
+    let server = world.serve();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let head = format!(
+        "POST /api/v1/models/risk_model/v1.0.0/validate HTTP/1.1\r\nHost: x\r\n\
+         Authorization: Bearer {ADMIN}\r\nContent-Length: 20000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("\"code\":\"TOO_LARGE\""), "{answer}");
+}

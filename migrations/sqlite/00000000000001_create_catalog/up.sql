@@ -35,16 +35,40 @@ BEGIN
     INSERT INTO used_versions (model_type, version, model_id) VALUES (OLD.model_type, OLD.version, OLD.model_id);
 END;
 
+-- REPLACE deletes rows without firing delete triggers, so whatever it could replace is refused before.
 CREATE TRIGGER version_numbers_are_used_once BEFORE INSERT ON versions
 WHEN EXISTS (SELECT 1 FROM used_versions u WHERE u.model_type = NEW.model_type AND u.version = NEW.version)
+    OR EXISTS (SELECT 1 FROM versions v WHERE v.model_id = NEW.model_id
+               OR (v.model_type = NEW.model_type AND v.version = NEW.version))
 BEGIN
     SELECT RAISE(ABORT, 'version number was used before');
+END;
+
+CREATE TRIGGER one_production_version_inserted BEFORE INSERT ON versions
+WHEN NEW.status = 'production' AND EXISTS (
+    SELECT 1 FROM versions v WHERE v.model_type = NEW.model_type AND v.status = 'production')
+BEGIN
+    SELECT RAISE(ABORT, 'another version is in production');
+END;
+
+CREATE TRIGGER one_production_version_updated BEFORE UPDATE OF status ON versions
+WHEN NEW.status = 'production' AND EXISTS (
+    SELECT 1 FROM versions v
+    WHERE v.model_type = NEW.model_type AND v.status = 'production' AND v.model_id <> NEW.model_id)
+BEGIN
+    SELECT RAISE(ABORT, 'another version is in production');
 END;
 
 CREATE TRIGGER versions_in_production_stay BEFORE DELETE ON versions
 WHEN OLD.status = 'production'
 BEGIN
     SELECT RAISE(ABORT, 'a version in production is never removed');
+END;
+
+CREATE TRIGGER tombstones_are_laid_once BEFORE INSERT ON used_versions
+WHEN EXISTS (SELECT 1 FROM used_versions u WHERE u.model_type = NEW.model_type AND u.version = NEW.version)
+BEGIN
+    SELECT RAISE(ABORT, 'tombstones never change');
 END;
 
 CREATE TRIGGER tombstones_are_kept BEFORE DELETE ON used_versions
@@ -92,6 +116,7 @@ CREATE INDEX transitions_of_a_version ON transitions (model_type, version, seque
 
 CREATE TRIGGER history_has_no_gaps BEFORE INSERT ON transitions
 WHEN NEW.sequence <> (SELECT coalesce(max(sequence), 0) + 1 FROM transitions)
+    OR EXISTS (SELECT 1 FROM transitions t WHERE t.transition_id = NEW.transition_id)
 BEGIN
     SELECT RAISE(ABORT, 'history has no gaps');
 END;
