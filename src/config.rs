@@ -10,7 +10,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::domain::Policy;
+use crate::{catalog::DatabaseUrl, domain::Policy};
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
@@ -24,10 +24,10 @@ const ENVIRONMENT: &str = "ENVIRONMENT";
 const POLICY: &str = "MODEL_REGISTRY_POLICY";
 const LOG_FORMAT: &str = "MODEL_REGISTRY_LOG_FORMAT";
 const LOG_FILTER: &str = "RUST_LOG";
+const DATABASE: &str = "DATABASE_URL";
 
 /// What this build does not do. Setting it would silently not take effect, so it is refused.
-const NOT_IN_THIS_BUILD: [(&str, &str); 9] = [
-    ("DATABASE_URL", "this build keeps its catalog in SQLite in the registry directory"),
+const NOT_IN_THIS_BUILD: [(&str, &str); 8] = [
     ("MODEL_REGISTRY_JWT_ISSUER", NO_JWT),
     ("MODEL_REGISTRY_JWT_AUDIENCE", NO_JWT),
     ("MODEL_REGISTRY_JWT_JWKS_URL", NO_JWT),
@@ -76,6 +76,8 @@ pub enum LogFormat {
 pub struct Settings {
     /// The registry directory.
     pub registry_dir: PathBuf,
+    /// The database that holds the catalog; SQLite in the registry directory where there is none.
+    pub database: Option<DatabaseUrl>,
     /// Where the service runs.
     pub environment: Environment,
     /// How log lines are written.
@@ -277,6 +279,15 @@ impl Settings {
                 reader.problem(name, format!("{why}; unset it"));
             }
         }
+        // A URL may hold a password: what is wrong with it is told without it.
+        let database =
+            match reader.secret(DATABASE).map(|url| DatabaseUrl::parse(url.expose_secret())) {
+                Some(Err(error)) => {
+                    reader.problem(DATABASE, error);
+                    None
+                }
+                url => url.and_then(Result::ok),
+            };
         let environment = reader.parsed(ENVIRONMENT, Environment::Production, |text| match text {
             "production" => Ok(Environment::Production),
             "staging" => Ok(Environment::Staging),
@@ -314,7 +325,7 @@ impl Settings {
             }
         };
         let ignored_empty = reader.ignored_empty.clone();
-        Self { registry_dir, environment, log_format, log_filter, policy, ignored_empty }
+        Self { registry_dir, database, environment, log_format, log_filter, policy, ignored_empty }
     }
 }
 
@@ -468,7 +479,7 @@ mod tests {
             (LOG_FORMAT, "xml"),
             (POLICY, "/no/such/file"),
             (AUTH_DISABLED, "true"),
-            ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+            ("DATABASE_URL", "mysql://u:hunter2@h/d"),
         ]);
         for name in [
             PORT,

@@ -223,6 +223,14 @@ impl From<CatalogError> for RegistryError {
             CatalogError::Unavailable(cause) => {
                 Self::unavailable("The registry's catalog is not available; try again", cause)
             }
+            CatalogError::InDoubt(cause) => {
+                Self::unavailable("The registry's catalog is not available; try again", cause)
+                    .left_in_doubt()
+            }
+            CatalogError::Locked => Self::new(
+                ErrorKind::RegistryLocked,
+                "Another process is changing the registry; wait for it to finish and try again",
+            ),
             CatalogError::VersionExists => Self::new(ErrorKind::VersionExists, error.to_string()),
             CatalogError::NotFound => Self::new(ErrorKind::ModelNotFound, error.to_string()),
             CatalogError::InvalidTransition(rule) => rule.into(),

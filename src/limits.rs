@@ -5,7 +5,15 @@ use std::time::Duration;
 /// Connections that the catalog's pool may hold.
 pub const CATALOG_CONNECTIONS: usize = 8;
 /// How long a query waits for a free connection.
-pub const CATALOG_CONNECTION_WAIT: Duration = Duration::from_secs(3);
+pub const CATALOG_CONNECTION_WAIT: Duration = Duration::from_secs(2);
+/// How long the catalog's answer may take; longer than [`SQLITE_BUSY_WAIT`].
+pub const CATALOG_ANSWER_WAIT: Duration = Duration::from_secs(6);
+/// How long one statement may take in PostgreSQL before the server itself ends it.
+pub const DATABASE_STATEMENT_WAIT: Duration = Duration::from_secs(5);
+/// How long applying migrations to PostgreSQL may take, waiting for another replica's included.
+pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
+/// After how much silence a connection to PostgreSQL is probed.
+pub const DATABASE_KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's write.
 pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 

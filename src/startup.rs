@@ -16,17 +16,17 @@ use tokio::{
 use crate::{
     actors::{
         AuthActor, DbActor, JanitorActor, ManifestActor, ValidatorActor, blocking,
+        db::ChangeLock,
         janitor::{self, Premises},
         supervise::{self, Fatal},
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles,
-        lock::{self, WriteLock},
-        root::{CATALOG, MANIFEST},
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock,
+        root::{ARTIFACTS, CATALOG, MANIFEST},
     },
     auth::StaticTokens,
-    catalog::{Catalog, SqliteCatalog},
+    catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     config::{ServerSettings, Settings},
     domain::Policy,
     error::{ErrorKind, RegistryError},
@@ -66,14 +66,15 @@ impl Core {
     /// `INVALID_REQUEST` where there is no registry and none may be made; `CHECKSUM_MISMATCH` where its
     /// manifest and catalog disagree; `REGISTRY_UNAVAILABLE` where disk or catalog cannot be used.
     pub async fn open(settings: &Settings, opening: Opening) -> Result<Self, RegistryError> {
-        let directory = settings.registry_dir.clone();
-        let (root, catalog) = blocking(move || open_files(&directory, opening)).await?;
+        let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
+        let (root, catalog) = blocking(move || open_files(&directory, database, opening)).await?;
         let core = Self::wire(root, catalog, &settings.policy);
         match opening {
             Opening::Examining => {}
             Opening::Reading => core.registry.require_agreement().await?,
             Opening::Changing | Opening::Creating => {
-                let _lock = WriteLock::take(core.premises.store.root()).await?;
+                let premises = &core.premises;
+                let _lock = ChangeLock::take(premises.store.root(), &premises.db).await?;
                 janitor::settle(&core.premises).await?;
             }
         }
@@ -109,20 +110,26 @@ impl Core {
 
 type Files = (Arc<RegistryRoot>, Arc<dyn Catalog>);
 
-fn open_files(directory: &Path, opening: Opening) -> Result<Files, RegistryError> {
+fn open_files(
+    directory: &Path,
+    database: Option<DatabaseUrl>,
+    opening: Opening,
+) -> Result<Files, RegistryError> {
     let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
-    if has(MANIFEST) && !has(CATALOG) {
+    let embedded = database.is_none();
+    if embedded && has(MANIFEST) && !has(CATALOG) {
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
-                "{} has a manifest and no {CATALOG}: the catalog was lost; restore it from a backup",
+                "{} has a manifest and no {CATALOG}: the catalog was lost, restore it from a backup; or it is \
+                 in PostgreSQL, and DATABASE_URL is not set",
                 directory.display()
             ),
         ));
     }
     let root = if opening == Opening::Creating {
         RegistryRoot::open_or_create(directory)?
-    } else if has(CATALOG) {
+    } else if has(if embedded { CATALOG } else { ARTIFACTS }) {
         RegistryRoot::open(directory)?
     } else {
         return Err(RegistryError::new(
@@ -135,8 +142,11 @@ fn open_files(directory: &Path, opening: Opening) -> Result<Files, RegistryError
         ));
     };
     lock::check_writable(&root)?;
-    let catalog = SqliteCatalog::open(&root.path().join(CATALOG))?;
-    Ok((Arc::new(root), Arc::new(catalog)))
+    let catalog: Arc<dyn Catalog> = match database {
+        Some(url) => Arc::new(PostgresCatalog::open(url)?),
+        None => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
+    };
+    Ok((Arc::new(root), catalog))
 }
 
 /// A server that listens.

@@ -51,7 +51,7 @@ const RULES: [(&str, &[&str]); 20] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["domain"]),
+    ("config", &["catalog", "domain"]),
     ("telemetry", &["clock", "config"]),
     (
         "http",

@@ -1,20 +1,20 @@
 //! `DbActor`: the way to the catalog. The catalog's pool is cloned into each reply's future, so that no
 //! query waits for another.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
-use super::supervise::supervised;
+use super::{Handle, supervise::supervised};
 use crate::{
-    artifacts::lock::WriteLock,
+    artifacts::{RegistryRoot, lock::WriteLock},
     catalog::{
         Catalog, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
-        VersionFilter, VersionPage,
+        VersionFilter, VersionPage, WriterLock,
     },
     domain::{ModelType, Version, VersionRecord, history::Transition},
-    error::RegistryError,
-    fault,
+    error::{ErrorKind, RegistryError},
+    fault, limits,
 };
 
 /// Owns the catalog.
@@ -27,6 +27,41 @@ impl DbActor {
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
         Self { catalog }
+    }
+}
+
+/// What a change holds from before it until after its manifest: the directory's lock, and the catalog's.
+pub struct ChangeLock {
+    _directory: WriteLock,
+    _catalog: WriterLock,
+}
+
+impl ChangeLock {
+    /// Waits for both locks, the directory's first.
+    ///
+    /// # Errors
+    /// `REGISTRY_LOCKED` where another process keeps one too long; `REGISTRY_UNAVAILABLE`.
+    pub async fn take(root: &RegistryRoot, db: &Handle<DbActor>) -> Result<Self, RegistryError> {
+        let directory = WriteLock::take(root).await?;
+        let time = limits::WRITE_LOCK_WAIT + limits::ACTOR_TIMEOUT;
+        let catalog = db.ask_within(time, LockWriters { wait: limits::WRITE_LOCK_WAIT }).await?;
+        Ok(Self { _directory: directory, _catalog: catalog })
+    }
+
+    /// Takes both if nobody has them.
+    ///
+    /// # Errors
+    /// `REGISTRY_UNAVAILABLE`.
+    pub async fn try_take(
+        root: &RegistryRoot,
+        db: &Handle<DbActor>,
+    ) -> Result<Option<Self>, RegistryError> {
+        let Some(directory) = WriteLock::try_take(root)? else { return Ok(None) };
+        match db.ask(LockWriters { wait: Duration::ZERO }).await {
+            Ok(catalog) => Ok(Some(Self { _directory: directory, _catalog: catalog })),
+            Err(error) if error.kind() == ErrorKind::RegistryLocked => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -145,7 +180,7 @@ answers!(ListTransitions, Vec<Transition>, "db.list_transitions", |catalog, mess
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct InsertVersion {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<WriteLock>,
+    pub lock: Arc<ChangeLock>,
     /// Its row.
     pub record: VersionRecord,
     /// Who and when.
@@ -160,7 +195,7 @@ answers!(InsertVersion, CatalogState, "db.insert_version", |catalog, message| ca
 #[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
 pub struct PromoteVersion {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<WriteLock>,
+    pub lock: Arc<ChangeLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// With this number.
@@ -188,7 +223,7 @@ answers!(
 #[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
 pub struct RollBackProduction {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<WriteLock>,
+    pub lock: Arc<ChangeLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// The version that must be the one archived last.
@@ -213,7 +248,7 @@ answers!(
 #[rtype(result = "Result<(VersionRecord, CatalogState), RegistryError>")]
 pub struct MarkFailed {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<WriteLock>,
+    pub lock: Arc<ChangeLock>,
     /// Of this type.
     pub model_type: ModelType,
     /// With this number.
@@ -230,10 +265,21 @@ answers!(MarkFailed, (VersionRecord, CatalogState), "db.mark_failed", |catalog, 
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct ImportVersions {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<WriteLock>,
+    pub lock: Arc<ChangeLock>,
     /// What.
     pub batch: ImportBatch,
 }
 
 answers!(ImportVersions, CatalogState, "db.import", |catalog, message| catalog
     .import(&message.batch));
+
+/// Keeps other writers of the catalog out, until the reply is dropped.
+#[derive(Message)]
+#[rtype(result = "Result<WriterLock, RegistryError>")]
+pub struct LockWriters {
+    /// How long to wait for a writer that is at it.
+    pub wait: Duration,
+}
+
+answers!(LockWriters, WriterLock, "db.lock_writers", |catalog, message| catalog
+    .lock_writers(message.wait));

@@ -7,12 +7,12 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture}
 
 use super::{
     Handle, blocking,
-    db::{DbActor, FindVersion, ListVersions, ReadRecordedDigests, ReadState},
+    db::{ChangeLock, DbActor, FindVersion, ListVersions, ReadRecordedDigests, ReadState},
     manifest::{ManifestActor, ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     supervise::supervised,
 };
 use crate::{
-    artifacts::{ArtifactStore, VerifiedFiles, integrity, lock::WriteLock},
+    artifacts::{ArtifactStore, VerifiedFiles, integrity},
     catalog::VersionFilter,
     clock,
     error::RegistryError,
@@ -96,7 +96,8 @@ impl Handler<Rehash> for JanitorActor {
 
 /// Ends what a killed process left unfinished, if there is anything and nobody is writing.
 async fn tidy(premises: &Premises) -> Result<(), RegistryError> {
-    let Some(_lock) = WriteLock::try_take(premises.store.root())? else { return Ok(()) };
+    let lock = ChangeLock::try_take(premises.store.root(), &premises.db).await?;
+    let Some(_lock) = lock else { return Ok(()) };
     settle_leftovers(premises).await?;
     settle_if_behind(premises).await
 }
@@ -123,7 +124,11 @@ pub async fn settle(premises: &Premises) -> Result<(), RegistryError> {
     settle_manifest(premises).await
 }
 
-async fn settle_leftovers(premises: &Premises) -> Result<(), RegistryError> {
+/// Ends or undoes registrations that were cut short. The caller holds the write lock.
+///
+/// # Errors
+/// The disk's and the catalog's.
+pub async fn settle_leftovers(premises: &Premises) -> Result<(), RegistryError> {
     let store = premises.store.clone();
     let leftovers = blocking(move || Ok(store.leftovers()?)).await?;
     if leftovers.removed_folders > 0 {

@@ -54,7 +54,7 @@ pub fn examine(
             kind: "stray_file",
             subject: record.name(),
             detail: format!("its folder holds {} beside its own files", names.join(", ")),
-            remedy: "find out where it comes from, and move it out of the registry directory",
+            remedy: "find out where it comes from; `verify --repair` moves it to quarantine/",
         }),
         Err(error) => found.push(finding("stray_file", error)),
     }
@@ -64,7 +64,7 @@ pub fn examine(
             kind: "checksum_file",
             subject: record.name(),
             detail: "checksum.sha256 does not name the recorded SHA-256".to_owned(),
-            remedy: "the catalog decides; rewrite the file or restore the folder from a backup",
+            remedy: "the catalog decides; `verify --repair` writes the file anew where the artifact is intact",
         }),
         Err(error) => found.push(finding("checksum_file", error)),
     }
@@ -72,7 +72,10 @@ pub fn examine(
 }
 
 /// What is in a version's folder and does not belong there.
-fn strangers(store: &ArtifactStore, record: &VersionRecord) -> Result<Vec<String>, StoreError> {
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn strangers(store: &ArtifactStore, record: &VersionRecord) -> Result<Vec<String>, StoreError> {
     let mut names = store.root().version_folder(&record.model_type, record.version)?.entries()?;
     names.retain(|name| {
         ![METADATA, CHECKSUM, record.artifact_file.as_str()].contains(&name.as_str())
@@ -80,7 +83,14 @@ fn strangers(store: &ArtifactStore, record: &VersionRecord) -> Result<Vec<String
     Ok(names)
 }
 
-fn checksum_file_agrees(store: &ArtifactStore, record: &VersionRecord) -> Result<bool, StoreError> {
+/// Whether `checksum.sha256` names the catalog's digest.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn checksum_file_agrees(
+    store: &ArtifactStore,
+    record: &VersionRecord,
+) -> Result<bool, StoreError> {
     let folder = store.root().version_folder(&record.model_type, record.version)?;
     let mut text = String::new();
     folder
@@ -109,7 +119,7 @@ pub fn orphans(
                 kind: "unfinished",
                 subject,
                 detail: "a registration was cut short".to_owned(),
-                remedy: "nothing to do: a running service, the next change or the next start ends it",
+                remedy: "a running service, the next change or start, or `verify --repair` ends it",
             });
         }
     }
@@ -117,7 +127,7 @@ pub fn orphans(
         kind: "orphan",
         detail: format!("artifacts/{subject} is not in the catalog"),
         subject,
-        remedy: "move it out of the registry directory, or restore the catalog from a backup",
+        remedy: "`verify --repair` moves it to quarantine/; or restore the catalog from a backup",
     };
     let artifacts = store.root().artifacts()?;
     for of_type in artifacts.entries()?.into_iter().filter(|name| name != STAGING) {

@@ -7,6 +7,7 @@ pub mod integrity;
 pub mod legacy;
 pub mod lock;
 pub mod manifest_file;
+pub mod quarantine;
 pub mod root;
 pub mod sidecar;
 pub mod store;

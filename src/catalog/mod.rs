@@ -3,11 +3,13 @@
 //! Status, hashes and history are decided here, each change in one transaction. This room knows nothing
 //! of files, actors or HTTP.
 
-pub mod rows;
-pub mod schema;
+pub mod postgres;
 pub mod sqlite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use crate::domain::{
     ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
@@ -16,6 +18,7 @@ use crate::domain::{
     status::InvalidTransition,
 };
 
+pub use postgres::{DatabaseUrl, PostgresCatalog};
 pub use sqlite::SqliteCatalog;
 
 /// Why the catalog did not do what it was asked.
@@ -27,6 +30,12 @@ pub enum CatalogError {
     /// The number was used before, by a version that is there or was removed.
     #[error("the version exists or its number was used before")]
     VersionExists,
+    /// Nobody knows whether it was done: the answer did not come, or the connection broke.
+    #[error("the catalog did not answer: {0}")]
+    InDoubt(String),
+    /// Another writer keeps the catalog too long.
+    #[error("another process, perhaps on another host, is changing the registry")]
+    Locked,
     /// There is no such version.
     #[error("no such version")]
     NotFound,
@@ -36,6 +45,57 @@ pub enum CatalogError {
     /// A row that no code of this program can have written.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),
+}
+
+/// Keeps other writers of a catalog out while it lives.
+pub struct WriterLock {
+    _held: Option<Box<dyn std::any::Any + Send + Sync>>,
+}
+
+impl WriterLock {
+    /// For a catalog whose directory's lock is enough.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { _held: None }
+    }
+
+    /// Held as long as this value lives.
+    #[must_use]
+    pub fn held(by: impl std::any::Any + Send + Sync) -> Self {
+        Self { _held: Some(Box::new(by)) }
+    }
+}
+
+/// Waits for an answer as long as it may take.
+async fn in_time<T: Send>(
+    time: Duration,
+    work: impl Future<Output = Result<T, CatalogError>> + Send,
+) -> Result<T, CatalogError> {
+    tokio::time::timeout(time, work)
+        .await
+        .unwrap_or_else(|_| Err(CatalogError::InDoubt("it took too long".to_owned())))
+}
+
+impl From<DieselError> for CatalogError {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
+                if info.message().contains("versions") =>
+            {
+                Self::VersionExists
+            }
+            DieselError::DatabaseError(_, info)
+                if info.message().contains("version number was used before") =>
+            {
+                Self::VersionExists
+            }
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                info,
+            ) => Self::InDoubt(info.message().to_owned()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
 }
 
 /// Which versions to list.
@@ -182,6 +242,10 @@ pub trait Catalog: Send + Sync {
         version: Version,
         change: &Change,
     ) -> Result<(VersionRecord, CatalogState), CatalogError>;
+
+    /// Keeps every other writer of this catalog out, on whatever host, until the lock is dropped. Returns once
+    /// no transaction of an earlier writer is under way.
+    async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError>;
 
     /// Brings in versions and history of another registry, all or nothing.
     async fn import(&self, batch: &ImportBatch) -> Result<CatalogState, CatalogError>;

@@ -1,21 +1,27 @@
-//! Rows as the database holds them, and their way to and from the domain's types.
+//! Rows as one database holds them, and their way to and from the domain's types.
+//!
+//! Mounted once under each database's module, which says how it stores times and JSON.
 
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    CatalogError,
+    StoredJson, StoredTime, loaded_json, loaded_time,
     schema::{transitions, versions},
+    stored_json, stored_time,
 };
-use crate::domain::{
-    ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-    history::Transition,
+use crate::{
+    catalog::CatalogError,
+    domain::{
+        ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Version, VersionRecord,
+        history::Transition,
+    },
 };
 
 /// A row of `versions`.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = versions)]
-pub struct VersionRow {
+pub(super) struct VersionRow {
     model_id: String,
     model_type: String,
     version: String,
@@ -27,16 +33,16 @@ pub struct VersionRow {
     metadata_sha256: String,
     config_hash: String,
     snapshot_id: String,
-    dataset_version_ids: String,
-    created_at: String,
-    promoted_at: Option<String>,
-    archived_at: Option<String>,
+    dataset_version_ids: StoredJson,
+    created_at: StoredTime,
+    promoted_at: Option<StoredTime>,
+    archived_at: Option<StoredTime>,
 }
 
 /// A row of `transitions`.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = transitions)]
-pub struct TransitionRow {
+pub(super) struct TransitionRow {
     sequence: i64,
     transition_id: String,
     model_id: String,
@@ -44,7 +50,7 @@ pub struct TransitionRow {
     version: String,
     from_status: Option<String>,
     to_status: String,
-    changed_at: String,
+    changed_at: StoredTime,
     changed_by: String,
     reason: Option<String>,
     gates_skipped: bool,
@@ -66,9 +72,8 @@ impl VersionRow {
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] for a file of more than 2^63 bytes.
-    pub fn of(record: &VersionRecord) -> Result<Self, CatalogError> {
+    pub(super) fn of(record: &VersionRecord) -> Result<Self, CatalogError> {
         let name = record.name();
-        let datasets = serde_json::to_string(&record.dataset_version_ids);
         Ok(Self {
             model_id: record.model_id.to_string(),
             model_type: record.model_type.to_string(),
@@ -89,10 +94,14 @@ impl VersionRow {
             metadata_sha256: record.metadata_sha256.to_string(),
             config_hash: record.config_hash.to_string(),
             snapshot_id: record.snapshot_id.clone(),
-            dataset_version_ids: column(&name, "dataset_version_ids", datasets)?,
-            created_at: record.created_at.to_string(),
-            promoted_at: record.promoted_at.map(|at| at.to_string()),
-            archived_at: record.archived_at.map(|at| at.to_string()),
+            dataset_version_ids: column(
+                &name,
+                "dataset_version_ids",
+                stored_json(&record.dataset_version_ids),
+            )?,
+            created_at: stored_time(record.created_at),
+            promoted_at: record.promoted_at.map(stored_time),
+            archived_at: record.archived_at.map(stored_time),
         })
     }
 
@@ -100,10 +109,10 @@ impl VersionRow {
     ///
     /// # Errors
     /// [`CatalogError::Damaged`], naming row and column.
-    pub fn into_record(self) -> Result<VersionRecord, CatalogError> {
+    pub(super) fn into_record(self) -> Result<VersionRecord, CatalogError> {
         let row = format!("row {}/{}", self.model_type, self.version);
-        let time = |name, text: Option<String>| {
-            text.map(|text| column(&row, name, Timestamp::parse(&text))).transpose()
+        let time = |name, stored: Option<StoredTime>| {
+            stored.map(|stored| column(&row, name, loaded_time(&stored))).transpose()
         };
         Ok(VersionRecord {
             model_id: column(&row, "model_id", ModelId::parse(&self.model_id))?,
@@ -136,9 +145,9 @@ impl VersionRow {
             dataset_version_ids: column(
                 &row,
                 "dataset_version_ids",
-                serde_json::from_str(&self.dataset_version_ids),
+                loaded_json(self.dataset_version_ids),
             )?,
-            created_at: column(&row, "created_at", Timestamp::parse(&self.created_at))?,
+            created_at: column(&row, "created_at", loaded_time(&self.created_at))?,
             promoted_at: time("promoted_at", self.promoted_at)?,
             archived_at: time("archived_at", self.archived_at)?,
         })
@@ -150,7 +159,7 @@ impl TransitionRow {
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] for a position beyond 2^63.
-    pub fn of(link: &Transition) -> Result<Self, CatalogError> {
+    pub(super) fn of(link: &Transition) -> Result<Self, CatalogError> {
         Ok(Self {
             sequence: column(&link.transition_id, "sequence", i64::try_from(link.sequence))?,
             transition_id: link.transition_id.to_string(),
@@ -159,7 +168,7 @@ impl TransitionRow {
             version: link.version.to_string(),
             from_status: link.from_status.map(|status| status.to_string()),
             to_status: link.to_status.to_string(),
-            changed_at: link.changed_at.to_string(),
+            changed_at: stored_time(link.changed_at),
             changed_by: link.changed_by.clone(),
             reason: link.reason.clone(),
             gates_skipped: link.gates_skipped,
@@ -172,7 +181,7 @@ impl TransitionRow {
     ///
     /// # Errors
     /// [`CatalogError::Damaged`], naming row and column.
-    pub fn into_link(self) -> Result<Transition, CatalogError> {
+    pub(super) fn into_link(self) -> Result<Transition, CatalogError> {
         let row = format!("history row {}", self.sequence);
         let from = self.from_status.as_deref().map(Status::parse).transpose();
         Ok(Transition {
@@ -183,7 +192,7 @@ impl TransitionRow {
             version: column(&row, "version", Version::parse(&self.version))?,
             from_status: column(&row, "from_status", from)?,
             to_status: column(&row, "to_status", Status::parse(&self.to_status))?,
-            changed_at: column(&row, "changed_at", Timestamp::parse(&self.changed_at))?,
+            changed_at: column(&row, "changed_at", loaded_time(&self.changed_at))?,
             changed_by: self.changed_by,
             reason: self.reason,
             gates_skipped: self.gates_skipped,

@@ -9,7 +9,7 @@ use super::{Context, Failure, Outcome, VersionArguments, output::table, progress
 use crate::{
     error::{ErrorKind, RegistryError},
     formats::{self, LoadReport, TrustedGlobals, Verdict},
-    registry::import::check_source,
+    registry::{import::check_source, verify::Verification},
     schemas::ValidationResultResponse,
     startup::{Core, Opening},
 };
@@ -87,46 +87,70 @@ pub fn open_regular(path: &std::path::Path) -> std::io::Result<File> {
     }
 }
 
-/// `verify`: re-hash everything.
-///
-/// # Errors
-/// [`Failure`]; a verdict of 5 where something disagrees.
-pub async fn verify(context: Context) -> Outcome {
-    let core = context.open(Opening::Examining).await?;
-    let progress = progress::bar(context.output);
-    let found = core.registry.verify(&progress).await?;
-    drop(progress);
-    let document = json!({
-        "valid": found.findings.is_empty(), "versions": found.versions,
-        "transitions": found.transitions, "bytes": found.bytes, "findings": found.findings,
-    });
-    context.output.result(&document, || {
-        let looked_at = format!(
-            "{} versions, {} bytes and {} rows of history re-hashed",
-            found.versions, found.bytes, found.transitions
-        );
+/// How far to go.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Mend what can be mended safely, and say what was done
+    #[arg(long)]
+    repair: bool,
+}
+
+impl Verify {
+    /// Re-hashes everything.
+    ///
+    /// # Errors
+    /// [`Failure`]; a verdict of 5 where something disagrees, or still does.
+    pub async fn run(self, context: Context) -> Outcome {
+        let core = context.open(Opening::Examining).await?;
+        let progress = progress::bar(context.output);
+        let (repairs, found) = if self.repair {
+            core.registry.repair(&progress).await?
+        } else {
+            (Vec::new(), core.registry.verify(&progress).await?)
+        };
+        drop(progress);
+        let document = json!({
+            "valid": found.findings.is_empty(), "versions": found.versions,
+            "transitions": found.transitions, "bytes": found.bytes,
+            "findings": found.findings, "repairs": repairs,
+        });
+        context.output.result(&document, || {
+            let mut lines: Vec<_> = repairs
+                .iter()
+                .map(|repair| format!("repaired {}: {}", repair.subject, repair.done))
+                .collect();
+            lines.push(describe(&found));
+            lines.join("\n")
+        });
         if found.findings.is_empty() {
-            return format!("{looked_at}: all agree");
+            Ok(())
+        } else {
+            Err(Failure::Verdict(ErrorKind::ChecksumMismatch.exit_status()))
         }
-        let rows: Vec<_> = found
-            .findings
-            .iter()
-            .map(|finding| {
-                vec![
-                    finding.kind.to_owned(),
-                    finding.subject.clone(),
-                    finding.detail.clone(),
-                    finding.remedy.to_owned(),
-                ]
-            })
-            .collect();
-        format!("{looked_at}\n{}", table(&["KIND", "SUBJECT", "WHAT", "REMEDY"], &rows))
-    });
-    if found.findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Verdict(ErrorKind::ChecksumMismatch.exit_status()))
     }
+}
+
+fn describe(found: &Verification) -> String {
+    let looked_at = format!(
+        "{} versions, {} bytes and {} rows of history re-hashed",
+        found.versions, found.bytes, found.transitions
+    );
+    if found.findings.is_empty() {
+        return format!("{looked_at}: all agree");
+    }
+    let rows: Vec<_> = found
+        .findings
+        .iter()
+        .map(|finding| {
+            vec![
+                finding.kind.to_owned(),
+                finding.subject.clone(),
+                finding.detail.clone(),
+                finding.remedy.to_owned(),
+            ]
+        })
+        .collect();
+    format!("{looked_at}\n{}", table(&["KIND", "SUBJECT", "WHAT", "REMEDY"], &rows))
 }
 
 /// The directory to import.

@@ -120,6 +120,7 @@ impl Demo {
     ) -> Result<Application, RegistryError> {
         let settings = Settings {
             registry_dir: directory.to_owned(),
+            database: None,
             environment: Environment::Dev,
             log_format: LogFormat::Text,
             log_filter: context.variables.text("RUST_LOG"),

@@ -66,7 +66,7 @@ pub enum Command {
     /// Check that a file which is not registered would load
     Inspect(check::Inspect),
     /// Re-hash manifest, catalog, history, sidecars and artifacts
-    Verify,
+    Verify(check::Verify),
     /// Bring in a registry directory of the Python service
     Import(check::Import),
     /// Ask a running service whether it is healthy
@@ -153,7 +153,7 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::History(version) => on_system(queries::history(version, context)),
         Command::Validate(version) => on_system(check::validate(version, context)),
         Command::Inspect(inspect) => inspect.run(&context),
-        Command::Verify => on_system(check::verify(context)),
+        Command::Verify(verify) => on_system(verify.run(context)),
         Command::Import(import) => on_system(import.run(context)),
         Command::Health(health) => health.run(&context),
     }

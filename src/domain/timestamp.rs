@@ -38,6 +38,12 @@ impl Timestamp {
         if (0..=9999).contains(&cut.year()) { Ok(Self(cut)) } else { Err(InvalidTimestamp) }
     }
 
+    /// The instant, for a database that stores instants.
+    #[must_use]
+    pub fn instant(self) -> OffsetDateTime {
+        self.0
+    }
+
     /// Reads an RFC 3339 time with any offset.
     ///
     /// # Errors

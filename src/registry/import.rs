@@ -14,12 +14,11 @@ use super::Registry;
 use crate::{
     actors::{
         blocking,
-        db::{ImportVersions, ListTransitions, ListVersions},
+        db::{ChangeLock, ImportVersions, ListTransitions, ListVersions},
     },
     artifacts::{
         StoreError,
         legacy::{LegacyRegistry, LegacyVersion},
-        lock::WriteLock,
         store::{Batch, Intent, Published},
     },
     catalog::{ImportBatch, VersionFilter},
@@ -172,7 +171,7 @@ impl Registry {
 
     async fn commit(
         &self,
-        lock: Arc<WriteLock>,
+        lock: Arc<ChangeLock>,
         batch: ImportBatch,
         published: Published,
     ) -> Result<(), RegistryError> {

@@ -7,6 +7,7 @@ pub mod promote;
 pub mod read;
 pub mod ready;
 pub mod register;
+pub mod repair;
 pub mod rollback;
 pub mod validate;
 pub mod verify;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 use crate::{
     actors::{
         Handle, blocking,
-        db::DbActor,
+        db::{ChangeLock, DbActor},
         janitor::{self, Premises},
         manifest::{ManifestActor, RecordChange},
         validator::ValidatorActor,
     },
-    artifacts::{ArtifactStore, VerifiedFiles, lock::WriteLock, store::Published},
+    artifacts::{ArtifactStore, VerifiedFiles, store::Published},
     catalog::{CatalogState, Change},
     clock,
     domain::{
@@ -70,22 +71,25 @@ impl Registry {
     }
 
     /// Takes the lock that serialises changes of this directory, for work that changes nothing.
-    async fn lock(&self) -> Result<WriteLock, RegistryError> {
-        WriteLock::take(self.store.root()).await
+    async fn lock(&self) -> Result<ChangeLock, RegistryError> {
+        ChangeLock::take(self.store.root(), &self.db).await
     }
 
     /// Takes the lock, and makes sure that manifest and catalog agree: a change that started from a manifest
     /// one step behind and was cut short would leave it two behind, which no start would mend.
-    async fn lock_for_change(&self) -> Result<Arc<WriteLock>, RegistryError> {
+    async fn lock_for_change(&self) -> Result<Arc<ChangeLock>, RegistryError> {
         let lock = Arc::new(self.lock().await?);
-        let premises = Premises {
+        janitor::settle_if_behind(&self.premises()).await?;
+        Ok(lock)
+    }
+
+    fn premises(&self) -> Premises {
+        Premises {
             store: self.store.clone(),
             verified: self.verified.clone(),
             db: self.db.clone(),
             manifest: self.manifest.clone(),
-        };
-        janitor::settle_if_behind(&premises).await?;
-        Ok(lock)
+        }
     }
 
     /// Brings the manifest up to what the catalog committed. Where that fails the change has taken place all

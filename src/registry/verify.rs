@@ -81,13 +81,14 @@ fn manifest_finding(detail: String) -> Finding {
         kind: "manifest",
         subject: "manifest.json".to_owned(),
         detail,
-        remedy: "a manifest one step behind is brought up by the next start; for anything else restore \
-                 manifest and catalog from one backup",
+        remedy: "a manifest one step behind is brought up by the next start; `verify --repair` writes it \
+                 anew where nothing that it vouches for is gone; else restore manifest and catalog from one \
+                 backup",
     }
 }
 
 /// Walks the chain, and checks that each version stands where its history led it.
-fn walk_history(transitions: &[Transition], records: &[VersionRecord]) -> Vec<Finding> {
+pub(super) fn walk_history(transitions: &[Transition], records: &[VersionRecord]) -> Vec<Finding> {
     let mut head = ChainHead::EMPTY;
     let mut findings = Vec::new();
     let mut last: HashMap<ModelId, Status> = HashMap::new();

@@ -1,10 +1,11 @@
 //! The catalog by itself: what the trait promises, and what the database forbids whoever asks.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use diesel::{Connection as _, connection::SimpleConnection as _};
 use model_registry::{
-    catalog::{Catalog, CatalogError, Change, SqliteCatalog, VersionFilter},
+    catalog::{
+        Catalog, CatalogError, Change, DatabaseUrl, PostgresCatalog, SqliteCatalog, VersionFilter,
+    },
     domain::{
         ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::ChainHead,
@@ -12,19 +13,39 @@ use model_registry::{
 };
 use tempfile::TempDir;
 
-struct Fresh {
-    catalog: SqliteCatalog,
-    file: PathBuf,
+/// A catalog with nothing in it, and a way past it to its database.
+pub struct Fresh {
+    pub catalog: Arc<dyn Catalog>,
+    place: String,
     _folder: TempDir,
 }
 
-fn fresh() -> Fresh {
+pub fn fresh() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
+    if crate::ON_POSTGRES {
+        let place = crate::postgres::shared_fresh_database();
+        let catalog = PostgresCatalog::open(DatabaseUrl::parse(&place).unwrap()).unwrap();
+        return Fresh { catalog: Arc::new(catalog), place, _folder: folder };
+    }
     let file = folder.path().join("registry.db");
-    Fresh { catalog: SqliteCatalog::open(&file).unwrap(), file, _folder: folder }
+    let place = file.to_str().unwrap().to_owned();
+    Fresh { catalog: Arc::new(SqliteCatalog::open(&file).unwrap()), place, _folder: folder }
 }
 
-fn record(version: &str, second: u32) -> VersionRecord {
+impl Fresh {
+    /// Does what any other program could.
+    fn execute(&self, statements: &str) -> Result<(), String> {
+        if crate::ON_POSTGRES {
+            return crate::postgres::try_execute(&self.place, statements)
+                .map_err(|error| format!("{error:?}"));
+        }
+        use diesel::{Connection as _, connection::SimpleConnection as _};
+        let mut conn = diesel::SqliteConnection::establish(&self.place).unwrap();
+        conn.batch_execute(statements).map_err(|error| error.to_string())
+    }
+}
+
+pub fn record(version: &str, second: u32) -> VersionRecord {
     VersionRecord {
         model_id: ModelId::random(),
         model_type: ModelType::parse("risk_model").unwrap(),
@@ -44,7 +65,7 @@ fn record(version: &str, second: u32) -> VersionRecord {
     }
 }
 
-fn at(second: u32) -> Timestamp {
+pub fn at(second: u32) -> Timestamp {
     Timestamp::parse(&format!("2026-11-23T08:00:{second:02}.000001Z")).unwrap()
 }
 
@@ -128,7 +149,6 @@ async fn the_database_itself_forbids_what_must_never_be() {
     fresh.catalog.promote_version(&risk, first, &change(4), false).await.unwrap();
     let failed = Version::parse("v1.2.0").unwrap();
     fresh.catalog.mark_failed(&risk, failed, &change(5)).await.unwrap();
-    let mut conn = diesel::SqliteConnection::establish(fresh.file.to_str().unwrap()).unwrap();
     let columns = "model_id, model_type, version, status, artifact_file, artifact_size_bytes, \
                    total_size_bytes, checksum_sha256, metadata_sha256, config_hash, snapshot_id, \
                    dataset_version_ids, created_at, promoted_at, archived_at";
@@ -146,7 +166,11 @@ async fn the_database_itself_forbids_what_must_never_be() {
         ("two in production", "UPDATE versions SET status = 'production' WHERE version = 'v1.1.0'".to_owned()),
         ("a status that is none", "UPDATE versions SET status = 'live' WHERE version = 'v1.1.0'".into()),
         ("a changed version", "UPDATE versions SET checksum_sha256 = metadata_sha256".into()),
-        ("a changed time", "UPDATE versions SET created_at = replace(created_at, '2026', '2027')".into()),
+        ("a changed time", if crate::ON_POSTGRES {
+            "UPDATE versions SET created_at = created_at + interval '1 day'".into()
+        } else {
+            "UPDATE versions SET created_at = replace(created_at, '2026', '2027')".into()
+        }),
         ("a failed version that comes back", "UPDATE versions SET status = 'staged' WHERE version = 'v1.2.0'".into()),
         ("a production version removed", "DELETE FROM versions WHERE version = 'v1.0.0'".into()),
         ("the same number twice", copy(id, "v1.1.0")),
@@ -161,36 +185,26 @@ async fn the_database_itself_forbids_what_must_never_be() {
         ("a version replaced", "REPLACE INTO versions SELECT * FROM versions WHERE version = 'v1.1.0'".into()),
         ("two states", "INSERT INTO registry_state SELECT 2, checksum, previous_checksum FROM registry_state".into()),
     ] {
-        assert!(conn.batch_execute(&statement).is_err(), "{what} is allowed: {statement}");
+        assert!(fresh.execute(&statement).is_err(), "{what} is allowed: {statement}");
+    }
+    if crate::ON_POSTGRES {
+        for table in ["versions", "transitions", "used_versions"] {
+            assert!(fresh.execute(&format!("TRUNCATE {table}")).is_err(), "{table} can be emptied");
+        }
     }
     // A number once used stays used, also when its version is gone.
-    conn.batch_execute("DELETE FROM versions WHERE version = 'v1.2.0'").unwrap();
-    assert!(conn.batch_execute(&copy(id, "v1.2.0")).is_err());
+    fresh.execute("DELETE FROM versions WHERE version = 'v1.2.0'").unwrap();
+    assert!(fresh.execute(&copy(id, "v1.2.0")).is_err());
     for statement in [
         "DELETE FROM used_versions",
         "UPDATE used_versions SET version = 'v7.0.0'",
         "REPLACE INTO used_versions SELECT model_type, version, 'x' FROM used_versions",
     ] {
-        assert!(conn.batch_execute(statement).is_err(), "{statement}");
+        assert!(fresh.execute(statement).is_err(), "{statement}");
     }
     let state = fresh.catalog.state().await.unwrap();
     assert_ne!(state.summary.checksum, state.recorded.current, "a tombstone is part of the digest");
     let again = fresh.catalog.insert_version(&record("v1.2.0", 9), &change(9)).await;
     assert!(matches!(again, Err(CatalogError::VersionExists)), "{again:?}");
-    conn.batch_execute(&copy(id, "v1.3.0")).unwrap();
-}
-
-#[actix::test]
-async fn catalogs_opened_at_the_same_moment_migrate_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("registry.db");
-    let opened: Vec<_> = (0..8)
-        .map(|_| {
-            let file = file.clone();
-            std::thread::spawn(move || SqliteCatalog::open(&file).map(drop))
-        })
-        .collect();
-    for thread in opened {
-        thread.join().unwrap().unwrap();
-    }
+    fresh.execute(&copy(id, "v1.3.0")).unwrap();
 }

@@ -411,19 +411,6 @@ fn a_command_that_cannot_start_a_registry_makes_none() {
 }
 
 #[test]
-fn a_lost_catalog_is_not_an_empty_registry() {
-    let world = World::promoted(&["v1.0.0"]);
-    for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
-        drop(std::fs::remove_file(world.path(name)));
-    }
-    for arguments in [&["list"][..], &["verify"], &["promote", "risk_model", "v1.0.0"]] {
-        world.run(arguments).refused(5, "the catalog was lost");
-    }
-    world.register("v1.1.0").refused(5, "the catalog was lost");
-    assert!(!world.path("registry.db").exists());
-}
-
-#[test]
 fn a_rollback_goes_by_the_order_of_the_history_and_not_by_the_clock() {
     let world = World::new();
     // Checking the first takes long; the second is promoted meanwhile.

@@ -134,18 +134,18 @@ fn verify_names_every_disagreement_and_exits_with_5() {
         ("manifest", |w| fs::remove_file(w.path("manifest.json")).unwrap()),
         ("manifest", |w| fs::write(w.path("manifest.json"), "{").unwrap()),
         ("manifest", |w| {
-            sql(
-                w,
-                "DROP TRIGGER versions_never_change; UPDATE versions SET snapshot_id = 'x' WHERE version = 'v1.0.0'",
+            w.sql_without_triggers(
+                "versions",
+                "UPDATE versions SET snapshot_id = 'x' WHERE version = 'v1.0.0'",
             )
         }),
         ("history", |w| {
-            sql(
-                w,
-                "DROP TRIGGER history_never_changes; UPDATE transitions SET changed_by = 'mallory' WHERE sequence = 2",
+            w.sql_without_triggers(
+                "transitions",
+                "UPDATE transitions SET changed_by = 'mallory' WHERE sequence = 2",
             )
         }),
-        ("status", |w| sql(w, "UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'")),
+        ("status", |w| w.sql("UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'")),
     ];
     for (kind, spoil) in cases {
         let world = World::promoted(&["v1.0.0", "v1.1.0"]);
@@ -160,17 +160,10 @@ fn verify_names_every_disagreement_and_exits_with_5() {
     }
 }
 
-fn sql(world: &World, text: &str) {
-    use diesel::{Connection as _, connection::SimpleConnection as _};
-    let path = world.path("registry.db");
-    let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-    conn.batch_execute(text).unwrap();
-}
-
 #[test]
 fn a_catalog_changed_by_another_program_refuses_to_start_and_says_what_differs() {
     let world = World::promoted(&["v1.0.0", "v1.1.0"]);
-    sql(&world, "UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'");
+    world.sql("UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'");
     let ran: crate::support::Ran = world
         .command(&["serve", "--port", "0"])
         .env("MODEL_REGISTRY_READ_TOKEN", "0123456789abcdef")
@@ -196,8 +189,7 @@ fn the_janitor_notices_in_time_what_readiness_depends_on() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve();
     assert_eq!(server.ask("GET", "/ready", &[]).status, 200);
-    sql(
-        &world,
+    world.sql(
         "UPDATE registry_state SET checksum = previous_checksum, previous_checksum = checksum",
     );
     until(Duration::from_secs(5), || server.ask("GET", "/ready", &[]).status == 200);
@@ -222,15 +214,6 @@ fn a_registration_cut_short_is_told_from_a_stray_folder() {
 }
 
 #[test]
-fn a_catalog_that_is_a_link_is_refused() {
-    let world = World::promoted(&["v1.0.0"]);
-    let elsewhere = world.outside("elsewhere.db");
-    fs::rename(world.path("registry.db"), &elsewhere).unwrap();
-    std::os::unix::fs::symlink(&elsewhere, world.path("registry.db")).unwrap();
-    world.run(&["list"]).refused(6, "not a plain file");
-}
-
-#[test]
 fn commands_do_not_answer_from_a_registry_that_contradicts_itself() {
     let world = World::promoted(&["v1.0.0", "v1.1.0"]);
     let old = fs::read(world.path("manifest.json")).unwrap();
@@ -239,4 +222,79 @@ fn commands_do_not_answer_from_a_registry_that_contradicts_itself() {
     fs::write(world.path("manifest.json"), old).unwrap();
     world.run(&["show", "risk_model", "v1.0.0"]).refused(5, "not in the manifest");
     assert!(world.run(&["verify"]).stdout.contains("manifest"));
+}
+
+#[test]
+fn repair_mends_what_can_be_mended_safely_and_says_so() {
+    type Spoil = fn(&World);
+    let cases: &[(&str, Spoil)] = &[
+        ("manifest.json", |w| fs::remove_file(w.path("manifest.json")).unwrap()),
+        ("manifest.json", |w| fs::write(w.path("manifest.json"), "{").unwrap()),
+        ("manifest.json", |w| {
+            let old = fs::read(w.path("manifest.json")).unwrap();
+            w.register("v1.2.0").ok();
+            w.register("v1.3.0").ok();
+            fs::write(w.path("manifest.json"), old).unwrap();
+        }),
+        ("risk_model/v7.0.0", |w| fs::create_dir(w.path("artifacts/risk_model/v7.0.0")).unwrap()),
+        ("stray", |w| fs::write(w.path("artifacts/stray"), "kept").unwrap()),
+        ("risk_model/v1.0.0", |w| {
+            fs::write(w.path("artifacts/risk_model/v1.0.0/evil.pkl"), "kept").unwrap();
+        }),
+        ("risk_model/v1.0.0", |w| {
+            fs::write(w.path("artifacts/risk_model/v1.0.0/checksum.sha256"), "x").unwrap();
+        }),
+        ("artifacts/.staging", |w| {
+            let arguments = World::register_arguments("v1.2.0");
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            w.run_with_fault("register.renamed=kill", &arguments);
+        }),
+    ];
+    for (subject, spoil) in cases {
+        let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+        spoil(&world);
+        assert_eq!(world.run(&["verify"]).status, 5, "{subject}");
+        let done = world.run(&["verify", "--repair", "--json"]).ok().json();
+        assert_eq!(done["repairs"][0]["subject"], *subject, "{done}");
+        assert_eq!(
+            world.run(&["verify", "--repair", "--json"]).ok().json()["repairs"],
+            serde_json::json!([])
+        );
+        world.register("v3.0.0").ok();
+    }
+}
+
+#[test]
+fn repair_blesses_nothing_and_deletes_nothing() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+    fs::write(world.path("artifacts/stray"), "kept").unwrap();
+    world.run(&["verify", "--repair"]).ok();
+    let kept: Vec<_> =
+        fs::read_dir(world.path("quarantine")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(fs::read(kept[0].path()).unwrap(), b"kept");
+
+    // A catalog that another program changed is not vouched for by writing a manifest that agrees with it.
+    let manifest = fs::read(world.path("manifest.json")).unwrap();
+    world.sql("UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'");
+    let ran = world.run(&["verify", "--repair"]);
+    assert_eq!(ran.status, 5);
+    assert_eq!(fs::read(world.path("manifest.json")).unwrap(), manifest);
+
+    // Nor is what a damaged artifact should hold known to anybody.
+    let world = World::promoted(&["v1.0.0"]);
+    fs::write(world.path("artifacts/risk_model/v1.0.0/model.pkl"), "x").unwrap();
+    let done = world.run(&["verify", "--repair", "--json"]);
+    assert_eq!((done.status, &done.json()["repairs"]), (5, &serde_json::json!([])));
+}
+
+#[test]
+fn repair_does_not_hide_that_the_catalog_lost_something() {
+    let world = World::promoted(&["v1.0.0"]);
+    let legacy = crate::support::fixture("fixtures/legacy-registry");
+    let other = World::new();
+    other.run(&["import", legacy.to_str().unwrap()]).ok();
+    // A manifest that vouches for versions which this catalog never held.
+    fs::copy(other.path("manifest.json"), world.path("manifest.json")).unwrap();
+    assert_eq!(world.run(&["verify", "--repair"]).status, 5);
+    world.register("v1.1.0").refused(5, "in the manifest, not in the catalog");
 }

@@ -8,6 +8,12 @@
     reason = "a test that cannot go on should say so and stop"
 )]
 
+/// Where the catalog is.
+pub const ON_POSTGRES: bool = false;
+
+#[expect(dead_code, reason = "the suite over PostgreSQL uses it")]
+mod postgres;
+#[expect(dead_code, reason = "the suite over PostgreSQL uses more of it")]
 mod support;
 
 mod actors;
@@ -17,7 +23,10 @@ mod commands;
 mod configuration;
 mod crashes;
 mod disk;
+mod embedded;
+mod harness;
 mod import;
 mod integrity;
 mod logging;
+mod model;
 mod reads;

@@ -37,6 +37,8 @@ pub fn binary() -> Command {
 /// A registry directory and its command line.
 pub struct World {
     folder: TempDir,
+    /// The catalog's database, where it is PostgreSQL.
+    database: Option<String>,
 }
 
 /// What a command printed, and its exit status.
@@ -80,7 +82,31 @@ impl Ran {
 
 impl World {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let database = crate::ON_POSTGRES.then(crate::postgres::shared_fresh_database);
+        Self { folder: tempfile::tempdir().unwrap(), database }
+    }
+
+    /// A world whose catalog is in this database.
+    pub fn in_database(url: String) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: Some(url) }
+    }
+
+    /// The catalog's database, where it is PostgreSQL.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// Changes the catalog as any other program could.
+    pub fn sql(&self, statements: &str) {
+        match &self.database {
+            Some(url) => crate::postgres::execute(url, statements),
+            None => {
+                use diesel::{Connection as _, connection::SimpleConnection as _};
+                let path = self.path("registry.db");
+                let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                conn.batch_execute(statements).unwrap();
+            }
+        }
     }
 
     pub fn with_legacy() -> Self {
@@ -103,9 +129,23 @@ impl World {
         self.folder.path().join(name)
     }
 
+    /// As [`Self::sql`], past the triggers that would forbid it.
+    pub fn sql_without_triggers(&self, table: &str, statements: &str) {
+        let trigger =
+            if table == "versions" { "versions_never_change" } else { "history_never_changes" };
+        let first = match self.database {
+            Some(_) => format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
+            None => format!("DROP TRIGGER {trigger}"),
+        };
+        self.sql(&format!("{first}; {statements}"));
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binary();
         command.arg("--registry-dir").arg(self.dir()).args(arguments);
+        if let Some(url) = &self.database {
+            command.env("DATABASE_URL", url);
+        }
         command
     }
 
@@ -283,6 +323,11 @@ impl Server {
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
         ask(method, &self.url(path), headers)
+    }
+
+    /// How many descriptors the process holds.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

@@ -1,35 +1,27 @@
-//! The embedded catalog: SQLite in the registry directory.
+//! The catalog's queries and transactions, the same over both databases.
 //!
-//! WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that what was acknowledged
-//! survives a power cut.
+//! Mounted once under each database's module, which brings its connection (`Conn`), its catalog (`Store`), its
+//! schema, and what the two do differently: how a writing or reading transaction begins (`writing!`,
+//! `reading!`), and how writers are serialised.
 
-use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use diesel::{
-    ConnectionError, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
-    result::{DatabaseErrorKind, Error as DieselError},
-    sqlite::SqliteConnection,
-};
-use diesel_async::{
-    AsyncConnection as _, RunQueryDsl, SimpleAsyncConnection as _,
-    pooled_connection::{
-        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-        deadpool::{Object, Pool},
-    },
-    sync_connection_wrapper::SyncConnectionWrapper,
-};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
-use futures_util::FutureExt as _;
+use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _};
+use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
-    Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
-    VersionFilter, VersionPage,
+    Conn, Store,
     rows::{TransitionRow, VersionRow},
     schema::{registry_state, transitions, used_versions, versions},
+    serialise_writers, stored_time,
 };
 use crate::{
+    catalog::{
+        Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange,
+        RecordedDigests, VersionFilter, VersionPage, WriterLock, in_time,
+    },
     domain::{
         ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::{ChainHead, Transition, TransitionDraft},
@@ -39,159 +31,41 @@ use crate::{
     limits,
 };
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-
-/// What every SQLite file starts with.
-const MAGIC: &[u8] = b"SQLite format 3\0";
-
-type Conn = SyncConnectionWrapper<SqliteConnection>;
-
-/// The catalog in one SQLite file.
-pub struct SqliteCatalog {
-    pool: Pool<Conn>,
-}
-
-impl SqliteCatalog {
-    /// Opens the catalog, making or migrating the file as needed. Blocks: call it before the server's
-    /// runtime does anything else, or on a thread of its own.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unavailable`] where the file is not SQLite, or cannot be read or written.
-    pub fn open(file: &Path) -> Result<Self, CatalogError> {
-        refuse_other_databases(file)?;
-        let url = file.to_str().ok_or_else(|| {
-            CatalogError::Unavailable("the registry directory's path is not UTF-8".to_owned())
-        })?;
-        migrate(url).map_err(|error| {
-            CatalogError::Unavailable(format!(
-                "{}: {error}; check that the directory exists and can be written",
-                file.display()
-            ))
-        })?;
-        let mut config = ManagerConfig::default();
-        config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(|url| {
-            async move {
-                let mut conn = Conn::establish(url).await?;
-                conn.batch_execute(&pragmas())
-                    .await
-                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(conn)
-            }
-            .boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config(url, config);
-        let pool = Pool::builder(manager)
-            .max_size(limits::CATALOG_CONNECTIONS)
-            .build()
-            .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool })
-    }
-
-    async fn connection(&self) -> Result<Object<Conn>, CatalogError> {
-        let wait = tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get());
-        match wait.await {
-            Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(CatalogError::Unavailable(error.to_string())),
-            Err(_) => {
-                Err(CatalogError::Unavailable("no connection became free in time".to_owned()))
-            }
-        }
-    }
-}
-
-fn pragmas() -> String {
-    format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
-        limits::SQLITE_BUSY_WAIT.as_millis()
-    )
-}
-
-fn refuse_other_databases(file: &Path) -> Result<(), CatalogError> {
-    if std::fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
-        return Err(CatalogError::Unavailable(format!(
-            "{} is not a plain file; the catalog is one, in the registry directory itself",
-            file.display()
-        )));
-    }
-    let head = match std::fs::File::open(file) {
-        Ok(opened) => {
-            let mut head = Vec::new();
-            std::io::Read::read_to_end(
-                &mut std::io::Read::take(opened, MAGIC.len() as u64),
-                &mut head,
-            )
-            .map(|_| head)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => Err(error),
+/// Runs something on a connection of the pool, in the time that an answer may take. A connection whose answer
+/// did not come is thrown away: what it is still doing nobody knows.
+macro_rules! on_connection {
+    ($catalog:ident, |$conn:ident| $work:expr) => {
+        on_connection!($catalog, limits::CATALOG_ANSWER_WAIT, |$conn| $work)
     };
-    match head {
-        Ok(head) if head.is_empty() || head == MAGIC => Ok(()),
-        Ok(_) => Err(CatalogError::Unavailable(format!(
-            "{} is not a SQLite database; if this is a directory of the Python service, bring it into a \
-             new one with `model-registry import {} --registry-dir NEW_DIRECTORY`",
-            file.display(),
-            file.parent().unwrap_or(file).display()
-        ))),
-        Err(error) => Err(CatalogError::Unavailable(format!("{}: {error}", file.display()))),
-    }
-}
-
-fn migrate(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    use diesel::{Connection as _, connection::SimpleConnection as _};
-    let mut conn = SqliteConnection::establish(url)?;
-    conn.batch_execute(&pragmas())?;
-    // Processes that start together must not both apply a migration.
-    conn.exclusive_transaction(|conn| {
-        conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(Migration)
-    })
-    .map_err(|Migration(error)| error)
-}
-
-/// Carries a migration's error out of a transaction.
-struct Migration(Box<dyn std::error::Error + Send + Sync>);
-
-impl From<DieselError> for Migration {
-    fn from(error: DieselError) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<DieselError> for CatalogError {
-    fn from(error: DieselError) -> Self {
-        match error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info)
-                if info.message().contains("versions.model_type, versions.version") =>
-            {
-                Self::VersionExists
-            }
-            DieselError::DatabaseError(_, info)
-                if info.message().contains("version number was used before") =>
-            {
-                Self::VersionExists
-            }
-            other => Self::Unavailable(other.to_string()),
+    ($catalog:ident, $time:expr, |$conn:ident| $work:expr) => {{
+        let mut object = $catalog.connection().await?;
+        let answer = in_time($time, async {
+            let $conn: &mut Conn = &mut object;
+            $work
+        })
+        .await;
+        if matches!(answer, Err(CatalogError::InDoubt(_))) {
+            drop(diesel_async::pooled_connection::deadpool::Object::take(object));
         }
-    }
+        answer
+    }};
 }
 
 #[async_trait]
-impl Catalog for SqliteCatalog {
+impl Catalog for Store {
     async fn ping(&self) -> Result<(), CatalogError> {
-        let mut conn = self.connection().await?;
-        // Not `SELECT 1`: that answers without touching the file.
-        registry_state::table.count().get_result::<i64>(&mut conn).await?;
-        Ok(())
+        on_connection!(self, |conn| {
+            // Not `SELECT 1`: SQLite answers that without touching the file.
+            registry_state::table.count().get_result::<i64>(conn).await?;
+            Ok(())
+        })
     }
 
     async fn find_production(
         &self,
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        let mut conn = self.connection().await?;
-        production_of(&mut conn, model_type).await
+        on_connection!(self, |conn| production_of(conn, model_type).await)
     }
 
     async fn find_version(
@@ -199,14 +73,12 @@ impl Catalog for SqliteCatalog {
         model_type: &ModelType,
         version: Version,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        let mut conn = self.connection().await?;
-        version_of(&mut conn, model_type, version).await
+        on_connection!(self, |conn| version_of(conn, model_type, version).await)
     }
 
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
-        let mut conn = self.connection().await?;
         // One transaction, so that page and total are of one moment.
-        conn.transaction(async |conn| {
+        on_connection!(self, |conn| reading!(conn, async |conn: &mut Conn| {
             let matching = || {
                 let mut query = versions::table.into_boxed();
                 if let Some(model_type) = &filter.model_type {
@@ -228,41 +100,38 @@ impl Catalog for SqliteCatalog {
                 records: rows.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?,
                 total: total.unsigned_abs(),
             })
-        })
-        .await
+        }))
     }
 
     async fn list_transitions(
         &self,
         of: Option<(&ModelType, Version)>,
     ) -> Result<Vec<Transition>, CatalogError> {
-        let mut conn = self.connection().await?;
         let mut query = transitions::table.order(transitions::sequence).into_boxed();
         if let Some((model_type, version)) = of {
             query = query
                 .filter(transitions::model_type.eq(model_type.as_str().to_owned()))
                 .filter(transitions::version.eq(version.to_string()));
         }
-        let rows: Vec<TransitionRow> = query.load(&mut conn).await?;
-        rows.into_iter().map(TransitionRow::into_link).collect()
+        on_connection!(self, |conn| {
+            let rows: Vec<TransitionRow> = query.load(conn).await?;
+            rows.into_iter().map(TransitionRow::into_link).collect()
+        })
     }
 
     async fn recorded_digests(&self) -> Result<Option<RecordedDigests>, CatalogError> {
-        let mut conn = self.connection().await?;
-        recorded_digests(&mut conn).await
+        on_connection!(self, |conn| recorded_digests(conn).await)
     }
 
     async fn state(&self) -> Result<CatalogState, CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.transaction(async |conn| read_state(conn).await).await
+        on_connection!(self, |conn| reading!(conn, async |conn: &mut Conn| read_state(conn).await))
     }
 
     async fn find_rollback_target(
         &self,
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        let mut conn = self.connection().await?;
-        rollback_target(&mut conn, model_type).await
+        on_connection!(self, |conn| rollback_target(conn, model_type).await)
     }
 
     async fn insert_version(
@@ -270,14 +139,12 @@ impl Catalog for SqliteCatalog {
         record: &VersionRecord,
         change: &Change,
     ) -> Result<CatalogState, CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.immediate_transaction(async |conn| {
+        on_connection!(self, |conn| writing!(conn, async |conn: &mut Conn| {
             let mut writer = Writer::begin(conn).await?;
             writer.insert(record).await?;
             writer.log(record, None, change, false).await?;
             writer.finish().await
-        })
-        .await
+        }))
     }
 
     async fn promote_version(
@@ -287,8 +154,7 @@ impl Catalog for SqliteCatalog {
         change: &Change,
         gates_skipped: bool,
     ) -> Result<(ProductionChange, CatalogState), CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.immediate_transaction(async |conn| {
+        on_connection!(self, |conn| writing!(conn, async |conn: &mut Conn| {
             let mut writer = Writer::begin(conn).await?;
             let target = version_of(writer.conn, model_type, version).await?;
             let target = target.ok_or(CatalogError::NotFound)?;
@@ -300,8 +166,7 @@ impl Catalog for SqliteCatalog {
             };
             let entered = writer.step(target, Action::Promote, change, gates_skipped).await?;
             Ok((ProductionChange { entered, left }, writer.finish().await?))
-        })
-        .await
+        }))
     }
 
     async fn roll_back_production(
@@ -310,8 +175,7 @@ impl Catalog for SqliteCatalog {
         target: Version,
         change: &Change,
     ) -> Result<(ProductionChange, CatalogState), CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.immediate_transaction(async |conn| {
+        on_connection!(self, |conn| writing!(conn, async |conn: &mut Conn| {
             let mut writer = Writer::begin(conn).await?;
             let current = production_of(writer.conn, model_type).await?;
             let last = rollback_target(writer.conn, model_type).await?;
@@ -327,8 +191,7 @@ impl Catalog for SqliteCatalog {
             let left = writer.step(current, Action::Demote, change, false).await?;
             let entered = writer.step(last, Action::Restore, change, false).await?;
             Ok((ProductionChange { entered, left: Some(left) }, writer.finish().await?))
-        })
-        .await
+        }))
     }
 
     async fn mark_failed(
@@ -337,39 +200,44 @@ impl Catalog for SqliteCatalog {
         version: Version,
         change: &Change,
     ) -> Result<(VersionRecord, CatalogState), CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.immediate_transaction(async |conn| {
+        on_connection!(self, |conn| writing!(conn, async |conn: &mut Conn| {
             let mut writer = Writer::begin(conn).await?;
             let found = version_of(writer.conn, model_type, version).await?;
             let found = found.ok_or(CatalogError::NotFound)?;
             let failed = writer.step(found, Action::Fail, change, false).await?;
             Ok((failed, writer.finish().await?))
-        })
-        .await
+        }))
+    }
+
+    async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError> {
+        self.writer_lock(wait).await
     }
 
     async fn import(&self, batch: &ImportBatch) -> Result<CatalogState, CatalogError> {
-        let mut conn = self.connection().await?;
-        conn.immediate_transaction(async |conn| {
-            let mut writer = Writer::begin(conn).await?;
-            // What leaves production goes first, what enters it last.
-            let (enter, leave): (Vec<_>, Vec<_>) =
-                batch.moved_versions.iter().partition(|record| record.status == Status::Production);
-            for record in leave {
-                writer.store_status(record).await?;
+        on_connection!(self, limits::LONG_WORK_TIMEOUT, |conn| writing!(
+            conn,
+            async |conn: &mut Conn| {
+                let mut writer = Writer::begin(conn).await?;
+                // What leaves production goes first, what enters it last.
+                let (enter, leave): (Vec<_>, Vec<_>) = batch
+                    .moved_versions
+                    .iter()
+                    .partition(|record| record.status == Status::Production);
+                for record in leave {
+                    writer.store_status(record).await?;
+                }
+                for record in &batch.new_versions {
+                    writer.insert(record).await?;
+                }
+                for record in enter {
+                    writer.store_status(record).await?;
+                }
+                for draft in &batch.transitions {
+                    writer.append(draft.clone()).await?;
+                }
+                writer.finish().await
             }
-            for record in &batch.new_versions {
-                writer.insert(record).await?;
-            }
-            for record in enter {
-                writer.store_status(record).await?;
-            }
-            for draft in &batch.transitions {
-                writer.append(draft.clone()).await?;
-            }
-            writer.finish().await
-        })
-        .await
+        ))
     }
 }
 
@@ -493,6 +361,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     async fn begin(conn: &'a mut Conn) -> Result<Self, CatalogError> {
+        serialise_writers(conn).await?;
         let before = match recorded_digests(conn).await? {
             Some(recorded) => recorded.current,
             None => summarise(conn).await?.checksum,
@@ -539,12 +408,11 @@ impl<'a> Writer<'a> {
     }
 
     async fn store_status(&mut self, record: &VersionRecord) -> Result<(), CatalogError> {
-        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
         let changed = diesel::update(versions::table.find(record.model_id.to_string()))
             .set((
                 versions::status.eq(record.status.as_str()),
-                versions::promoted_at.eq(text(record.promoted_at)),
-                versions::archived_at.eq(text(record.archived_at)),
+                versions::promoted_at.eq(record.promoted_at.map(stored_time)),
+                versions::archived_at.eq(record.archived_at.map(stored_time)),
             ))
             .execute(self.conn)
             .await?;
@@ -589,7 +457,16 @@ impl<'a> Writer<'a> {
             registry_state::checksum.eq(summary.checksum.to_string()),
             registry_state::previous_checksum.eq(self.before.to_string()),
         );
-        diesel::replace_into(registry_state::table).values(state).execute(self.conn).await?;
+        diesel::insert_into(registry_state::table)
+            .values(state)
+            .on_conflict(registry_state::id)
+            .do_update()
+            .set((
+                registry_state::checksum.eq(summary.checksum.to_string()),
+                registry_state::previous_checksum.eq(self.before.to_string()),
+            ))
+            .execute(self.conn)
+            .await?;
         let recorded = RecordedDigests { current: summary.checksum, previous: self.before };
         Ok(CatalogState { recorded, summary })
     }

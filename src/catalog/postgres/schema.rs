@@ -1,0 +1,56 @@
+//! The catalog's tables, as diesel sees them. The constraints are in `migrations/`.
+#![expect(missing_docs, reason = "the macro makes items that cannot carry any")]
+
+diesel::table! {
+    versions (model_id) {
+        model_id -> Text,
+        model_type -> Text,
+        version -> Text,
+        status -> Text,
+        artifact_file -> Text,
+        artifact_size_bytes -> Int8,
+        total_size_bytes -> Int8,
+        checksum_sha256 -> Text,
+        metadata_sha256 -> Text,
+        config_hash -> Text,
+        snapshot_id -> Text,
+        dataset_version_ids -> Jsonb,
+        created_at -> Timestamptz,
+        promoted_at -> Nullable<Timestamptz>,
+        archived_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    transitions (sequence) {
+        sequence -> Int8,
+        transition_id -> Text,
+        model_id -> Text,
+        model_type -> Text,
+        version -> Text,
+        from_status -> Nullable<Text>,
+        to_status -> Text,
+        changed_at -> Timestamptz,
+        changed_by -> Text,
+        reason -> Nullable<Text>,
+        gates_skipped -> Bool,
+        previous_sha256 -> Text,
+        row_sha256 -> Text,
+    }
+}
+
+diesel::table! {
+    used_versions (model_type, version) {
+        model_type -> Text,
+        version -> Text,
+        model_id -> Text,
+    }
+}
+
+diesel::table! {
+    registry_state (id) {
+        id -> Int4,
+        checksum -> Text,
+        previous_checksum -> Text,
+    }
+}

@@ -1,0 +1,144 @@
+//! Changes are killed at every fault point and at random moments, with a server reading beside them. After
+//! each kill: the registry starts and verifies, no acknowledged version is lost, none is half-visible, at most
+//! one is in production, and nothing is left in the staging folder.
+//!
+//! `CRASH_ROUNDS=2000 cargo test --test registry harness -- --nocapture` runs it long (and `--test
+//! registry_postgres` over PostgreSQL); the summary tells how many kills landed inside a change.
+
+#![cfg(debug_assertions)]
+
+use std::{
+    collections::BTreeSet,
+    process::Stdio,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::support::{Ran, World};
+
+const POINTS: [&str; 12] = [
+    "register.staged",
+    "register.artifact",
+    "register.sidecars",
+    "register.intent",
+    "register.renamed",
+    "db.insert_version",
+    "db.promote_version",
+    "db.roll_back",
+    "promote.locked",
+    "catalog.committed",
+    "manifest.written",
+    "manifest.renamed",
+];
+
+/// Knuth's MMIX generator: the same seed, the same rounds.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+fn number_from(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    at_points: u64,
+    at_random: u64,
+    not_reached: u64,
+}
+
+#[test]
+fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
+    let rounds = number_from("CRASH_ROUNDS", 80);
+    let seed = number_from("CRASH_SEED", u64::from(std::process::id()));
+    println!("CRASH_ROUNDS={rounds} CRASH_SEED={seed}");
+    let world = World::promoted(&["v0.0.1", "v0.0.2"]);
+    let server = world.serve();
+    let (stop, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let reply = server.model("risk_model/current");
+                assert_eq!(reply.status, 200, "{reply:?}");
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _stop = StopOnDrop(&stop);
+        let mut random = Random(seed);
+        let mut acknowledged: BTreeSet<String> = ["v0.0.1".to_owned(), "v0.0.2".to_owned()].into();
+        for round in 0..rounds {
+            let version = format!("v1.0.{round}");
+            let known: Vec<_> = acknowledged.iter().cloned().collect();
+            let other = &known[usize::try_from(random.below(known.len() as u64)).unwrap()];
+            let arguments = match random.below(6) {
+                0..4 => World::register_arguments(&version),
+                4 => ["promote", "risk_model", other].map(ToOwned::to_owned).into(),
+                _ => ["rollback", "risk_model"].map(ToOwned::to_owned).into(),
+            };
+            let registers = arguments[0] == "register";
+            if killed(&world, &arguments, &mut random, &mut tally) && registers {
+                acknowledged.insert(version);
+            }
+            check(&world, &acknowledged);
+        }
+    });
+    println!("{tally:?}, {} reads beside them, lost 0", reads.load(Ordering::Relaxed));
+    assert!(tally.at_points + tally.at_random > rounds / 3, "{tally:?}");
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs a command and kills it; true where it had finished and said so.
+fn killed(world: &World, arguments: &[String], random: &mut Random, tally: &mut Tally) -> bool {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut command = world.command(&arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let at_point = random.below(2) == 0;
+    if at_point {
+        let point = POINTS[usize::try_from(random.below(POINTS.len() as u64)).unwrap()];
+        command.env("MODEL_REGISTRY_FAULT", format!("{point}=kill"));
+    }
+    let mut child = command.spawn().unwrap();
+    if !at_point {
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
+    match (status.code(), at_point) {
+        (Some(_), _) => tally.not_reached += 1,
+        (None, true) => tally.at_points += 1,
+        (None, false) => tally.at_random += 1,
+    }
+    status.success()
+}
+
+fn check(world: &World, acknowledged: &BTreeSet<String>) {
+    // Any change settles what is unfinished before it looks at what it was asked to do.
+    let settled: Ran = world.run(&["rollback", "alpha_weights"]);
+    assert_eq!(settled.status, 3, "{settled:?}");
+    world.run(&["verify"]).ok();
+    let staging = world.path("artifacts/.staging");
+    assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0);
+    let listed = world.run(&["list", "risk_model", "--json"]).ok().json();
+    let models = listed["models"].as_array().unwrap();
+    let versions: BTreeSet<_> =
+        models.iter().map(|model| model["version"].as_str().unwrap().to_owned()).collect();
+    assert!(versions.is_superset(acknowledged), "lost: {:?}", acknowledged - &versions);
+    let production = models.iter().filter(|model| model["status"] == "production").count();
+    assert_eq!(production, 1);
+    let folders = std::fs::read_dir(world.path("artifacts/risk_model")).unwrap().count();
+    assert_eq!(folders, versions.len());
+}

@@ -1,0 +1,44 @@
+//! The registry through its front doors, its catalog in PostgreSQL: the same suite as over SQLite, and what
+//! only a shared database makes possible.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::allow_attributes,
+    missing_docs,
+    reason = "a test that cannot go on should say so and stop"
+)]
+
+/// Where the catalog is.
+pub const ON_POSTGRES: bool = true;
+
+#[path = "../registry/postgres.rs"]
+mod postgres;
+#[path = "../registry/support.rs"]
+mod support;
+
+#[path = "../registry/actors.rs"]
+mod actors;
+#[path = "../registry/authorization.rs"]
+mod authorization;
+#[path = "../registry/catalog.rs"]
+mod catalog;
+#[path = "../registry/commands.rs"]
+mod commands;
+#[path = "../registry/crashes.rs"]
+mod crashes;
+#[path = "../registry/harness.rs"]
+mod harness;
+#[path = "../registry/import.rs"]
+mod import;
+#[path = "../registry/integrity.rs"]
+mod integrity;
+#[path = "../registry/logging.rs"]
+mod logging;
+#[path = "../registry/model.rs"]
+mod model;
+mod outages;
+#[path = "../registry/reads.rs"]
+mod reads;
+mod replicas;
+mod transport;
