@@ -159,3 +159,51 @@ fn requests_during_an_outage_end_and_leave_nothing_behind() {
         replica.open_files() <= before + limits::CATALOG_CONNECTIONS + 8
     });
 }
+
+#[test]
+fn a_database_whose_disk_is_full() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("NOT RUN: giving PostgreSQL a small disk of its own needs root");
+        return;
+    }
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    let mount = |arguments: &[&str]| {
+        let done = std::process::Command::new(arguments[0]).args(&arguments[1..]).status().unwrap();
+        assert!(done.success());
+    };
+    let place = folder.path().to_str().unwrap().to_owned();
+    mount(&["mount", "-t", "tmpfs", "-o", "size=220m", "tmpfs", &place]);
+    let database = Postgres::start_in(folder);
+    let world = world_on(&database);
+    let replica = world.serve();
+    // Nothing is left but what is allocated already.
+    let filler = format!("{place}/filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    drop(file);
+    // The preallocated log takes some changes yet; then one is refused, and none is half there.
+    let mut refused = 0;
+    for patch in 0..400 {
+        let bulk = "INSERT INTO filler SELECT repeat(md5(random()::text), 100) FROM generate_series(1, 2000)";
+        drop(try_execute(
+            world.database().unwrap(),
+            "CREATE TABLE IF NOT EXISTS filler (text TEXT)",
+        ));
+        drop(try_execute(world.database().unwrap(), bulk));
+        let status = world.register(&format!("v3.0.{patch}")).status;
+        assert!(status == 0 || status == 6, "{status}");
+        refused += usize::from(status == 6);
+        if refused == 3 {
+            break;
+        }
+    }
+    assert_eq!(refused, 3, "the disk did not fill");
+    assert_eq!(replica.ask("GET", "/health", &[]).status, 200);
+    std::fs::remove_file(filler).unwrap();
+    until(Duration::from_secs(30), || replica.model("risk_model/current").status == 200);
+    until(Duration::from_secs(30), || world.register("v4.0.0").status != 6);
+    world.run(&["verify"]).ok();
+    drop(replica);
+    drop(database);
+    mount(&["umount", "-l", &place]);
+}

@@ -3,7 +3,7 @@
 //! Nothing is cached: every read asks the database, so each replica sees a commit at once.
 
 mod connect;
-pub mod schema;
+mod schema;
 
 use std::time::Duration;
 

@@ -1,23 +1,10 @@
-//! The catalog's tables, as diesel sees them. The constraints are in `migrations/`.
-#![expect(missing_docs, reason = "the macro makes items that cannot carry any")]
+// @generated automatically by Diesel CLI.
 
 diesel::table! {
-    versions (model_id) {
-        model_id -> Text,
-        model_type -> Text,
-        version -> Text,
-        status -> Text,
-        artifact_file -> Text,
-        artifact_size_bytes -> Int8,
-        total_size_bytes -> Int8,
-        checksum_sha256 -> Text,
-        metadata_sha256 -> Text,
-        config_hash -> Text,
-        snapshot_id -> Text,
-        dataset_version_ids -> Jsonb,
-        created_at -> Timestamptz,
-        promoted_at -> Nullable<Timestamptz>,
-        archived_at -> Nullable<Timestamptz>,
+    registry_state (id) {
+        id -> Int4,
+        checksum -> Text,
+        previous_checksum -> Text,
     }
 }
 
@@ -48,9 +35,23 @@ diesel::table! {
 }
 
 diesel::table! {
-    registry_state (id) {
-        id -> Int4,
-        checksum -> Text,
-        previous_checksum -> Text,
+    versions (model_id) {
+        model_id -> Text,
+        model_type -> Text,
+        version -> Text,
+        status -> Text,
+        artifact_file -> Text,
+        artifact_size_bytes -> Int8,
+        total_size_bytes -> Int8,
+        checksum_sha256 -> Text,
+        metadata_sha256 -> Text,
+        config_hash -> Text,
+        snapshot_id -> Text,
+        dataset_version_ids -> Jsonb,
+        created_at -> Timestamptz,
+        promoted_at -> Nullable<Timestamptz>,
+        archived_at -> Nullable<Timestamptz>,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(registry_state, transitions, used_versions, versions,);

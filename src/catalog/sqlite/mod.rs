@@ -23,7 +23,7 @@ use crate::{
     limits,
 };
 
-pub mod schema;
+mod schema;
 
 /// How a transaction that changes something begins: as a writer, so that it never has to turn into one.
 macro_rules! writing {
