@@ -40,6 +40,8 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long a service may go between its look-outs for a change that was committed by a process which died
 /// before it wrote the manifest.
 pub const JANITOR_TIDY_ROUND: Duration = Duration::from_secs(5);
+/// How long the janitor looks for a moment at which nobody changes anything.
+pub const JANITOR_LOCK_WAIT: Duration = Duration::from_secs(2);
 /// How long between two re-hashes of everything.
 pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 

@@ -96,10 +96,22 @@ impl Handler<Rehash> for JanitorActor {
 
 /// Ends what a killed process left unfinished, if there is anything and nobody is writing.
 async fn tidy(premises: &Premises) -> Result<(), RegistryError> {
-    let lock = ChangeLock::try_take(premises.store.root(), &premises.db).await?;
-    let Some(_lock) = lock else { return Ok(()) };
+    let Some(_lock) = lock_in_passing(premises).await? else { return Ok(()) };
     settle_leftovers(premises).await?;
     settle_if_behind(premises).await
+}
+
+/// Takes the lock where it becomes free soon: one who changes things without pause must not keep the janitor
+/// away for ever, nor the janitor make anybody wait for it.
+async fn lock_in_passing(premises: &Premises) -> Result<Option<ChangeLock>, RegistryError> {
+    let deadline = tokio::time::Instant::now() + limits::JANITOR_LOCK_WAIT;
+    loop {
+        let lock = ChangeLock::try_take(premises.store.root(), &premises.db).await?;
+        if lock.is_some() || tokio::time::Instant::now() >= deadline {
+            return Ok(lock);
+        }
+        tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
+    }
 }
 
 /// Settles the manifest where it is not the one of the catalog's last change. Cheap where it is. The caller
