@@ -38,6 +38,12 @@ impl Timestamp {
         if (0..=9999).contains(&cut.year()) { Ok(Self(cut)) } else { Err(InvalidTimestamp) }
     }
 
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
     /// Reads an RFC 3339 time with any offset.
     ///
     /// # Errors
