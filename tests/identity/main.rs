@@ -1,0 +1,19 @@
+//! Access tokens, through the real binary and from a real, certified OpenID provider; and forged ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::allow_attributes,
+    missing_docs,
+    reason = "a test that cannot go on should say so and stop"
+)]
+
+#[allow(dead_code, reason = "the other target's tests use the rest")]
+#[path = "../registry/support.rs"]
+mod support;
+
+mod forge;
+mod provider;
+
+mod hostile;
+mod scopes;
