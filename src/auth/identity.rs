@@ -86,8 +86,12 @@ impl Identity {
     #[must_use]
     pub fn new(settings: IdentitySettings) -> Self {
         let provider = Provider::new(settings.source, settings.rules.algorithms.clone());
-        let refresh_age =
-            if provider.is_file() { limits::KEYS_ROUND } else { limits::KEYS_REFRESH_AGE };
+        // A set that is let age little is refreshed the more often.
+        let refresh_age = if provider.is_file() {
+            limits::KEYS_ROUND
+        } else {
+            limits::KEYS_REFRESH_AGE.min(settings.max_stale / 2)
+        };
         let state = State {
             cache: KeyCache::new(refresh_age, settings.max_stale),
             remembered: RememberedTokens::new(limits::REMEMBERED_TOKENS),

@@ -25,6 +25,8 @@ const DEFAULT_ALGORITHMS: [Algorithm; 4] =
 
 /// Clocks that differ by more want mending, not leeway.
 const MAX_LEEWAY: u64 = 300;
+/// Less would not outlast a single request that fails.
+const MIN_MAX_STALE: u64 = 10;
 /// Beyond a month a provider is not down but gone.
 const MAX_MAX_STALE: u64 = 31 * 24 * 60 * 60;
 
@@ -37,7 +39,8 @@ pub(super) fn read(reader: &mut Reader<'_>, policy: &Policy) -> Option<IdentityS
     let algorithms = reader.parsed(ALGORITHMS, DEFAULT_ALGORITHMS.into(), algorithms);
     let scope_claim = reader.text(SCOPE_CLAIM).map(|text| text.trim().to_owned());
     let leeway = reader.parsed(LEEWAY, 30, |text| seconds(text, 0, MAX_LEEWAY));
-    let max_stale = reader.parsed(MAX_STALE, 86_400, |text| seconds(text, 1, MAX_MAX_STALE));
+    let max_stale =
+        reader.parsed(MAX_STALE, 86_400, |text| seconds(text, MIN_MAX_STALE, MAX_MAX_STALE));
     let require_at_start = reader.parsed(REQUIRE_AT_START, false, |text| match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
@@ -160,7 +163,7 @@ mod tests {
             (ALGORITHMS, ","),
             (LEEWAY, "-1"),
             (LEEWAY, "301"),
-            (MAX_STALE, "0"),
+            (MAX_STALE, "9"),
             (REQUIRE_AT_START, "maybe"),
         ] {
             let found = load(&with(&[(name, value)])).expect_err(value);

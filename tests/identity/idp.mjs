@@ -1,8 +1,9 @@
 // A real OpenID provider for the tests: npm oidc-provider 9.13.3, Node 20 or later.
 // Environment: IDP_PORT (0 for a free one), IDP_AUDIENCE (model-registry), IDP_TTL (300), IDP_ELSEWHERE (where a
 // redirect leads), IDP_KEYS (a folder whose rs256.pem, es256.pem and eddsa.pem become generation 1, so that a test
-// can sign tokens of its own with this issuer's keys).
+// can sign tokens of its own with this issuer's keys), IDP_TLS (a folder with key.pem and cert.pem, to serve https).
 import http from 'node:http';
+import https from 'node:https';
 import { generateKeyPairSync, createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Provider } from 'oidc-provider';
@@ -94,7 +95,11 @@ const json = (res, status, body) => {
   res.writeHead(status, { 'content-type': 'application/json' });
   res.end(JSON.stringify(body));
 };
-const server = http.createServer((req, res) => {
+const tls = process.env.IDP_TLS;
+const listener = tls
+  ? (handler) => https.createServer({ key: readFileSync(`${tls}/key.pem`), cert: readFileSync(`${tls}/cert.pem`) }, handler)
+  : (handler) => http.createServer(handler);
+const server = listener((req, res) => {
   const control = /^\/_ctl\/([a-z-]+)$/.exec(req.url);
   if (control && req.method === 'POST') {
     const wanted = control[1].replace(/^mode-/, '');
@@ -114,7 +119,7 @@ const server = http.createServer((req, res) => {
   return app(req, res);
 });
 server.listen(Number(process.env.IDP_PORT ?? 0), '127.0.0.1', () => {
-  issuer = `http://127.0.0.1:${server.address().port}`;
+  issuer = `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
   app = build();
   console.log(`READY ${issuer}`);
 });

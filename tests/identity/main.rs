@@ -16,4 +16,9 @@ mod forge;
 mod provider;
 
 mod hostile;
+mod keys;
+mod logging;
+mod outages;
+mod rotation;
 mod scopes;
+mod tls;
