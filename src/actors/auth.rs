@@ -11,6 +11,7 @@ use crate::{
     auth::{
         Identity, Principal, StaticTokens,
         identity::{KeysState, Look, Moment},
+        jwt::Refusal,
         key_set::Demand,
     },
     clock,
@@ -62,11 +63,11 @@ impl Handler<ResolveToken> for AuthActor {
             return Response::reply(Ok(principal));
         }
         let Some(identity) = self.identity.clone() else {
-            return Response::reply(Err(invalid_token()));
+            return Response::reply(Err(invalid_token("not a configured token")));
         };
         match now().map(|now| identity.look(token, now)) {
             Ok(Look::Good(principal)) => Response::reply(Ok(principal)),
-            Ok(Look::Refused) => Response::reply(Err(invalid_token())),
+            Ok(Look::Refused(why)) => Response::reply(Err(invalid_token(why))),
             Ok(unknown @ (Look::UnknownKey | Look::NoKeys)) => {
                 Response::fut(resolve_with_new_keys(identity, message.token, unknown))
             }
@@ -113,8 +114,8 @@ impl Handler<ReportKeys> for AuthActor {
     }
 }
 
-fn invalid_token() -> RegistryError {
-    RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token")
+fn invalid_token(why: Refusal) -> RegistryError {
+    RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token").because(why)
 }
 
 fn no_keys(cause: String) -> RegistryError {
@@ -177,6 +178,7 @@ async fn resolve_with_new_keys(
     match found {
         Look::Good(principal) => Ok(principal),
         Look::NoKeys => Err(no_keys("no key set was fetched, or it is too old".to_owned())),
-        Look::Refused | Look::UnknownKey => Err(invalid_token()),
+        Look::Refused(why) => Err(invalid_token(why)),
+        Look::UnknownKey => Err(invalid_token("its key is not in the key set")),
     }
 }

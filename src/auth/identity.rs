@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     KeySource, Principal,
-    jwt::{Rules, Unverified},
+    jwt::{Refusal, Rules, Unverified},
     key_set::{Demand, KeyCache, KeySet},
     provider::Provider,
     remembered::RememberedTokens,
@@ -45,7 +45,7 @@ pub enum Look {
     /// It is good.
     Good(Principal),
     /// It is not, and no other key would make it so.
-    Refused,
+    Refused(Refusal),
     /// Its key is not in the set.
     UnknownKey,
     /// There is no set.
@@ -113,7 +113,7 @@ impl Identity {
     #[must_use]
     pub fn look(&self, token: &[u8], now: Moment) -> Look {
         if token.len() > limits::TOKEN_BYTES {
-            return Look::Refused;
+            return Look::Refused("too long");
         }
         let digest = Sha256Digest::of(token);
         let mut state = self.state();
@@ -125,15 +125,23 @@ impl Identity {
         }
         // Whoever wants to know how the keys are does not wait for a signature.
         drop(state);
-        let Some(unverified) = Unverified::parse(token, &self.rules) else { return Look::Refused };
+        let unverified = match Unverified::parse(token, &self.rules) {
+            Ok(unverified) => unverified,
+            Err(why) => return Look::Refused(why),
+        };
         let Some(keys) = keys else { return Look::NoKeys };
         let kid = unverified.kid.as_deref();
         let Some(key) = keys.find(kid, unverified.algorithm) else {
             let known = kid.is_none_or(|kid| keys.names(kid));
-            return if known { Look::Refused } else { Look::UnknownKey };
+            return if known {
+                Look::Refused("not one key fits its kid and algorithm")
+            } else {
+                Look::UnknownKey
+            };
         };
-        let Some(verified) = unverified.verify(key, &self.rules, now.unix) else {
-            return Look::Refused;
+        let verified = match unverified.verify(key, &self.rules, now.unix) {
+            Ok(verified) => verified,
+            Err(why) => return Look::Refused(why),
         };
         let principal = verified.principal.clone();
         let mut state = self.state();

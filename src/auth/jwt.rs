@@ -1,8 +1,8 @@
 //! One JWT access token: is it good, and what may its bearer do? RFC 9068 where the provider follows it, and
 //! RFC 8725 throughout. Pure: keys and time are handed in.
 //!
-//! `docs/identity.md` tells each decision on the odd cases; a token is refused without saying why, to its
-//! bearer as to the log.
+//! `docs/identity.md` tells each decision on the odd cases. Its bearer is never told why a token is refused; the
+//! log is, in words of ours that hold nothing of the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, crypto};
@@ -55,47 +55,60 @@ pub struct Verified {
     pub until: u64,
 }
 
+/// Why a token is refused, for the log.
+pub type Refusal = &'static str;
+
 impl<'a> Unverified<'a> {
-    /// Reads the header. `None` where no key could make the token good.
-    #[must_use]
-    pub fn parse(token: &'a [u8], rules: &Rules) -> Option<Self> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// The refusal, where no key could make the token good.
+    pub fn parse(token: &'a [u8], rules: &Rules) -> Result<Self, Refusal> {
+        const SHAPE: Refusal = "not a signed JWT";
+        const HEADER: Refusal = "its header is malformed";
         if token.len() > limits::TOKEN_BYTES {
-            return None;
+            return Err("too long");
         }
-        let token = std::str::from_utf8(token).ok()?;
+        let token = std::str::from_utf8(token).map_err(|_| SHAPE)?;
         // A signed token has three parts; an encrypted one (RFC 7516) five.
-        let [header, _, _] = parts(token)?;
-        let header = strict_json::object(&URL_SAFE_NO_PAD.decode(header).ok()?)?;
+        let [header, _, _] = parts(token).ok_or(SHAPE)?;
+        let header = decode_object(header).ok_or(HEADER)?;
         let text =
-            |name: &str| header.get(name).map(|value| value.as_str().ok_or(())).transpose().ok();
+            |name: &str| header.get(name).map(|value| value.as_str().ok_or(HEADER)).transpose();
         // Members that say how the token is to be read, none of which is followed. `jwk`, `jku`, `x5u` and
         // `x5c` only offer keys, and are not looked at.
         let changes_meaning = ["crit", "b64", "zip", "enc", "cty"];
         if changes_meaning.iter().any(|name| header.contains_key(*name)) {
-            return None;
+            return Err("its header wants an extension");
         }
         if !text("typ")?.is_none_or(is_token_type) {
-            return None;
+            return Err("its typ is not an access token's");
         }
-        let algorithm: Algorithm = text("alg")??.parse().ok()?;
-        if !rules.algorithms.contains(&algorithm) {
-            return None;
-        }
-        Some(Self { token, algorithm, kid: text("kid")?.map(ToOwned::to_owned) })
+        let algorithm = text("alg")?.and_then(|name| name.parse().ok());
+        let algorithm = algorithm
+            .filter(|algorithm| rules.algorithms.contains(algorithm))
+            .ok_or("its algorithm is not allowed")?;
+        Ok(Self { token, algorithm, kid: text("kid")?.map(ToOwned::to_owned) })
     }
 
     /// Checks signature and claims, with a key that fits the header.
-    #[must_use]
-    pub fn verify(&self, key: &Key, rules: &Rules, now: u64) -> Option<Verified> {
-        let (message, signature) = self.token.rsplit_once('.')?;
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn verify(&self, key: &Key, rules: &Rules, now: u64) -> Result<Verified, Refusal> {
+        const SIGNATURE: Refusal = "its signature is wrong";
+        let (message, signature) = self.token.rsplit_once('.').ok_or(SIGNATURE)?;
         let signed = crypto::verify(signature, message.as_bytes(), &key.decoding, self.algorithm);
         if !signed.unwrap_or(false) {
-            return None;
+            return Err(SIGNATURE);
         }
-        let [_, claims, _] = parts(self.token)?;
-        let claims = strict_json::object(&URL_SAFE_NO_PAD.decode(claims).ok()?)?;
-        check_claims(&claims, rules, now)
+        let claims = parts(self.token).and_then(|[_, claims, _]| decode_object(claims));
+        check_claims(&claims.ok_or("its claims are malformed")?, rules, now)
     }
+}
+
+fn decode_object(part: &str) -> Option<Map<String, Value>> {
+    strict_json::object(&URL_SAFE_NO_PAD.decode(part).ok()?)
 }
 
 fn parts(token: &str) -> Option<[&str; 3]> {
@@ -109,33 +122,43 @@ fn is_token_type(typ: &str) -> bool {
     ["at+jwt", "application/at+jwt", "JWT"].iter().any(|good| typ.eq_ignore_ascii_case(good))
 }
 
-fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Option<Verified> {
+fn check_claims(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<Verified, Refusal> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if text("iss")? != rules.issuer || !has_audience(claims.get("aud")?, &rules.audience) {
-        return None;
+    if text("iss") != Some(&rules.issuer) {
+        return Err("its iss is not the configured issuer");
     }
-    let until = seconds(claims.get("exp")?)?.saturating_add(rules.leeway);
+    if !claims.get("aud").is_some_and(|value| has_audience(value, &rules.audience)) {
+        return Err("its aud does not hold the configured audience");
+    }
+    let expires = claims.get("exp").and_then(seconds).ok_or("its exp is absent or malformed")?;
+    let until = expires.saturating_add(rules.leeway);
+    if now >= until {
+        return Err("it has expired");
+    }
     let begun = |name: &str| {
         claims.get(name).is_none_or(|value| {
             seconds(value).is_some_and(|start| start <= now.saturating_add(rules.leeway))
         })
     };
-    if now >= until || !begun("nbf") || !begun("iat") {
-        return None;
+    if !begun("nbf") || !begun("iat") {
+        return Err("its nbf or iat is of the future or malformed");
     }
     // `cnf` binds a token to a key that its bearer must prove to hold; here nobody asks for the proof.
-    if claims.contains_key("cnf") || is_for_something_else(claims) {
-        return None;
+    if claims.contains_key("cnf") {
+        return Err("it is bound to a key (cnf)");
     }
-    let subject = match claims.get("sub") {
+    if is_for_something_else(claims) {
+        return Err("it is marked as another kind of token");
+    }
+    let subject = match claims.get("sub").map(Value::as_str) {
         None => None,
-        Some(subject) => Some(subject.as_str()?.to_owned()),
+        Some(subject) => Some(subject.ok_or("its sub is malformed")?.to_owned()),
     };
     // RFC 9068; OpenID Connect; Okta; Entra's first version.
     let client = ["client_id", "azp", "cid", "appid"].into_iter().find_map(text);
     let mut principal = Principal::new(ROLE, subject, scopes(claims, rules));
     principal.client_id = client.map(ToOwned::to_owned);
-    Some(Verified { principal, until })
+    Ok(Verified { principal, until })
 }
 
 /// A whole number of seconds since 1970, written as one.
@@ -234,7 +257,7 @@ mod tests {
         for (name, value) in changes {
             claims[*name] = value.clone();
         }
-        check_claims(claims.as_object().expect("an object"), rules, NOW)
+        check_claims(claims.as_object().expect("an object"), rules, NOW).ok()
     }
 
     fn check(changes: &[(&str, Value)]) -> Option<Verified> {
@@ -289,7 +312,7 @@ mod tests {
             let mut claims = claims();
             claims.as_object_mut().expect("an object").remove(missing);
             let claims = claims.as_object().expect("an object");
-            assert_eq!(check_claims(claims, &rules(), NOW), None, "{missing}");
+            assert!(check_claims(claims, &rules(), NOW).is_err(), "{missing}");
         }
     }
 
@@ -367,7 +390,7 @@ mod tests {
     fn a_header_that_no_key_could_make_good_is_refused() {
         let parse = |header: &str| {
             let token = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(header));
-            Unverified::parse(token.as_bytes(), &rules()).map(|unverified| unverified.kid)
+            Unverified::parse(token.as_bytes(), &rules()).ok().map(|unverified| unverified.kid)
         };
         assert_eq!(parse(r#"{"alg":"RS256"}"#), Some(None));
         assert_eq!(
@@ -393,8 +416,8 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
         for bad in ["", "a.b", "e30.e30", "a.b.c.d", "a.b.c.d.e", "..", "\u{e9}.b.c"] {
-            assert!(Unverified::parse(bad.as_bytes(), &rules()).is_none(), "{bad}");
+            assert!(Unverified::parse(bad.as_bytes(), &rules()).is_err(), "{bad}");
         }
-        assert!(Unverified::parse(&[b'a'; limits::TOKEN_BYTES + 1], &rules()).is_none());
+        assert!(Unverified::parse(&[b'a'; limits::TOKEN_BYTES + 1], &rules()).is_err());
     }
 }

@@ -123,7 +123,12 @@ async fn resolve(
             log.auth_subject = principal.subject.as_deref().map(echo);
             log.client_id = principal.client_id.as_deref().map(echo);
         }
-        Err(_) => log.token_length = Some(token_length),
+        Err(error) => {
+            log.token_length = Some(token_length);
+            if error.kind() == ErrorKind::InvalidToken {
+                log.token_refused = error.cause().map(ToOwned::to_owned);
+            }
+        }
     });
     resolved
 }

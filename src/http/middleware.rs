@@ -39,6 +39,8 @@ pub struct RequestLog {
     pub client_id: Option<String>,
     /// Of a token that was refused; nothing else of it is ever logged.
     pub token_length: Option<usize>,
+    /// Why it was refused, in words of ours.
+    pub token_refused: Option<String>,
     /// The type asked for.
     pub model_type: Option<String>,
     /// The version asked for, or found.
@@ -198,6 +200,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         auth_subject,
         client_id,
         token_length,
+        token_refused,
         model_type,
         version,
         model_id,
@@ -217,6 +220,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         auth_subject,
         client_id,
         token_length,
+        token_refused,
         model_type,
         version,
         model_id,

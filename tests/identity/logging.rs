@@ -32,6 +32,37 @@ fn the_log_names_bearer_and_client() {
 }
 
 #[test]
+fn the_log_says_why_a_token_is_refused_and_its_bearer_is_not_told() {
+    let (idp, world) = (Idp::start(), World::new());
+    let server = idp.serve(&world);
+    let good = claims(&idp.issuer);
+    let with_claim = |name, value| idp.keys.token(&header(), &with(good.clone(), &[(name, value)]));
+    let cases = [
+        (with_claim("iss", json!("x")), "its iss is not the configured issuer"),
+        (with_claim("aud", json!("x")), "its aud does not hold the configured audience"),
+        (with_claim("exp", json!(1)), "it has expired"),
+        (Keys::new().token(&header(), &good), "its signature is wrong"),
+        (
+            idp.keys.token(&with(header(), &[("kid", json!("x"))]), &good),
+            "its key is not in the key set",
+        ),
+        ("x".to_owned(), "not a signed JWT"),
+    ];
+    for (token, _) in &cases {
+        let body = String::from_utf8(read(&server, token).body).unwrap();
+        let said = r#"{"detail":"Invalid authentication token","code":"INVALID_TOKEN"}"#;
+        assert_eq!(body, said);
+    }
+    until(Duration::from_secs(5), || server.events("request").len() == cases.len());
+    for ((token, why), line) in cases.iter().zip(server.events("request")) {
+        assert_eq!(
+            (&line["token_refused"], &line["token_length"]),
+            (&json!(why), &json!(token.len()))
+        );
+    }
+}
+
+#[test]
 fn no_byte_of_a_token_is_logged_at_any_level() {
     let (idp, world) = (Idp::start(), World::new());
     let server = idp.serve_with(&world, &[("RUST_LOG", "trace")]);
