@@ -72,7 +72,9 @@ pub const KEYS_WAIT: Duration = Duration::from_secs(3);
 pub const KEYS_DEMAND_PAUSE: Duration = Duration::from_secs(10);
 /// At what age the identity provider's key set is fetched anew.
 pub const KEYS_REFRESH_AGE: Duration = Duration::from_secs(5 * 60);
-/// How long after a failure it is tried again.
+/// How long after a failure it is tried again, while there is no key set that serves.
+pub const KEYS_FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again, while the last good set serves.
 pub const KEYS_RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a refresh is due, or a key file changed.
 pub const KEYS_ROUND: Duration = Duration::from_secs(1);

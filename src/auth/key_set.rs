@@ -228,6 +228,10 @@ impl KeyCache {
         if self.asking {
             return Demand::Wait;
         }
+        if self.usable(now).is_none() {
+            // Without any key each token would want one; what is regularly tried is tried often then.
+            return if self.begin_regular(now) { Demand::Ask } else { Demand::TooSoon };
+        }
         let soon = self
             .last_demand
             .is_some_and(|last| now.duration_since(last) < limits::KEYS_DEMAND_PAUSE);
@@ -261,7 +265,11 @@ impl KeyCache {
                 changed
             }
             Err(why) => {
-                self.next = Some(now + limits::KEYS_RETRY_PAUSE.min(self.refresh_age));
+                let pause = match self.usable(now) {
+                    Some(_) => limits::KEYS_RETRY_PAUSE,
+                    None => limits::KEYS_FIRST_RETRY_PAUSE,
+                };
+                self.next = Some(now + pause.min(self.refresh_age));
                 let changed = self.failing.as_ref() != Some(&why);
                 self.failing = Some(why);
                 changed
@@ -367,7 +375,8 @@ mod tests {
         assert!(cache.begin_regular(now) && !cache.begin_regular(now), "one at a time");
         assert!(cache.usable(now).is_none());
         assert!(cache.finish(now, Err("down".into())) && cache.failing().is_some());
-        assert!(!cache.begin_regular(now) && cache.begin_regular(now + limits::KEYS_RETRY_PAUSE));
+        assert!(!cache.begin_regular(now));
+        assert!(cache.begin_regular(now + limits::KEYS_FIRST_RETRY_PAUSE), "tried often");
         assert!(!cache.finish(now, Err("down".into())), "told once");
         assert!(cache.begin_forced());
         assert!(cache.finish(now, set(&[rsa("a")]).map(Some)) && cache.failing().is_none());
@@ -375,6 +384,7 @@ mod tests {
         let later = now + Duration::from_secs(300);
         assert!(cache.begin_regular(later));
         cache.finish(later, Err("garbage".into()));
+        assert!(!cache.begin_regular(later + Duration::from_secs(9)));
         assert!(cache.usable(later).is_some_and(|keys| keys.names("a")), "the last good one");
         assert!(cache.usable(now + hour).is_none() && cache.was_filled());
     }
@@ -384,6 +394,13 @@ mod tests {
         let now = Instant::now();
         let mut cache = KeyCache::new(Duration::from_secs(300), Duration::from_secs(3600));
         assert_eq!(cache.begin_for_token(now), Demand::Ask);
+        assert_eq!(cache.begin_for_token(now), Demand::Wait);
+        cache.finish(now, Err("down".into()));
+        assert_eq!(cache.begin_for_token(now), Demand::TooSoon, "nor without any key");
+        let now = now + limits::KEYS_FIRST_RETRY_PAUSE;
+        assert_eq!(cache.begin_for_token(now), Demand::Ask);
+        cache.finish(now, set(&[rsa("a")]).map(Some));
+        assert_eq!(cache.begin_for_token(now), Demand::Ask, "the first set was nobody's demand");
         assert_eq!(cache.begin_for_token(now), Demand::Wait);
         cache.finish(now, set(&[rsa("a")]).map(Some));
         assert_eq!(cache.begin_for_token(now + Duration::from_secs(9)), Demand::TooSoon);
