@@ -87,7 +87,10 @@ const broken = {
   garbage: (res) => res.end('{"keys":[{'),
   hang: () => {},
   drip: (res) => { const t = setInterval(() => res.write(' '), 200); res.on('close', () => clearInterval(t)); },
-  huge: (res) => res.end(`{"keys":["${'x'.repeat(10 << 20)}"]}`),
+  // Good but for its size.
+  huge: (res) => res.end(JSON.stringify({
+    keys: published.flatMap((g) => g.keys).map(({ d, p, q, dp, dq, qi, ...open }) => open), pad: 'x'.repeat(10 << 20),
+  })),
   redirect: (res) => { res.writeHead(302, { location: process.env.IDP_ELSEWHERE }); res.end(); },
   empty: (res) => res.end('{"keys":[]}'),
 };
