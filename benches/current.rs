@@ -1,9 +1,11 @@
 //! `GET /api/v1/models/risk_model/current`, as a service polls it, against a bare actix-web handler that
-//! answers the same bytes: the ratio of the two is what the registry's own work costs.
+//! answers the same bytes: the ratio of the two is what the registry's own work costs. Beside it the same with
+//! a JWT access token: one that was seen before, as of a client that polls, and ever new ones, each of which
+//! costs a signature check.
 //!
-//! `cargo bench --bench current`. Both servers have one worker on the first core, the load generator (`wrk`,
-//! of the Debian package of that name) has the second. Rounds alternate, so that whatever else the machine does falls
-//! on both.
+//! `cargo bench --bench current`. Both servers run on the first core, the load generator (`wrk`, of the Debian
+//! package of that name) on the second; `node` makes the keys. Rounds alternate, so that whatever else the machine
+//! does falls on all.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +16,17 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+
 const TOKEN: &str = "bench-token-0123456789";
+const ISSUER: &str = "https://idp.example";
+const AUDIENCE: &str = "model-registry";
+/// Twice as many tokens as the service remembers: taken by turns, each is new again when it comes.
+const NEW_TOKENS: usize = 20_000;
 const ROUNDS: usize = 5;
 const SECONDS: &str = "3";
 
@@ -46,12 +54,16 @@ fn main() {
         pinned(std::env::current_exe().unwrap().to_str().unwrap()).arg("--bare"),
         "listening on ",
     );
+    let tokens = Tokens::make(folder.path());
     let binary = env!("CARGO_BIN_EXE_model-registry");
     let (ours, our_url) = start(
         pinned(binary)
             .args(["serve", "--host", "127.0.0.1", "--port", "0", "--registry-dir"])
             .arg(&registry)
             .env("MODEL_REGISTRY_READ_TOKEN", TOKEN)
+            .env("MODEL_REGISTRY_JWT_ISSUER", ISSUER)
+            .env("MODEL_REGISTRY_JWT_AUDIENCE", AUDIENCE)
+            .env("MODEL_REGISTRY_JWT_JWKS_FILE", folder.path().join("jwks.json"))
             .env("ENVIRONMENT", "test")
             // A log line a request is part of the service; the terminal is not.
             .env("MODEL_REGISTRY_LOG_FORMAT", "json"),
@@ -59,17 +71,78 @@ fn main() {
     );
     let url = |base: &str| format!("http://127.0.0.1:{base}/api/v1/models/risk_model/current");
     println!("requests a second, 32 connections, {SECONDS} s a round");
-    println!("{:>6} {:>10} {:>10} {:>6}", "round", "bare", "current", "ratio");
-    let mut ratios = Vec::new();
+    println!("{:>6} {:>10} {:>10} {:>10} {:>10}", "round", "bare", "static", "jwt", "jwt, new");
+    let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
-        let (base, measured) = (load(&url(&bare_url)), load(&url(&our_url)));
-        let ratio = measured / base;
-        println!("{round:>6} {base:>10.0} {measured:>10.0} {ratio:>6.3}");
-        ratios.push(ratio);
+        let measured = [
+            load(&url(&bare_url), Credentials::Bearer(TOKEN)),
+            load(&url(&our_url), Credentials::Bearer(TOKEN)),
+            load(&url(&our_url), Credentials::Bearer(&tokens.rsa)),
+            load(&url(&our_url), Credentials::Script(&tokens.script)),
+        ];
+        let [base, fixed, known, new] = measured;
+        println!("{round:>6} {base:>10.0} {fixed:>10.0} {known:>10.0} {new:>10.0}");
+        rounds.push(measured);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.3}", ratios[ROUNDS / 2]);
+    for (name, over, under) in [
+        ("static token / bare", 1, 0),
+        ("jwt / static token", 2, 1),
+        ("new jwt / static token", 3, 1),
+    ] {
+        let mut ratios: Vec<_> = rounds.iter().map(|round| round[over] / round[under]).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!("median ratio, {name}: {:.3}", ratios[ROUNDS / 2]);
+    }
     drop((bare, ours));
+}
+
+/// Access tokens signed with keys of the measurement's own.
+struct Tokens {
+    rsa: String,
+    /// For `wrk`: one of [`NEW_TOKENS`] by turns.
+    script: PathBuf,
+}
+
+impl Tokens {
+    fn make(folder: &Path) -> Self {
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/identity/keys.mjs");
+        let made = Command::new("node").arg(keys).arg(folder).status();
+        assert!(made.expect("node: apt-get install nodejs").success());
+        let der = |name: &str| std::fs::read(folder.join(name)).unwrap();
+        let token = |algorithm, key: &EncodingKey, kid: &str, subject: usize| {
+            let header = Header { kid: Some(kid.to_owned()), ..Header::new(algorithm) };
+            let claims = serde_json::json!({
+                "iss": ISSUER, "aud": AUDIENCE, "exp": 4_000_000_000_u64, "iat": 1_700_000_000,
+                "sub": subject.to_string(), "client_id": "bench", "scope": "model:read",
+            });
+            jsonwebtoken::encode(&header, &claims, key).unwrap()
+        };
+        let rsa_key = EncodingKey::from_rsa_der(&der("rs256.der"));
+        let ec_key = EncodingKey::from_ec_der(&der("es256.der"));
+        let list: Vec<_> = (0..NEW_TOKENS)
+            .map(|subject| token(Algorithm::ES256, &ec_key, "es256-1", subject))
+            .collect();
+        std::fs::write(folder.join("tokens"), list.join("\n")).unwrap();
+        let script = folder.join("new.lua");
+        let lua = format!(
+            "local tokens, at = {{}}, 0\n\
+             for line in io.lines('{}') do tokens[#tokens + 1] = 'Bearer ' .. line end\n\
+             request = function()\n\
+             at = at % #tokens + 1\n\
+             wrk.headers['Authorization'] = tokens[at]\n\
+             return wrk.format()\n\
+             end\n",
+            folder.join("tokens").display()
+        );
+        std::fs::write(&script, lua).unwrap();
+        Self { rsa: token(Algorithm::RS256, &rsa_key, "rs256-1", 0), script }
+    }
+}
+
+/// What a request shows at the door.
+enum Credentials<'a> {
+    Bearer(&'a str),
+    Script(&'a Path),
 }
 
 fn pinned(program: &str) -> Command {
@@ -117,13 +190,18 @@ fn start(command: &mut Command, marker: &str) -> (Server, String) {
 }
 
 /// Requests a second.
-fn load(url: &str) -> f64 {
+fn load(url: &str, credentials: Credentials<'_>) -> f64 {
     let duration = format!("-d{SECONDS}s");
-    let header = format!("Authorization: Bearer {TOKEN}");
-    let output = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", "-c32", &duration, "-H", &header, url])
-        .output()
-        .expect("taskset and wrk: apt-get install wrk util-linux");
+    let mut command = Command::new("taskset");
+    command.args(["-c", "1", "wrk", "-t1", "-c32", &duration]);
+    match credentials {
+        Credentials::Bearer(token) => {
+            command.args(["-H", &format!("Authorization: Bearer {token}")])
+        }
+        Credentials::Script(script) => command.arg("-s").arg(script),
+    };
+    let output =
+        command.arg(url).output().expect("taskset and wrk: apt-get install wrk util-linux");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!text.contains("Non-2xx"), "{text}");
     let line = text.lines().find(|line| line.starts_with("Requests/sec:")).expect("wrk's summary");

@@ -10,7 +10,9 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{catalog::DatabaseUrl, domain::Policy};
+use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
+
+mod identity;
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
@@ -27,17 +29,8 @@ const LOG_FILTER: &str = "RUST_LOG";
 const DATABASE: &str = "DATABASE_URL";
 
 /// What this build does not do. Setting it would silently not take effect, so it is refused.
-const NOT_IN_THIS_BUILD: [(&str, &str); 8] = [
-    ("MODEL_REGISTRY_JWT_ISSUER", NO_JWT),
-    ("MODEL_REGISTRY_JWT_AUDIENCE", NO_JWT),
-    ("MODEL_REGISTRY_JWT_JWKS_URL", NO_JWT),
-    ("MODEL_REGISTRY_JWT_JWKS_FILE", NO_JWT),
-    ("MODEL_REGISTRY_JWT_ALGORITHMS", NO_JWT),
-    ("MODEL_REGISTRY_JWT_SCOPE_CLAIM", NO_JWT),
-    ("MODEL_REGISTRY_JWT_LEEWAY_SECONDS", NO_JWT),
-    ("MODEL_REGISTRY_WRITE_API", "this build serves reads alone over HTTP"),
-];
-const NO_JWT: &str = "this build knows static tokens alone";
+const NOT_IN_THIS_BUILD: [(&str, &str); 1] =
+    [("MODEL_REGISTRY_WRITE_API", "this build serves reads alone over HTTP")];
 
 const LOCAL_ORIGINS: [&str; 4] = [
     "http://localhost:8501",
@@ -103,6 +96,8 @@ pub struct ServerSettings {
     pub admin_token: Option<SecretString>,
     /// The Python service's one token, of `model:read`.
     pub legacy_token: Option<SecretString>,
+    /// The identity provider, where there is one.
+    pub identity: Option<IdentitySettings>,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
 }
@@ -358,18 +353,21 @@ impl ServerSettings {
             read_token: reader.secret(READ_TOKEN),
             admin_token: reader.secret(ADMIN_TOKEN),
             legacy_token: reader.secret(LEGACY_TOKEN),
+            identity: identity::read(&mut reader, &settings.policy),
             allowed_origins: allowed_origins(&mut reader, settings.environment),
         };
         let tokens = [&server.read_token, &server.admin_token, &server.legacy_token];
-        let names = [READ_TOKEN, ADMIN_TOKEN, LEGACY_TOKEN];
+        let names = [READ_TOKEN, ADMIN_TOKEN, LEGACY_TOKEN, "MODEL_REGISTRY_JWT_"];
         let token_trouble = (reader.problems.iter())
             .any(|problem| names.iter().any(|name| problem.starts_with(name)));
-        if tokens.iter().all(|token| token.is_none()) && !token_trouble {
+        let nobody = tokens.iter().all(|token| token.is_none()) && server.identity.is_none();
+        if nobody && !token_trouble {
             reader.problem(
                 READ_TOKEN,
                 format!(
-                    "no token is configured, so nobody could ask; set {READ_TOKEN}, {ADMIN_TOKEN} or \
-                     {READ_TOKEN}_FILE"
+                    "no token and no identity provider is configured, so nobody could ask; set {READ_TOKEN}, \
+                     {ADMIN_TOKEN}, {READ_TOKEN}_FILE or {}",
+                    identity::ISSUER
                 ),
             );
         }

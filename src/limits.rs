@@ -68,3 +68,28 @@ pub const SHUTDOWN_SECONDS: u64 = 30;
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Largest access token that is looked at, in bytes.
+pub const TOKEN_BYTES: usize = 16 * 1024;
+/// Verified access tokens that are remembered.
+pub const REMEMBERED_TOKENS: usize = 10_000;
+/// Tokens with an unknown key that may wait for the identity provider at a time. Well below
+/// [`ACTOR_CAPACITY`], so that they never keep a token out whose key is known.
+pub const TOKENS_WAITING_FOR_KEYS: usize = 256;
+/// How long such a token waits.
+pub const KEYS_WAIT: Duration = Duration::from_secs(3);
+/// How long passes between two requests to the identity provider that tokens with an unknown key cause.
+pub const KEYS_DEMAND_PAUSE: Duration = Duration::from_secs(10);
+/// At what age the identity provider's key set is fetched anew.
+pub const KEYS_REFRESH_AGE: Duration = Duration::from_secs(5 * 60);
+/// How long after a failure it is tried again, while there is no key set that serves.
+pub const KEYS_FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again, while the last good set serves.
+pub const KEYS_RETRY_PAUSE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a refresh is due, or a key file changed.
+pub const KEYS_ROUND: Duration = Duration::from_secs(1);
+/// How long one request to the identity provider may take, body included. Two of them are shorter than
+/// [`ACTOR_TIMEOUT`].
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
+/// Largest answer of the identity provider, and largest key file, in bytes.
+pub const PROVIDER_BODY: u64 = 1 << 20;

@@ -15,7 +15,9 @@ use tokio::{
 
 use crate::{
     actors::{
-        AuthActor, DbActor, JanitorActor, ManifestActor, ValidatorActor, blocking,
+        AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
+        auth::RefreshKeys,
+        blocking,
         db::ChangeLock,
         janitor::{self, Premises},
         supervise::{self, Fatal},
@@ -25,7 +27,7 @@ use crate::{
         ArtifactStore, RegistryRoot, VerifiedFiles, lock,
         root::{ARTIFACTS, CATALOG, MANIFEST},
     },
-    auth::StaticTokens,
+    auth::{Identity, StaticTokens},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     config::{ServerSettings, Settings},
     domain::Policy,
@@ -166,12 +168,10 @@ impl Application {
         server: &ServerSettings,
     ) -> Result<Self, RegistryError> {
         let core = Core::open(settings, Opening::Creating).await?;
-        let tokens = Arc::new(StaticTokens::new(
-            server.admin_token.as_ref(),
-            server.read_token.as_ref(),
-            server.legacy_token.as_ref(),
-        ));
-        let auth = supervise::start(move || AuthActor::new(tokens.clone()), core.fatal.clone());
+        let auth = start_auth(server, core.fatal.clone());
+        if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
+            auth.ask(RefreshKeys).await?;
+        }
         let premises = core.premises.clone();
         // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
@@ -217,6 +217,16 @@ impl Application {
         }
         Ok(())
     }
+}
+
+fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+    let tokens = Arc::new(StaticTokens::new(
+        server.admin_token.as_ref(),
+        server.read_token.as_ref(),
+        server.legacy_token.as_ref(),
+    ));
+    let identity = server.identity.clone().map(Identity::new).map(Arc::new);
+    supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal)
 }
 
 fn listen(host: &str, port: u16) -> Result<TcpListener, RegistryError> {

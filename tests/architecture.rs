@@ -18,7 +18,7 @@ const RULES: [(&str, &[&str]); 20] = [
     ("error", &["catalog", "domain"]),
     ("clock", &["domain", "error"]),
     ("formats", &[]),
-    ("auth", &["domain"]),
+    ("auth", &["domain", "limits"]),
     ("catalog", &["domain", "limits"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
@@ -51,7 +51,7 @@ const RULES: [(&str, &[&str]); 20] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["catalog", "domain"]),
+    ("config", &["auth", "catalog", "domain"]),
     ("telemetry", &["clock", "config"]),
     (
         "http",

@@ -139,6 +139,7 @@ impl Demo {
             read_token: Some(SecretString::from(read.clone())),
             admin_token: Some(SecretString::from(admin.clone())),
             legacy_token: None,
+            identity: None,
             allowed_origins: Vec::new(),
         };
         let application = Application::build(&settings, &server).await?;

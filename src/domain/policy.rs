@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    ModelType,
+    ModelType, Scope,
     gates::{Gate, default_gates},
 };
 
@@ -55,6 +55,8 @@ pub struct Policy {
     pub trusted_globals: BTreeSet<(String, String)>,
     /// How long versions are kept.
     pub retention: Retention,
+    /// What an identity provider's words grant: the scopes' own names, and roles that stand for scopes.
+    grants: BTreeMap<String, Vec<Scope>>,
 }
 
 /// The policy file cannot be used.
@@ -76,6 +78,14 @@ pub enum InvalidPolicy {
         "[pickle] trusted: \"{0}\" does not name a class as module.Name, for example \"libs.models.risk.BarraRiskModel\""
     )]
     Trusted(String),
+    /// A role that stands for something else than scopes.
+    #[error("[roles] \"{role}\": {what}")]
+    Role {
+        /// The role.
+        role: String,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -87,6 +97,8 @@ struct PolicyFile {
     pickle: PickleEntry,
     #[serde(default)]
     retention: Retention,
+    #[serde(default)]
+    roles: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +133,9 @@ impl Default for Policy {
                 ModelType::parse(name).ok().map(|model_type| (model_type, rules))
             })
             .collect();
-        Self { types, trusted_globals: BTreeSet::new(), retention: Retention::default() }
+        let grants =
+            Scope::ALL.map(|scope| (scope.as_str().to_owned(), vec![scope])).into_iter().collect();
+        Self { types, trusted_globals: BTreeSet::new(), retention: Retention::default(), grants }
     }
 }
 
@@ -150,7 +164,19 @@ impl Policy {
         for dotted in file.pickle.trusted {
             policy.trusted_globals.insert(split_global(&dotted)?);
         }
+        for (role, names) in file.roles {
+            let scopes = role_scopes(&role, &names)
+                .map_err(|what| InvalidPolicy::Role { role: role.clone(), what })?;
+            policy.grants.insert(role, scopes);
+        }
         Ok(policy)
+    }
+
+    /// The scopes that a word in a token's scope claim grants: its own where it is a scope's name, those that
+    /// the file gives a role, none for any other word.
+    #[must_use]
+    pub fn granted_by(&self, word: &str) -> &[Scope] {
+        self.grants.get(word).map_or(&[], Vec::as_slice)
     }
 
     /// What a type requires, or `None` for a type that this registry does not know.
@@ -178,6 +204,20 @@ fn check_gates(gates: &[Gate]) -> Result<(), InvalidPolicy> {
         return Err(InvalidPolicy::Gate { metric: gate.metric.clone(), what });
     }
     Ok(())
+}
+
+fn role_scopes(role: &str, names: &[String]) -> Result<Vec<Scope>, String> {
+    if Scope::parse(role).is_some() {
+        return Err("is a scope itself, and cannot stand for another".to_owned());
+    }
+    if role.is_empty() {
+        return Err("is nobody's name".to_owned());
+    }
+    let scope = |name: &String| {
+        let known = Scope::ALL.map(Scope::as_str).join(", ");
+        Scope::parse(name).ok_or_else(|| format!("\"{name}\" is no scope; scopes are {known}"))
+    };
+    names.iter().map(scope).collect()
 }
 
 fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
@@ -243,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn roles_stand_for_scopes() {
+        let policy =
+            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]\nnobody = []").expect("policy");
+        assert_eq!(policy.granted_by("quant-admin"), [Scope::Admin]);
+        assert_eq!(policy.granted_by("model:write"), [Scope::Write]);
+        for word in ["nobody", "Quant-Admin", "model:", "", "anyone"] {
+            assert!(policy.granted_by(word).is_empty(), "{word}");
+        }
+    }
+
+    #[test]
     fn what_does_not_belong_in_the_file_is_refused_by_name() {
         for (text, named) in [
             ("[typos]", "typos"),
@@ -255,6 +306,10 @@ mod tests {
             ("[pickle]\ntrusted = [\"os\"]", "\"os\""),
             ("[pickle]\ntrusted = [\"os.*\"]", "os.*"),
             ("[retention]\nstaged_days = -1", "staged_days"),
+            ("[roles]\nquant = [\"model:all\"]", "model:all"),
+            ("[roles]\nquant = \"model:read\"", "quant"),
+            ("[roles]\n\"model:read\" = [\"model:admin\"]", "model:read"),
+            ("[roles]\n\"\" = [\"model:admin\"]", "nobody"),
         ] {
             let error = Policy::parse(text).expect_err(text).to_string();
             assert!(error.contains(named), "{text}: {error}");

@@ -44,6 +44,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
     /// Reads an RFC 3339 time with any offset.
     ///
     /// # Errors

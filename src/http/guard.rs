@@ -8,9 +8,12 @@ use secrecy::SecretSlice;
 
 use super::{errors::ApiError, path::note};
 use crate::{
-    actors::{AuthActor, Handle, auth::ResolveToken},
-    auth::Principal,
-    domain::Scope,
+    actors::{
+        AuthActor, Handle,
+        auth::{ReportKeys, ResolveToken},
+    },
+    auth::{Principal, identity::KeysState},
+    domain::{Scope, text::echo},
     error::{ErrorKind, RegistryError},
     registry::{Registry, ready::ComponentState},
 };
@@ -31,7 +34,23 @@ impl HttpState {
 
     /// The state of each component; the one thing that is told without a token.
     pub async fn readiness(&self) -> Vec<ComponentState> {
-        self.registry.readiness().await
+        let (mut components, keys) =
+            tokio::join!(self.registry.readiness(), self.auth.ask(ReportKeys));
+        components.extend(
+            keys.map_or_else(|_| Some((false, "cannot be asked for")), |keys| keys.map(describe))
+                .map(|(ready, detail)| ComponentState { name: "identity keys", ready, detail }),
+        );
+        components
+    }
+}
+
+/// Whether tokens can be checked with such keys, and a line on it.
+fn describe(keys: KeysState) -> (bool, &'static str) {
+    match keys {
+        KeysState::Fresh => (true, "known"),
+        KeysState::LastGood => (true, "known, but the identity provider gives no new ones"),
+        KeysState::TooOld => (false, "too old, and the identity provider gives no new ones"),
+        KeysState::Never => (false, "not known: the identity provider gave none yet"),
     }
 }
 
@@ -101,9 +120,15 @@ async fn resolve(
     note(request, |log| match &resolved {
         Ok(principal) => {
             log.auth_role = Some(principal.role);
-            log.auth_subject.clone_from(&principal.subject);
+            log.auth_subject = principal.subject.as_deref().map(echo);
+            log.client_id = principal.client_id.as_deref().map(echo);
         }
-        Err(_) => log.token_length = Some(token_length),
+        Err(error) => {
+            log.token_length = Some(token_length);
+            if error.kind() == ErrorKind::InvalidToken {
+                log.token_refused = error.cause().map(ToOwned::to_owned);
+            }
+        }
     });
     resolved
 }

@@ -33,10 +33,14 @@ const MAX_REQUEST_ID: usize = 64;
 pub struct RequestLog {
     /// The caller's role.
     pub auth_role: Option<&'static str>,
-    /// The caller's subject.
+    /// The caller's subject, fit to be logged.
     pub auth_subject: Option<String>,
+    /// The program that the caller's token was issued to, fit to be logged.
+    pub client_id: Option<String>,
     /// Of a token that was refused; nothing else of it is ever logged.
     pub token_length: Option<usize>,
+    /// Why it was refused, in words of ours.
+    pub token_refused: Option<String>,
     /// The type asked for.
     pub model_type: Option<String>,
     /// The version asked for, or found.
@@ -191,7 +195,16 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         tracing::debug!(request_id, method, route, status, duration_ms, code, "request");
         return;
     }
-    let RequestLog { auth_role, auth_subject, token_length, model_type, version, model_id } = log;
+    let RequestLog {
+        auth_role,
+        auth_subject,
+        client_id,
+        token_length,
+        token_refused,
+        model_type,
+        version,
+        model_id,
+    } = log;
     // A request that was refused at the door never came to where its path is read.
     let in_path = |name: &str| request.match_info().get(name).map(echo);
     let (model_type, version) =
@@ -205,7 +218,9 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         code,
         auth_role,
         auth_subject,
+        client_id,
         token_length,
+        token_refused,
         model_type,
         version,
         model_id,

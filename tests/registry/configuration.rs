@@ -27,7 +27,7 @@ fn every_problem_is_reported_in_one_go_and_no_secret_is_printed() {
             ("MODEL_REGISTRY_LOG_FORMAT", "xml"),
             ("RUST_LOG", "a=b=c"),
             ("DATABASE_URL", "mysql://user:hunter2@host/db"),
-            ("MODEL_REGISTRY_JWT_ISSUER", "https://idp.example"),
+            ("MODEL_REGISTRY_JWT_ISSUER", "http://idp.example"),
             ("MODEL_REGISTRY_WRITE_API", "true"),
         ],
     )

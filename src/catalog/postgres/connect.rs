@@ -162,7 +162,7 @@ fn client_config(
     mode: SslMode,
     root_file: Option<PathBuf>,
 ) -> Result<ClientConfig, InvalidDatabaseUrl> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let has_root_file = root_file.is_some();
     // As libpq does: with a root certificate at hand, `require` verifies the chain.
     let level = match mode {

@@ -1,0 +1,215 @@
+//! What this process knows of the identity provider: its rules, its keys, the tokens found good. It outlives the
+//! actor that works with it, so that one which died takes no keys with it.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    KeySource, Principal,
+    jwt::{Refusal, Rules, Unverified},
+    key_set::{Demand, KeyCache, KeySet},
+    provider::Provider,
+    remembered::RememberedTokens,
+};
+use crate::{domain::Sha256Digest, limits};
+
+/// What an operator says of the identity provider.
+#[derive(Debug, Clone)]
+pub struct IdentitySettings {
+    /// What is asked of every token.
+    pub rules: Rules,
+    /// Where the keys are.
+    pub source: KeySource,
+    /// How long a key set serves while there is no new one.
+    pub max_stale: Duration,
+    /// Whether a start without keys fails.
+    pub require_at_start: bool,
+}
+
+/// The present, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Seconds since 1970, as tokens count.
+    pub unix: u64,
+    /// For the ages of key sets.
+    pub instant: Instant,
+}
+
+/// What a look at a token showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// It is good.
+    Good(Principal),
+    /// It is not, and no other key would make it so.
+    Refused(Refusal),
+    /// Its key is not in the set.
+    UnknownKey,
+    /// There is no set.
+    NoKeys,
+}
+
+/// How the keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeysState {
+    /// Known.
+    Fresh,
+    /// Known; the last attempt to refresh them failed.
+    LastGood,
+    /// Older than allowed.
+    TooOld,
+    /// Not known since the start.
+    Never,
+}
+
+struct State {
+    cache: KeyCache,
+    remembered: RememberedTokens,
+}
+
+/// The identity provider, as far as this process knows it.
+pub struct Identity {
+    rules: Rules,
+    /// Where keys are fetched.
+    pub provider: Provider,
+    /// Tokens with an unknown key that may wait.
+    pub waiting: Semaphore,
+    state: Mutex<State>,
+    refreshed: watch::Sender<()>,
+}
+
+impl Identity {
+    /// The provider of these settings, without keys yet.
+    #[must_use]
+    pub fn new(settings: IdentitySettings) -> Self {
+        let provider = Provider::new(settings.source, settings.rules.algorithms.clone());
+        // A set that is let age little is refreshed the more often.
+        let refresh_age = if provider.is_file() {
+            limits::KEYS_ROUND
+        } else {
+            limits::KEYS_REFRESH_AGE.min(settings.max_stale / 2)
+        };
+        let state = State {
+            cache: KeyCache::new(refresh_age, settings.max_stale),
+            remembered: RememberedTokens::new(limits::REMEMBERED_TOKENS),
+        };
+        Self {
+            rules: settings.rules,
+            provider,
+            waiting: Semaphore::new(limits::TOKENS_WAITING_FOR_KEYS),
+            state: Mutex::new(state),
+            refreshed: watch::Sender::new(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at a token, with the keys that are here.
+    #[must_use]
+    pub fn look(&self, token: &[u8], now: Moment) -> Look {
+        if token.len() > limits::TOKEN_BYTES {
+            return Look::Refused("too long");
+        }
+        let digest = Sha256Digest::of(token);
+        let mut state = self.state();
+        let keys = state.cache.usable(now.instant).cloned();
+        if keys.is_some()
+            && let Some(principal) = state.remembered.find(&digest, now.unix)
+        {
+            return Look::Good(principal.clone());
+        }
+        // Whoever wants to know how the keys are does not wait for a signature.
+        drop(state);
+        let unverified = match Unverified::parse(token, &self.rules) {
+            Ok(unverified) => unverified,
+            Err(why) => return Look::Refused(why),
+        };
+        let Some(keys) = keys else { return Look::NoKeys };
+        let kid = unverified.kid.as_deref();
+        let Some(key) = keys.find(kid, unverified.algorithm) else {
+            let known = kid.is_none_or(|kid| keys.names(kid));
+            return if known {
+                Look::Refused("not one key fits its kid and algorithm")
+            } else {
+                Look::UnknownKey
+            };
+        };
+        let verified = match unverified.verify(key, &self.rules, now.unix) {
+            Ok(verified) => verified,
+            Err(why) => return Look::Refused(why),
+        };
+        let principal = verified.principal.clone();
+        let mut state = self.state();
+        // The set may have been replaced meanwhile.
+        if state.cache.usable(now.instant).is_some_and(|keys| keys.holds(&key.fingerprint)) {
+            state.remembered.insert(digest, verified, key.fingerprint);
+        }
+        Look::Good(principal)
+    }
+
+    /// As [`KeyCache::begin_regular`].
+    pub fn begin_regular(&self, now: Instant) -> bool {
+        self.state().cache.begin_regular(now)
+    }
+
+    /// As [`KeyCache::begin_for_token`].
+    pub fn begin_for_token(&self, now: Instant) -> Demand {
+        self.state().cache.begin_for_token(now)
+    }
+
+    /// As [`KeyCache::begin_forced`].
+    pub fn begin_forced(&self) -> bool {
+        self.state().cache.begin_forced()
+    }
+
+    /// Takes the provider's answer, logs what is new, and wakes those who wait for it.
+    pub fn finish(&self, now: Instant, answer: Result<Option<KeySet>, String>) {
+        let mut state = self.state();
+        let changed = state.cache.finish(now, answer);
+        let usable = state.cache.usable(now).cloned();
+        if let Some(keys) = &usable {
+            state.remembered.keep(|key| keys.holds(key));
+        }
+        let why = state.cache.failing().map(ToOwned::to_owned);
+        drop(state);
+        match (changed, why, usable) {
+            (true, Some(cause), keys) => tracing::warn!(
+                cause,
+                last_good_serves = keys.is_some(),
+                "the identity keys could not be refreshed; it is tried again"
+            ),
+            (true, None, Some(keys)) => tracing::info!(
+                keys = keys.used(),
+                ignored = keys.ignored(),
+                "the identity keys are up to date"
+            ),
+            _ => {}
+        }
+        self.refreshed.send_replace(());
+    }
+
+    /// Hears of the end of each refresh from now on.
+    #[must_use]
+    pub fn refreshes(&self) -> watch::Receiver<()> {
+        self.refreshed.subscribe()
+    }
+
+    /// How the keys are, and why the last refresh failed, where it did.
+    #[must_use]
+    pub fn keys(&self, now: Instant) -> (KeysState, Option<String>) {
+        let state = self.state();
+        let why = state.cache.failing().map(ToOwned::to_owned);
+        let keys = match (state.cache.usable(now), &why) {
+            (Some(_), None) => KeysState::Fresh,
+            (Some(_), Some(_)) => KeysState::LastGood,
+            (None, _) if state.cache.was_filled() => KeysState::TooOld,
+            (None, _) => KeysState::Never,
+        };
+        (keys, why)
+    }
+}

@@ -1,0 +1,409 @@
+//! The identity provider's key set (RFC 7517): what of it is used, and how long.
+//!
+//! [`KeySet`] is one answer of the provider's; [`KeyCache`] says when to ask again and how long an answer
+//! serves. Neither does any asking: the time is handed in.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::{Map, Value};
+
+use super::strict_json;
+use crate::{domain::Sha256Digest, limits};
+
+/// Bits of an RSA modulus that are believed, in bytes: fewer can be broken, more cost too much to check.
+const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// A key that signatures may be checked with.
+pub struct Key {
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    /// The key itself.
+    pub decoding: DecodingKey,
+    /// Of everything that the key is: another key under the same name has another.
+    pub fingerprint: Sha256Digest,
+}
+
+/// The usable keys of one answer.
+pub struct KeySet {
+    keys: Vec<Key>,
+    ignored: usize,
+}
+
+impl KeySet {
+    /// Reads a JWK set. Keys that are not for signatures, or of a type or algorithm that is not configured,
+    /// are ignored, as RFC 7517 section 5 wants.
+    ///
+    /// # Errors
+    /// A sentence, where it is no JWK set or holds no usable key. It repeats nothing of what was read.
+    pub fn parse(bytes: &[u8], allowed: &[Algorithm]) -> Result<Self, String> {
+        let document = strict_json::object(bytes).ok_or("the key set is not a JSON object")?;
+        let Some(Value::Array(list)) = document.get("keys") else {
+            return Err("the key set has no list \"keys\"".to_owned());
+        };
+        let keys: Vec<Key> =
+            list.iter().filter_map(|key| parse_key(key.as_object()?, allowed)).collect();
+        if keys.is_empty() {
+            let count = list.len();
+            return Err(format!("none of the key set's {count} keys can be used"));
+        }
+        let ignored = list.len() - keys.len();
+        Ok(Self { keys, ignored })
+    }
+
+    /// The one key that fits a token's header; `None` where none fits, or more than one.
+    #[must_use]
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
+        let mut fitting = self.keys.iter().filter(|key| {
+            key.algorithms.contains(&algorithm)
+                && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
+        });
+        let found = fitting.next()?;
+        fitting.next().is_none().then_some(found)
+    }
+
+    /// Whether a key of this name is there, whatever it is good for.
+    #[must_use]
+    pub fn names(&self, kid: &str) -> bool {
+        self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// Whether this very key is there.
+    #[must_use]
+    pub fn holds(&self, fingerprint: &Sha256Digest) -> bool {
+        self.keys.iter().any(|key| key.fingerprint == *fingerprint)
+    }
+
+    /// Whether both hold the same keys.
+    fn equals(&self, other: &Self) -> bool {
+        self.used() == other.used() && self.keys.iter().all(|key| other.holds(&key.fingerprint))
+    }
+
+    /// How many keys are used.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many are not.
+    #[must_use]
+    pub fn ignored(&self) -> usize {
+        self.ignored
+    }
+}
+
+fn parse_key(jwk: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Key> {
+    let text = |name: &str| jwk.get(name).map(|value| value.as_str().ok_or(())).transpose().ok();
+    let key_use = text("use")?;
+    let operations = jwk.get("key_ops").map(|list| list.as_array().ok_or(())).transpose().ok()?;
+    let verifies = key_use.is_none_or(|key_use| key_use == "sig")
+        && operations.is_none_or(|list| list.iter().any(|operation| operation == "verify"));
+    // A private key that is published is everybody's.
+    if !verifies || jwk.contains_key("d") || jwk.contains_key("k") {
+        return None;
+    }
+    let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)??).ok();
+    let (decoding, possible, material) = match text("kty")?? {
+        "RSA" => {
+            let number = |name| bytes(name).map(without_leading_zeros);
+            let (n, e) = (number("n")?, number("e")?);
+            let good_exponent =
+                e.len() <= 4 && e != [1] && e.last().is_some_and(|low| low % 2 == 1);
+            if !RSA_MODULUS_BYTES.contains(&n.len()) || !good_exponent {
+                return None;
+            }
+            let family = jsonwebtoken::AlgorithmFamily::Rsa.algorithms().to_vec();
+            (DecodingKey::from_rsa_raw_components(&n, &e), family, [n, e].concat())
+        }
+        "EC" => {
+            let (algorithm, length) = match text("crv")?? {
+                "P-256" => (Algorithm::ES256, 32),
+                "P-384" => (Algorithm::ES384, 48),
+                _ => return None,
+            };
+            let (x, y) = (bytes("x")?, bytes("y")?);
+            if x.len() != length || y.len() != length {
+                return None;
+            }
+            let point = [vec![4], x, y].concat();
+            (DecodingKey::from_ec_der(&point), vec![algorithm], point)
+        }
+        "OKP" if text("crv")?? == "Ed25519" => {
+            let x = bytes("x").filter(|x| x.len() == 32)?;
+            (DecodingKey::from_ed_der(&x), vec![Algorithm::EdDSA], x)
+        }
+        _ => return None,
+    };
+    let named: Option<&str> = text("alg")?;
+    let fits = |algorithm: &Algorithm| {
+        allowed.contains(algorithm) && named.is_none_or(|named| named.parse() == Ok(*algorithm))
+    };
+    let algorithms: Vec<Algorithm> = possible.into_iter().filter(fits).collect();
+    let kid = text("kid")?.map(ToOwned::to_owned);
+    let description = format!("{kid:?} {algorithms:?} {material:?}");
+    let fingerprint = Sha256Digest::of(description.as_bytes());
+    (!algorithms.is_empty()).then_some(Key { kid, algorithms, decoding, fingerprint })
+}
+
+fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.drain(..zeros);
+    number
+}
+
+/// What a token with an unknown key may expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Ask the provider now, and wait.
+    Ask,
+    /// Somebody is asking already: wait.
+    Wait,
+    /// The provider was asked for such a token a moment ago.
+    TooSoon,
+}
+
+/// The last good key set, and when to ask for the next.
+pub struct KeyCache {
+    keys: Option<Arc<KeySet>>,
+    fetched: Option<Instant>,
+    next: Option<Instant>,
+    last_demand: Option<Instant>,
+    asking: bool,
+    failing: Option<String>,
+    refresh_age: Duration,
+    max_stale: Duration,
+}
+
+impl KeyCache {
+    /// An empty cache, due at once, whose sets are refreshed at one age and serve up to another.
+    #[must_use]
+    pub fn new(refresh_age: Duration, max_stale: Duration) -> Self {
+        Self {
+            keys: None,
+            fetched: None,
+            next: None,
+            last_demand: None,
+            asking: false,
+            failing: None,
+            refresh_age,
+            max_stale,
+        }
+    }
+
+    /// The set that tokens are checked with; `None` where there is none, or it is older than allowed.
+    #[must_use]
+    pub fn usable(&self, now: Instant) -> Option<&Arc<KeySet>> {
+        let fetched = self.fetched?;
+        self.keys.as_ref().filter(|_| now.duration_since(fetched) < self.max_stale)
+    }
+
+    /// Whether there was ever a set.
+    #[must_use]
+    pub fn was_filled(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Why the last asking failed, where it did.
+    #[must_use]
+    pub fn failing(&self) -> Option<&str> {
+        self.failing.as_deref()
+    }
+
+    /// Whether it is time for the regular refresh. Who hears yes must ask and then call [`Self::finish`].
+    pub fn begin_regular(&mut self, now: Instant) -> bool {
+        if self.asking || self.next.is_some_and(|next| now < next) {
+            return false;
+        }
+        self.asking = true;
+        true
+    }
+
+    /// What to do for a token whose key is not in the set. Who hears [`Demand::Ask`] must ask and then call
+    /// [`Self::finish`].
+    pub fn begin_for_token(&mut self, now: Instant) -> Demand {
+        if self.asking {
+            return Demand::Wait;
+        }
+        if self.usable(now).is_none() {
+            // Without any key each token would want one; what is regularly tried is tried often then.
+            return if self.begin_regular(now) { Demand::Ask } else { Demand::TooSoon };
+        }
+        let soon = self
+            .last_demand
+            .is_some_and(|last| now.duration_since(last) < limits::KEYS_DEMAND_PAUSE);
+        if soon {
+            return Demand::TooSoon;
+        }
+        self.last_demand = Some(now);
+        self.asking = true;
+        Demand::Ask
+    }
+
+    /// Asks because an operator wants it, whatever was asked before.
+    pub fn begin_forced(&mut self) -> bool {
+        !std::mem::replace(&mut self.asking, true)
+    }
+
+    /// Takes the answer; `None` where the keys are those that are here already. The set that was there stays
+    /// where there is no new one. Says whether the state is another than before, and so worth a log line.
+    pub fn finish(&mut self, now: Instant, answer: Result<Option<KeySet>, String>) -> bool {
+        self.asking = false;
+        match answer {
+            Ok(found) => {
+                let mut changed = self.failing.is_some();
+                if let Some(keys) = found {
+                    changed |= self.keys.as_ref().is_none_or(|before| !before.equals(&keys));
+                    self.keys = Some(Arc::new(keys));
+                }
+                self.fetched = Some(now);
+                self.next = Some(now + self.refresh_age);
+                self.failing = None;
+                changed
+            }
+            Err(why) => {
+                let pause = match self.usable(now) {
+                    Some(_) => limits::KEYS_RETRY_PAUSE,
+                    None => limits::KEYS_FIRST_RETRY_PAUSE,
+                };
+                self.next = Some(now + pause.min(self.refresh_age));
+                let changed = self.failing.as_ref() != Some(&why);
+                self.failing = Some(why);
+                changed
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ALL: [Algorithm; 4] =
+        [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+
+    fn coordinate(byte: u8) -> String {
+        URL_SAFE_NO_PAD.encode([byte; 32])
+    }
+
+    fn rsa(kid: &str) -> Value {
+        json!({"kty": "RSA", "kid": kid, "n": URL_SAFE_NO_PAD.encode([255; 256]), "e": "AQAB"})
+    }
+
+    fn with(mut key: Value, name: &str, value: Value) -> Value {
+        key[name] = value;
+        key
+    }
+
+    fn set(keys: &[Value]) -> Result<KeySet, String> {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &ALL)
+    }
+
+    #[test]
+    fn a_key_is_bound_to_its_algorithm_or_else_to_its_type() {
+        let ec = json!({"kty":"EC","crv":"P-256","kid":"e","x":coordinate(1),"y":coordinate(2)});
+        let ed = json!({"kty":"OKP","crv":"Ed25519","kid":"d","x":coordinate(3)});
+        let keys = [rsa("any"), with(rsa("ps"), "alg", json!("PS256")), ec, ed];
+        let keys = set(&keys).expect("keys");
+        let fits = |kid, algorithm| keys.find(Some(kid), algorithm).is_some();
+        assert!(fits("any", Algorithm::RS256) && fits("any", Algorithm::PS256));
+        assert!(!fits("any", Algorithm::RS512), "not configured");
+        assert!(!fits("any", Algorithm::HS256) && !fits("any", Algorithm::ES256));
+        assert!(fits("ps", Algorithm::PS256) && !fits("ps", Algorithm::RS256));
+        assert!(fits("e", Algorithm::ES256) && !fits("e", Algorithm::EdDSA));
+        assert!(fits("d", Algorithm::EdDSA) && !fits("d", Algorithm::ES256));
+        assert!(!fits("x", Algorithm::RS256));
+        assert!(keys.find(None, Algorithm::ES256).is_some(), "the one that fits");
+        assert!(keys.find(None, Algorithm::PS256).is_none(), "two fit");
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_are_ignored() {
+        let short = URL_SAFE_NO_PAD.encode([255; 128]);
+        let bad = [
+            with(rsa("a"), "use", json!("enc")),
+            with(rsa("a"), "use", json!(1)),
+            with(rsa("a"), "key_ops", json!(["encrypt"])),
+            with(rsa("a"), "alg", json!("RSA-OAEP")),
+            with(rsa("a"), "alg", json!("RS512")),
+            with(rsa("a"), "alg", json!(["RS256"])),
+            with(rsa("a"), "kid", json!(7)),
+            with(rsa("a"), "d", json!("AQAB")),
+            with(rsa("a"), "n", json!(short)),
+            with(rsa("a"), "n", json!("!!!")),
+            with(rsa("a"), "e", json!("AQ")),
+            with(rsa("a"), "kty", json!("oct")),
+            json!({"kty": "oct", "k": coordinate(1), "alg": "HS256"}),
+            json!({"kty": "EC", "crv": "P-256", "x": coordinate(1)}),
+            json!({"kty": "EC", "crv": "secp256k1", "x": coordinate(1), "y": coordinate(1)}),
+            json!({"kty": "OKP", "crv": "X25519", "x": coordinate(1)}),
+            json!("key"),
+        ];
+        for key in &bad {
+            assert!(set(std::slice::from_ref(key)).is_err(), "{key}");
+            let beside = set(&[key.clone(), rsa("good")]).expect("the good one");
+            assert_eq!((beside.used(), beside.ignored()), (1, 1));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_set_is_refused() {
+        for bad in ["", "[]", "{}", r#"{"keys":[{"#, r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
+            assert!(KeySet::parse(bad.as_bytes(), &ALL).is_err(), "{bad}");
+        }
+        let twice = format!(r#"{{"keys":[{0}],"keys":[{0}]}}"#, rsa("a"));
+        assert!(KeySet::parse(twice.as_bytes(), &ALL).is_err());
+    }
+
+    #[test]
+    fn another_key_under_the_same_name_is_another_key() {
+        let one = set(&[rsa("a")]).expect("keys");
+        let other = with(rsa("a"), "n", json!(URL_SAFE_NO_PAD.encode([254; 256])));
+        let other = set(&[other]).expect("keys");
+        assert!(one.holds(&one.keys[0].fingerprint) && !other.holds(&one.keys[0].fingerprint));
+    }
+
+    #[test]
+    fn a_set_is_refreshed_at_its_age_and_serves_to_a_higher_one() {
+        let (hour, now) = (Duration::from_secs(3600), Instant::now());
+        let mut cache = KeyCache::new(Duration::from_secs(300), hour);
+        assert!(cache.begin_regular(now) && !cache.begin_regular(now), "one at a time");
+        assert!(cache.usable(now).is_none());
+        assert!(cache.finish(now, Err("down".into())) && cache.failing().is_some());
+        assert!(!cache.begin_regular(now));
+        assert!(cache.begin_regular(now + limits::KEYS_FIRST_RETRY_PAUSE), "tried often");
+        assert!(!cache.finish(now, Err("down".into())), "told once");
+        assert!(cache.begin_forced());
+        assert!(cache.finish(now, set(&[rsa("a")]).map(Some)) && cache.failing().is_none());
+        assert!(!cache.begin_regular(now + Duration::from_secs(299)));
+        let later = now + Duration::from_secs(300);
+        assert!(cache.begin_regular(later));
+        cache.finish(later, Err("garbage".into()));
+        assert!(!cache.begin_regular(later + Duration::from_secs(9)));
+        assert!(cache.usable(later).is_some_and(|keys| keys.names("a")), "the last good one");
+        assert!(cache.usable(now + hour).is_none() && cache.was_filled());
+    }
+
+    #[test]
+    fn unknown_keys_make_one_request_in_a_while() {
+        let now = Instant::now();
+        let mut cache = KeyCache::new(Duration::from_secs(300), Duration::from_secs(3600));
+        assert_eq!(cache.begin_for_token(now), Demand::Ask);
+        assert_eq!(cache.begin_for_token(now), Demand::Wait);
+        cache.finish(now, Err("down".into()));
+        assert_eq!(cache.begin_for_token(now), Demand::TooSoon, "nor without any key");
+        let now = now + limits::KEYS_FIRST_RETRY_PAUSE;
+        assert_eq!(cache.begin_for_token(now), Demand::Ask);
+        cache.finish(now, set(&[rsa("a")]).map(Some));
+        assert_eq!(cache.begin_for_token(now), Demand::Ask, "the first set was nobody's demand");
+        assert_eq!(cache.begin_for_token(now), Demand::Wait);
+        cache.finish(now, set(&[rsa("a")]).map(Some));
+        assert_eq!(cache.begin_for_token(now + Duration::from_secs(9)), Demand::TooSoon);
+        assert_eq!(cache.begin_for_token(now + limits::KEYS_DEMAND_PAUSE), Demand::Ask);
+    }
+}
