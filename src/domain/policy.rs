@@ -47,6 +47,32 @@ impl Default for Retention {
     }
 }
 
+/// Modules of Python's own whose functions run whatever they are told: trusting one of their names would let
+/// any pickle do anything.
+const NEVER_TRUSTED: [&str; 21] = [
+    "_pickle",
+    "asyncio",
+    "builtins",
+    "code",
+    "codecs",
+    "ctypes",
+    "functools",
+    "importlib",
+    "marshal",
+    "multiprocessing",
+    "nt",
+    "operator",
+    "os",
+    "pickle",
+    "posix",
+    "pty",
+    "runpy",
+    "shutil",
+    "socket",
+    "subprocess",
+    "sys",
+];
+
 /// The decisions of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -78,6 +104,12 @@ pub enum InvalidPolicy {
         "[pickle] trusted: \"{0}\" does not name a class as module.Name, for example \"libs.models.risk.BarraRiskModel\""
     )]
     Trusted(String),
+    /// An entry of the trusted list that would open every door.
+    #[error(
+        "[pickle] trusted: \"{0}\" is of a module that runs whatever it is told, and is never trusted; load the \
+         model without it"
+    )]
+    NeverTrusted(String),
     /// A role that stands for something else than scopes.
     #[error("[roles] \"{role}\": {what}")]
     Role {
@@ -228,6 +260,10 @@ fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
     };
     match dotted.rsplit_once('.') {
         Some((module, name)) if module.split('.').all(identifier) && identifier(name) => {
+            let package = module.split('.').next().unwrap_or(module);
+            if NEVER_TRUSTED.contains(&package) {
+                return Err(InvalidPolicy::NeverTrusted(dotted.to_owned()));
+            }
             Ok((module.to_owned(), name.to_owned()))
         }
         _ => Err(InvalidPolicy::Trusted(dotted.to_owned())),
@@ -303,6 +339,9 @@ mod tests {
                 "[types.x]\ngates = [{ metric = \"ic\", minimum = 1 }, { metric = \"ic\", minimum = 2 }]",
                 "twice",
             ),
+            ("[pickle]\ntrusted = [\"os.system\"]", "never trusted"),
+            ("[pickle]\ntrusted = [\"os.path.join\"]", "never trusted"),
+            ("[pickle]\ntrusted = [\"functools.partial\"]", "never trusted"),
             ("[pickle]\ntrusted = [\"os\"]", "\"os\""),
             ("[pickle]\ntrusted = [\"os.*\"]", "os.*"),
             ("[retention]\nstaged_days = -1", "staged_days"),
