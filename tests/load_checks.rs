@@ -27,12 +27,12 @@ fn corpus(part: &str, at_least: usize) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn report(bytes: &[u8]) -> LoadReport {
-    check(Cursor::new(bytes), &TrustedGlobals::default(), &|| true).unwrap()
+    check(Cursor::new(bytes), &TrustedGlobals::default(), None, &|| true).unwrap()
 }
 
 fn trusting(bytes: &[u8], module: &str, name: &str) -> LoadReport {
     let trusted = TrustedGlobals::new([(module.to_owned(), name.to_owned())]);
-    check(Cursor::new(bytes), &trusted, &|| true).unwrap()
+    check(Cursor::new(bytes), &trusted, None, &|| true).unwrap()
 }
 
 #[test]
@@ -366,7 +366,8 @@ fn a_caller_can_give_up_in_the_middle() {
         polls.set(polls.get() + 1);
         polls.get() < 5
     };
-    let error = check(Cursor::new(&bytes), &TrustedGlobals::default(), &keep_going).unwrap_err();
+    let error =
+        check(Cursor::new(&bytes), &TrustedGlobals::default(), None, &keep_going).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     assert_eq!(polls.get(), 5);
 }
@@ -384,7 +385,7 @@ fn an_artifact_that_cannot_be_read_is_an_error_and_no_verdict() {
             Ok(100)
         }
     }
-    assert!(check(Failing, &TrustedGlobals::default(), &|| true).is_err());
+    assert!(check(Failing, &TrustedGlobals::default(), None, &|| true).is_err());
 }
 
 #[test]

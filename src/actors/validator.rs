@@ -141,7 +141,7 @@ fn validate(checks: &Checks, message: &ValidateArtifact) -> Result<Validation, R
     };
     let load = match artifact {
         Some(file) if integrity_errors.is_empty() => Some(
-            formats::check(file, &checks.trusted, &going)
+            formats::check(file, &checks.trusted, None, &going)
                 .map_err(|error| StoreError::io("read", record.artifact_path(), error))?,
         ),
         _ => None,

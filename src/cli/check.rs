@@ -71,7 +71,7 @@ impl Inspect {
         };
         let trusted = TrustedGlobals::new(trusted.iter().cloned());
         let file = open_regular(&self.file).map_err(refused)?;
-        formats::check(file, &trusted, &|| true).map_err(refused)
+        formats::check(file, &trusted, None, &|| true).map_err(refused)
     }
 }
 

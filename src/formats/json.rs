@@ -9,6 +9,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use super::report::Depth;
+use super::source::Source;
+use super::{Halt, Job};
+
 /// Arrays and objects that may be open at once.
 pub const MAX_DEPTH: usize = 512;
 /// Bytes that the keys of all open objects may take.
@@ -50,6 +54,15 @@ pub enum ScanError {
 }
 
 type Scan<T> = Result<T, ScanError>;
+
+/// Reads one document to the end of the artifact.
+pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    match scan(source, job.keep_going) {
+        Ok(()) => Ok(Depth::Parsed),
+        Err(ScanError::Fault(fault)) => job.broken(fault.to_string()),
+        Err(ScanError::Io(error)) => Err(error.into()),
+    }
+}
 
 /// Reads one document from a slice.
 pub fn scan_slice(mut bytes: &[u8]) -> Result<(), JsonFault> {

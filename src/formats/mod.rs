@@ -3,6 +3,7 @@
 //! Decides from the bytes alone, reading as the format's own loader would, to the end. Knows
 //! nothing of models, stages, storage or HTTP, imports nothing and runs nothing it reads.
 
+mod budget;
 pub mod json;
 mod pickle;
 mod report;
@@ -12,10 +13,11 @@ mod source;
 use std::collections::HashSet;
 use std::io::{self, Read, Seek};
 
-pub use report::{Depth, Format, LoadReport, Verdict};
+pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};
 
+use budget::Budget;
 use report::Findings;
-use source::Source;
+use source::{Source, Spoiled};
 
 /// Exact (module, name) pairs an operator trusts in addition to the built-in allow-list.
 ///
@@ -42,19 +44,65 @@ impl TrustedGlobals {
 enum Halt {
     /// The artifact could not be read, or the caller asked to stop.
     Io(io::Error),
-    /// The content is broken from here on; the finding is already written down.
+    /// Nothing can be read from here on; the finding is already written down.
     Broken,
-    /// A part of the stream begins that no reader here understands.
-    Foreign(Format),
+    /// Nothing can be read from here on, and this is why.
+    Found(Box<Finding>),
 }
 
 impl From<io::Error> for Halt {
     fn from(error: io::Error) -> Self {
-        Halt::Io(error)
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Spoiled>()) {
+            Some(Spoiled::Broken(what)) => Halt::Found(Box::new(Finding::fault(what))),
+            Some(Spoiled::Bomb(what)) => Halt::Found(Box::new(Finding::danger(what))),
+            None => Halt::Io(error),
+        }
     }
 }
 
-/// Polled between steps, so that a caller can give up on a slow artifact.
+/// An input that came with a model, and what the model answered to it when it was made.
+///
+/// Rows of numbers. A check that can run the model compares; it never needs one.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Sample {
+    /// One row of features a line.
+    pub input: Vec<Vec<f64>>,
+    /// What the model answers to each row.
+    pub expected: Vec<Vec<f64>>,
+}
+
+/// What one check shares among the readers of its parts.
+struct Job<'a> {
+    trusted: &'a TrustedGlobals,
+    sample: Option<&'a Sample>,
+    keep_going: &'a dyn Fn() -> bool,
+    findings: Findings,
+    /// What the content turned out to be.
+    format: Format,
+    /// The outermost packing.
+    container: Option<Format>,
+    budget: Budget,
+}
+
+impl Job<'_> {
+    /// To be asked between steps, so that a caller can give up on a slow artifact.
+    fn poll(&self) -> Result<(), Halt> {
+        Ok(poll(self.keep_going)?)
+    }
+
+    /// Writes down that its own loader would fail here, and stops.
+    fn broken<T>(&mut self, sentence: impl Into<String>) -> Result<T, Halt> {
+        self.findings.broken(sentence);
+        Err(Halt::Broken)
+    }
+
+    /// Writes down a danger; reading may go on.
+    fn danger(&mut self, sentence: impl Into<String>) {
+        self.findings.danger(sentence);
+    }
+}
+
+/// Fails with `Interrupted` when the caller asked to stop.
 pub(crate) fn poll(keep_going: &dyn Fn() -> bool) -> io::Result<()> {
     if keep_going() {
         Ok(())
@@ -67,56 +115,53 @@ pub(crate) fn poll(keep_going: &dyn Fn() -> bool) -> io::Result<()> {
 ///
 /// Everything about the content is in the report. An error means the artifact could not be read,
 /// or (`ErrorKind::Interrupted`) that `keep_going` answered false.
+///
+/// # Errors
+/// The system's, and `Interrupted`.
 pub fn check<R: Read + Seek>(
     artifact: R,
     trusted: &TrustedGlobals,
+    sample: Option<&Sample>,
     keep_going: &dyn Fn() -> bool,
 ) -> io::Result<LoadReport> {
     poll(keep_going)?;
-    let mut source = Source::open(artifact, sniff::WINDOW)?;
-    if source.len() == 0 {
-        return Ok(LoadReport::unloadable(Format::Unknown, "the file is empty".into()));
+    let mut source = Source::open(artifact)?;
+    let mut job = Job {
+        trusted,
+        sample,
+        keep_going,
+        findings: Findings::default(),
+        format: Format::Unknown,
+        container: None,
+        budget: Budget::of(source.len().unwrap_or(0)),
+    };
+    let depth = match read(&mut source, &mut job) {
+        Ok(depth) => depth,
+        Err(Halt::Broken) => Depth::Parsed,
+        Err(Halt::Found(finding)) => {
+            job.findings.add(*finding);
+            Depth::Parsed
+        }
+        Err(Halt::Io(error)) => return Err(error),
+    };
+    Ok(job.findings.into_report(job.format, job.container, depth))
+}
+
+/// Reads a whole artifact, or all that is packed in one, by the reader of what it is.
+fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    if source.at_end()? {
+        return job.broken("the file is empty");
     }
-    let format = sniff::format_of(source.head(), source.len());
-    match format {
-        Format::Json => check_json(&mut source, keep_going),
-        Format::Pickle => check_pickle(&mut source, trusted, keep_going),
-        other => Ok(LoadReport::unloadable(other, no_check(other))),
+    job.format = sniff::format_of(source.head(), source.len());
+    match job.format {
+        Format::Json => json::check(source, job),
+        Format::Pickle => pickle::check(source, job),
+        other => job.broken(no_check(other)),
     }
 }
 
 fn no_check(format: Format) -> String {
     format!("no load check for this format yet ({format})")
-}
-
-fn check_json<R: Read + Seek>(
-    source: &mut Source<R>,
-    keep_going: &dyn Fn() -> bool,
-) -> io::Result<LoadReport> {
-    match json::scan(source.buffered(), keep_going) {
-        Ok(()) => Ok(LoadReport::loadable(Format::Json, Depth::Parsed)),
-        Err(json::ScanError::Fault(fault)) => {
-            Ok(LoadReport::unloadable(Format::Json, fault.to_string()))
-        }
-        Err(json::ScanError::Io(error)) => Err(error),
-    }
-}
-
-fn check_pickle<R: Read + Seek>(
-    source: &mut Source<R>,
-    trusted: &TrustedGlobals,
-    keep_going: &dyn Fn() -> bool,
-) -> io::Result<LoadReport> {
-    let mut findings = Findings::default();
-    let format = match pickle::run(source, trusted, keep_going, &mut findings) {
-        Ok(()) | Err(Halt::Broken) => Format::Pickle,
-        Err(Halt::Foreign(format)) => {
-            findings.broken(no_check(format));
-            format
-        }
-        Err(Halt::Io(error)) => return Err(error),
-    };
-    Ok(findings.into_report(format, Depth::Typed))
 }
 
 #[cfg(test)]
@@ -130,16 +175,18 @@ mod tests {
 
     #[test]
     fn a_cancelled_check_is_an_interrupted_error_and_no_report() {
-        let error = check(Cursor::new(b"{}"), &TrustedGlobals::default(), &|| false).unwrap_err();
+        let error =
+            check(Cursor::new(b"{}"), &TrustedGlobals::default(), None, &|| false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]
     fn a_format_without_a_reader_is_named_and_refused() {
         let report =
-            check(Cursor::new(b"\x1f\x8b\x08\0rest"), &TrustedGlobals::default(), &go).unwrap();
-        assert_eq!((report.format, report.verdict), (Format::Gzip, Verdict::Unloadable));
-        assert_eq!(report.errors, ["no load check for this format yet (gzip)"]);
+            check(Cursor::new(b"\x28\xb5\x2f\xfdrest"), &TrustedGlobals::default(), None, &go)
+                .unwrap();
+        assert_eq!((report.format, report.verdict), (Format::Zstd, Verdict::Unloadable));
+        assert_eq!(report.errors, ["no load check for this format yet (zstd)"]);
     }
 
     #[test]

@@ -3,17 +3,19 @@
 //! Knows the words of the answer, not how any format is read. Everything quoted from an artifact
 //! passes through [`quoted`], because an artifact's author may be an attacker writing to a log.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// Findings told one by one; the rest are only counted.
+/// Sentences told one by one among a report's errors; the rest are only counted.
 const TOLD: usize = 20;
+/// Findings kept with all their parts.
+const KEPT: usize = 1000;
 /// Characters of a name repeated in a sentence.
 const QUOTED: usize = 120;
 
 /// What the content is, decided by the bytes and never by a file name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// A Python pickle of any protocol.
@@ -36,8 +38,20 @@ pub enum Format {
     Lz4,
     /// A Zstandard frame.
     Zstd,
-    /// A zip archive; npz files and torch checkpoints are ones.
+    /// A zip archive that is none of the formats below.
     Zip,
+    /// A tar archive.
+    Tar,
+    /// A zip archive of NumPy arrays.
+    Npz,
+    /// A torch checkpoint, as `torch.save` has written it since 1.6: a zip archive.
+    Torch,
+    /// A torch checkpoint of before: pickles one after the other, then the tensors.
+    TorchLegacy,
+    /// A Keras v3 model: a zip archive.
+    Keras,
+    /// An ONNX graph.
+    Onnx,
     /// Tensors behind a JSON header.
     Safetensors,
     /// One NumPy array.
@@ -46,10 +60,16 @@ pub enum Format {
     Gguf,
     /// A Parquet table.
     Parquet,
+    /// An Arrow table, as a file.
+    Arrow,
     /// An HDF5 file; older Keras models are ones.
     Hdf5,
-    /// Universal Binary JSON, XGBoost's own format.
+    /// Universal Binary JSON that is no XGBoost model.
     Ubjson,
+    /// An XGBoost model as JSON.
+    XgboostJson,
+    /// An XGBoost model as Universal Binary JSON.
+    XgboostUbjson,
     /// LightGBM's text model.
     LightgbmText,
     /// None of these.
@@ -70,12 +90,21 @@ impl fmt::Display for Format {
             Format::Lz4 => "lz4",
             Format::Zstd => "zstd",
             Format::Zip => "zip",
+            Format::Tar => "tar",
+            Format::Npz => "npz",
+            Format::Torch => "torch",
+            Format::TorchLegacy => "torch_legacy",
+            Format::Keras => "keras",
+            Format::Onnx => "onnx",
             Format::Safetensors => "safetensors",
             Format::Npy => "npy",
             Format::Gguf => "gguf",
             Format::Parquet => "parquet",
+            Format::Arrow => "arrow",
             Format::Hdf5 => "hdf5",
             Format::Ubjson => "ubjson",
+            Format::XgboostJson => "xgboost_json",
+            Format::XgboostUbjson => "xgboost_ubjson",
             Format::LightgbmText => "lightgbm_text",
             Format::Unknown => "unknown",
         })
@@ -83,7 +112,7 @@ impl fmt::Display for Format {
 }
 
 /// The answer in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Its own loader would take it, and nothing in it was found to run code.
@@ -105,7 +134,7 @@ impl fmt::Display for Verdict {
 }
 
 /// How deep the check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Depth {
     /// The syntax holds to the last byte.
@@ -126,73 +155,181 @@ impl fmt::Display for Depth {
     }
 }
 
+/// Whether a finding is about danger or about damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Loading could run code or exhaust the machine.
+    Danger,
+    /// Loading would fail.
+    Fault,
+}
+
+/// One thing that was found, with the place where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Danger or damage.
+    pub severity: Severity,
+    /// What was found, and what can be done, in a sentence for an operator.
+    pub sentence: String,
+    /// The part of the artifact, where it has parts: a member of an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The byte at which it stands, counted within that part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// The pickle opcode that does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opcode: Option<String>,
+    /// The class or function concerned, as `module.name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub global: Option<String>,
+    /// What would have been called, with its arguments as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_call: Option<String>,
+}
+
+impl Finding {
+    /// Loading this could run code, or was built to exhaust the machine.
+    pub(super) fn danger(sentence: impl Into<String>) -> Self {
+        Self::new(Severity::Danger, sentence.into())
+    }
+
+    /// Its own loader would fail here.
+    pub(super) fn fault(sentence: impl Into<String>) -> Self {
+        Self::new(Severity::Fault, sentence.into())
+    }
+
+    fn new(severity: Severity, sentence: String) -> Self {
+        Self {
+            severity,
+            sentence,
+            member: None,
+            offset: None,
+            opcode: None,
+            global: None,
+            would_call: None,
+        }
+    }
+
+    /// Says where it stands.
+    pub(super) fn at(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+}
+
 /// The answer of a load check. `errors` is empty exactly when the verdict is `Loadable`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadReport {
     /// What the content is.
     pub format: Format,
+    /// How it is packed, where it is: a gzip stream around a pickle, for instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Format>,
     /// The answer.
     pub verdict: Verdict,
     /// How much the answer rests on.
     pub depth: Depth,
     /// Sentences for an operator, dangers first.
     pub errors: Vec<String>,
+    /// The same, each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What was noticed and changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl LoadReport {
-    pub(super) fn loadable(format: Format, depth: Depth) -> Self {
-        Self { format, verdict: Verdict::Loadable, depth, errors: Vec::new() }
-    }
-
-    pub(super) fn unloadable(format: Format, error: String) -> Self {
-        Self { format, verdict: Verdict::Unloadable, depth: Depth::Parsed, errors: vec![error] }
+    /// A report that rests on one finding, of a file that could not be read further.
+    #[must_use]
+    pub fn refused(format: Format, finding: Finding) -> Self {
+        let mut findings = Findings::default();
+        findings.add(finding);
+        findings.into_report(format, None, Depth::Parsed)
     }
 }
 
-/// Gathers sentences; dangers first, because they are what an operator must read.
+/// Gathers what is found; dangers are told first, because they are what an operator must read.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    dangers: Vec<String>,
-    faults: Vec<String>,
+    kept: Vec<Finding>,
+    /// The same sentence again tells nothing: one global is named for every object of a class.
+    told: HashSet<String>,
+    notes: Vec<String>,
+    dangers: usize,
     untold: usize,
 }
 
 impl Findings {
-    /// Loading this could run code, or was built to exhaust the machine.
-    pub(super) fn danger(&mut self, sentence: String) {
-        if self.dangers.contains(&sentence) {
-            return;
-        }
-        if self.dangers.len() < TOLD {
-            self.dangers.push(sentence);
-        } else {
+    pub(super) fn add(&mut self, finding: Finding) {
+        let danger = finding.severity == Severity::Danger;
+        if self.kept.len() >= KEPT && (!danger || self.dangers > 0) {
             self.untold += 1;
+        } else if self.told.insert(finding.sentence.clone()) {
+            self.dangers += usize::from(danger);
+            self.kept.push(finding);
         }
+    }
+
+    /// Loading this could run code, or was built to exhaust the machine.
+    pub(super) fn danger(&mut self, sentence: impl Into<String>) {
+        self.add(Finding::danger(sentence));
     }
 
     /// Its own loader would fail here.
-    pub(super) fn broken(&mut self, sentence: String) {
-        if self.faults.len() < TOLD {
-            self.faults.push(sentence);
-        } else {
-            self.untold += 1;
+    pub(super) fn broken(&mut self, sentence: impl Into<String>) {
+        self.add(Finding::fault(sentence));
+    }
+
+    /// Something worth knowing that changes no verdict.
+    pub(super) fn note(&mut self, sentence: impl Into<String>) {
+        if self.notes.len() < TOLD {
+            self.notes.push(sentence.into());
         }
     }
 
-    pub(super) fn into_report(self, format: Format, depth: Depth) -> LoadReport {
-        let (verdict, depth) = match (self.dangers.is_empty(), self.faults.is_empty()) {
-            (false, _) => (Verdict::Unsafe, depth),
-            (true, false) => (Verdict::Unloadable, Depth::Parsed),
-            (true, true) => (Verdict::Loadable, depth),
+    /// Names the member of an archive in everything found since `start` findings.
+    pub(super) fn name_member(&mut self, start: usize, member: &str) {
+        for finding in self.kept.iter_mut().skip(start).filter(|f| f.member.is_none()) {
+            finding.member = Some(quoted(member));
+            finding.sentence = format!("{}: {}", quoted(member), finding.sentence);
+        }
+    }
+
+    /// How much was found so far.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(super) fn into_report(
+        mut self,
+        format: Format,
+        container: Option<Format>,
+        depth: Depth,
+    ) -> LoadReport {
+        let (verdict, depth) = match (self.dangers, self.kept.len()) {
+            (1.., _) => (Verdict::Unsafe, depth),
+            (0, 1..) => (Verdict::Unloadable, Depth::Parsed),
+            (0, 0) => (Verdict::Loadable, depth),
         };
-        let mut errors = self.dangers;
-        errors.extend(self.faults);
-        let untold = self.untold + errors.len().saturating_sub(TOLD);
-        errors.truncate(TOLD);
+        self.kept.sort_by_key(|finding| finding.severity != Severity::Danger);
+        let mut errors: Vec<_> =
+            self.kept.iter().take(TOLD).map(|finding| finding.sentence.clone()).collect();
+        let untold = self.untold + self.kept.len().saturating_sub(TOLD);
         if untold > 0 {
             errors.push(format!("and {untold} more"));
         }
-        LoadReport { format, verdict, depth, errors }
+        LoadReport {
+            format,
+            container,
+            verdict,
+            depth,
+            errors,
+            findings: self.kept,
+            notes: self.notes,
+        }
     }
 }
 
@@ -227,11 +364,11 @@ mod tests {
     #[test]
     fn findings_beyond_the_cap_are_counted_and_danger_wins() {
         let mut findings = Findings::default();
-        findings.broken("end".into());
+        findings.broken("end");
         for i in 0..30 {
             findings.danger(format!("danger {i}"));
         }
-        let report = findings.into_report(Format::Pickle, Depth::Typed);
+        let report = findings.into_report(Format::Pickle, None, Depth::Typed);
         assert_eq!(report.verdict, Verdict::Unsafe);
         assert_eq!(report.errors.len(), TOLD + 1);
         assert_eq!(report.errors[TOLD], "and 11 more");

@@ -6,7 +6,7 @@
 use super::Format;
 
 /// Bytes a decision may need.
-pub(super) const WINDOW: u64 = 64;
+pub(super) const WINDOW: u64 = 512;
 
 /// Safetensors' own loader refuses headers above this many bytes.
 const SAFETENSORS_HEADER_MAX: u64 = 100_000_000;
@@ -32,7 +32,8 @@ const MAGICS: &[(&[u8], Format)] = &[
 const PICKLE_FIRST: &[u8] =
     b"(]})NIJKLMFGSTUVXBCcPi.\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x97";
 
-pub(super) fn format_of(head: &[u8], len: u64) -> Format {
+/// `len` is `None` of an unpacked stream, whose end is not known yet.
+pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *format;
     }
@@ -69,12 +70,14 @@ fn is_zlib(head: &[u8]) -> bool {
     head.len() > 1 && head[0] == 0x78 && (0x7800 + u32::from(head[1])).is_multiple_of(31)
 }
 
-fn is_safetensors(head: &[u8], len: u64) -> bool {
+fn is_safetensors(head: &[u8], len: Option<u64>) -> bool {
     let Some((size, rest)) = head.split_first_chunk::<8>() else {
         return false;
     };
     let size = u64::from_le_bytes(*size);
-    rest.first() == Some(&b'{') && (2..=SAFETENSORS_HEADER_MAX).contains(&size) && size <= len - 8
+    rest.first() == Some(&b'{')
+        && (2..=SAFETENSORS_HEADER_MAX).contains(&size)
+        && len.is_none_or(|len| size <= len.saturating_sub(8))
 }
 
 /// After `{`, JSON goes on with white space, a quote or `}`; UBJSON with a type or count mark.
@@ -114,7 +117,7 @@ mod tests {
             (b"\x08\x07\x12\x04", Format::Unknown),
             (b"hello", Format::Unknown),
         ] {
-            assert_eq!(format_of(head, head.len() as u64), format, "{head:?}");
+            assert_eq!(format_of(head, Some(head.len() as u64)), format, "{head:?}");
         }
     }
 }

@@ -3,8 +3,6 @@
 //! Bodies are passed over or checked in pieces; only what could be a name is kept. A declared
 //! length is compared with what is left of the file before anything is done about it.
 
-use std::io::{Read, Seek};
-
 use super::super::Halt;
 use super::machine::Machine;
 use super::opcodes::Opcode;
@@ -15,7 +13,7 @@ const HIGHEST_PROTOCOL: u8 = 5;
 /// Bytes kept of a text line; a longer line is passed over.
 const MAX_LINE: usize = 64 * 1024;
 
-impl<R: Read + Seek> Machine<'_, R> {
+impl Machine<'_, '_, '_> {
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Halt> {
         let mut bytes = [0; N];
         if !self.source.exact(&mut bytes)? {
@@ -43,8 +41,7 @@ impl<R: Read + Seek> Machine<'_, R> {
             }
             _ => u64::from(u32::from_le_bytes(self.array::<4>()?)),
         };
-        let left = self.source.remaining();
-        if len > left {
+        if let Some(left) = self.source.left().filter(|left| len > *left) {
             return self.broken(&format!(
                 "the pickle is truncated: it declares {len} bytes where {left} are left"
             ));
@@ -85,7 +82,7 @@ impl<R: Read + Seek> Machine<'_, R> {
         if self.frame_end.is_some() {
             return self.broken("a frame begins inside another");
         }
-        if len > self.source.remaining() {
+        if !self.source.may_hold(len) {
             return self.broken("the pickle is truncated: a frame is longer than the file");
         }
         self.frame_end = Some(self.source.offset() + len);

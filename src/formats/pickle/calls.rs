@@ -5,15 +5,13 @@
 //! carry a rule of their own, because with free arguments they would reach further than their
 //! name suggests. Knows nothing of opcodes or of bytes.
 
-use std::io::{Read, Seek};
-
 use super::super::report::quoted;
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
 use super::machine::Machine;
 use super::values::Value;
 
-impl<R: Read + Seek> Machine<'_, R> {
+impl Machine<'_, '_, '_> {
     // ---- naming ------------------------------------------------------------------------------
 
     pub(super) fn global_of_values(&mut self, module: Value, name: Value) -> Result<Value, Halt> {
@@ -51,10 +49,11 @@ impl<R: Read + Seek> Machine<'_, R> {
             return Ok(self.arena.global(module, name, grant));
         }
         if allow_list::is_joblib_array(module, name) {
-            return Err(Halt::Foreign(Format::Joblib));
+            self.job.format = Format::Joblib;
+            return self.broken("no load check for this format yet (joblib)");
         }
         let dotted = name.contains('.');
-        if !dotted && self.trusted.contains(module, name) {
+        if !dotted && self.job.trusted.contains(module, name) {
             return Ok(self.arena.global(module, name, Grant::TRUSTED));
         }
         self.refuse_global(module, name, dotted);
@@ -82,7 +81,7 @@ impl<R: Read + Seek> Machine<'_, R> {
                  \"{full}\" to [pickle] trusted in the policy file"
             )
         };
-        self.findings.danger(sentence);
+        self.job.findings.danger(sentence);
     }
 
     fn full_name(&self, global: u32) -> String {

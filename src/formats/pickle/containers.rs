@@ -3,8 +3,6 @@
 //! Python hashes a nested tuple again for every mention of it, so a few opcodes can ask for more
 //! hashing than the age of the universe: the work is counted here without doing it.
 
-use std::io::{Read, Seek};
-
 use super::super::Halt;
 use super::machine::Machine;
 use super::opcodes::Opcode;
@@ -17,7 +15,7 @@ const MAX_HASH_WORK: u64 = 200_000_000;
 /// Below this a tuple's hash costs no more than reading it did.
 const LIGHT: u32 = 4096;
 
-impl<R: Read + Seek> Machine<'_, R> {
+impl Machine<'_, '_, '_> {
     pub(super) fn make_tuple(&mut self, opcode: Opcode) -> Result<(), Halt> {
         let len = self.stack.len();
         let start = match opcode {

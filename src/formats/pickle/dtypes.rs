@@ -4,8 +4,6 @@
 //! that hides references forges pointers; one whose fields reach past the item reads foreign
 //! memory. Both load without an error, so they are refused here.
 
-use std::io::{Read, Seek};
-
 use super::super::Halt;
 use super::machine::Machine;
 use super::values::Value;
@@ -15,7 +13,7 @@ const OBJECT_FLAGS: i64 = 63;
 /// Stands for a size that is not known, and is larger than any.
 const UNKNOWN: u64 = u64::MAX;
 
-impl<R: Read + Seek> Machine<'_, R> {
+impl Machine<'_, '_, '_> {
     /// `numpy.dtype(text, align, copy)`. Without a copy the answer is numpy's own shared dtype,
     /// which must not be given a state.
     pub(super) fn dtype(&mut self, global: u32, args: &[Value]) -> Option<Value> {

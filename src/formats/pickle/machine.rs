@@ -3,11 +3,8 @@
 //! Knows how opcodes move values between stack, marks and memo, and when the real unpickler
 //! would give up. What a named object may be used for is decided in `calls`.
 
-use std::io::{Read, Seek};
-
-use super::super::report::Findings;
 use super::super::source::Source;
-use super::super::{Halt, TrustedGlobals, poll};
+use super::super::{Halt, Job};
 use super::memo::Memo;
 use super::opcodes::Opcode;
 use super::text;
@@ -20,10 +17,9 @@ const MAX_HELD: usize = 256 * 1024 * 1024;
 /// Opcodes between two looks at the budgets.
 const POLL_EVERY: u64 = 4096;
 
-pub(super) struct Machine<'a, R> {
-    pub(super) source: &'a mut Source<R>,
-    pub(super) trusted: &'a TrustedGlobals,
-    pub(super) findings: &'a mut Findings,
+pub(super) struct Machine<'a, 's, 'j> {
+    pub(super) source: &'a mut Source<'s>,
+    pub(super) job: &'a mut Job<'j>,
     pub(super) arena: Arena,
     pub(super) stack: Vec<Value>,
     marks: Vec<usize>,
@@ -36,16 +32,11 @@ pub(super) struct Machine<'a, R> {
     pub(super) hash_work: u64,
 }
 
-impl<'a, R: Read + Seek> Machine<'a, R> {
-    pub(super) fn new(
-        source: &'a mut Source<R>,
-        trusted: &'a TrustedGlobals,
-        findings: &'a mut Findings,
-    ) -> Self {
+impl<'a, 's, 'j> Machine<'a, 's, 'j> {
+    pub(super) fn new(source: &'a mut Source<'s>, job: &'a mut Job<'j>) -> Self {
         Self {
             source,
-            trusted,
-            findings,
+            job,
             arena: Arena::default(),
             stack: Vec::new(),
             marks: Vec::new(),
@@ -58,10 +49,10 @@ impl<'a, R: Read + Seek> Machine<'a, R> {
         }
     }
 
-    pub(super) fn run(mut self, keep_going: &dyn Fn() -> bool) -> Result<(), Halt> {
+    pub(super) fn run(mut self) -> Result<(), Halt> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
-                poll(keep_going)?;
+                self.job.poll()?;
                 if self.held() > MAX_HELD {
                     return self.broken("too many values to check within the memory budget");
                 }
@@ -168,7 +159,7 @@ impl<'a, R: Read + Seek> Machine<'a, R> {
             return self.broken("the pickle stops with values left on its stack");
         }
         self.at = self.source.offset();
-        if self.source.remaining() > 0 {
+        if !self.source.at_end()? {
             return self.broken("trailing bytes after the pickle");
         }
         Ok(())
@@ -177,25 +168,25 @@ impl<'a, R: Read + Seek> Machine<'a, R> {
     // ---- what cannot go on -------------------------------------------------------------------
 
     pub(super) fn broken<T>(&mut self, what: &str) -> Result<T, Halt> {
-        self.findings.broken(format!("{what} at byte {}", self.at));
+        self.job.findings.broken(format!("{what} at byte {}", self.at));
         Err(Halt::Broken)
     }
 
     pub(super) fn truncated<T>(&mut self) -> Result<T, Halt> {
-        self.findings.broken(format!(
+        self.job.findings.broken(format!(
             "the pickle is truncated: the file ends at byte {}, within the opcode at byte {}",
-            self.source.len(),
+            self.source.len().unwrap_or_else(|| self.source.offset()),
             self.at
         ));
         Err(Halt::Broken)
     }
 
     pub(super) fn danger(&mut self, what: &str) {
-        self.findings.danger(format!("{what} at byte {}", self.at));
+        self.job.findings.danger(format!("{what} at byte {}", self.at));
     }
 
     pub(super) fn danger_with_remedy(&mut self, what: &str, remedy: &str) {
-        self.findings.danger(format!("{what} at byte {}; {remedy}", self.at));
+        self.job.findings.danger(format!("{what} at byte {}; {remedy}", self.at));
     }
 
     // ---- stack, marks and memo ---------------------------------------------------------------

@@ -15,18 +15,12 @@ mod opcodes;
 mod text;
 mod values;
 
-use std::io::{Read, Seek};
-
-use super::report::Findings;
+use super::report::Depth;
 use super::source::Source;
-use super::{Halt, TrustedGlobals};
+use super::{Halt, Job};
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
-pub(super) fn run<R: Read + Seek>(
-    source: &mut Source<R>,
-    trusted: &TrustedGlobals,
-    keep_going: &dyn Fn() -> bool,
-    findings: &mut Findings,
-) -> Result<(), Halt> {
-    machine::Machine::new(source, trusted, findings).run(keep_going)
+pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    machine::Machine::new(source, job).run()?;
+    Ok(Depth::Typed)
 }
