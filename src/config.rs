@@ -10,7 +10,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
+use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy, sandbox};
 
 mod identity;
 
@@ -26,6 +26,7 @@ const ENVIRONMENT: &str = "ENVIRONMENT";
 const POLICY: &str = "MODEL_REGISTRY_POLICY";
 const LOG_FORMAT: &str = "MODEL_REGISTRY_LOG_FORMAT";
 const LOG_FILTER: &str = "RUST_LOG";
+const SANDBOX: &str = "MODEL_REGISTRY_SANDBOX";
 const DATABASE: &str = "DATABASE_URL";
 
 /// What this build does not do. Setting it would silently not take effect, so it is refused.
@@ -79,6 +80,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// The operator's decisions.
     pub policy: Policy,
+    /// What is done where the kernel lacks a wall of the load checks' sandbox.
+    pub sandbox: sandbox::Mode,
     /// Variables that are set to nothing, and count as unset.
     pub ignored_empty: Vec<String>,
 }
@@ -319,8 +322,18 @@ impl Settings {
                 Policy::default()
             }
         };
+        let sandbox = reader.parsed(SANDBOX, sandbox::Mode::Strict, sandbox::Mode::parse);
         let ignored_empty = reader.ignored_empty.clone();
-        Self { registry_dir, database, environment, log_format, log_filter, policy, ignored_empty }
+        Self {
+            registry_dir,
+            database,
+            environment,
+            log_format,
+            log_filter,
+            policy,
+            sandbox,
+            ignored_empty,
+        }
     }
 }
 

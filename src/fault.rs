@@ -1,6 +1,7 @@
 //! Fault points: places where a test of the real binary makes it die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow>[,…]` names them; each fires once. They exist in debug
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|wait:FILE>[,…]` names them; each fires once, and
+//! `wait` says that it waits by a file beside that one, `.reached`, and goes on when the file is there. They exist in debug
 //! builds alone: a release build compiles them to nothing and never reads the variable.
 
 /// Does nothing, unless a test asked for a fault here.
@@ -18,6 +19,14 @@ pub fn point(name: &'static str) {
         None => {}
         Some("panic") => panic!("fault injected at {name}"),
         Some("hang") => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        Some(wait) if wait.starts_with("wait:") => {
+            let file = std::path::Path::new(wait.trim_start_matches("wait:"));
+            let reached = std::fs::write(file.with_extension("reached"), "");
+            assert!(reached.is_ok(), "fault at {name}: {reached:?}");
+            while !file.exists() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
         Some(_) => {
             // As a power cut would have it: no destructor, no flush, no handler runs.
             let killed = rustix::process::kill_process(
@@ -27,6 +36,19 @@ pub fn point(name: &'static str) {
             panic!("fault at {name}: could not kill the process: {killed:?}");
         }
     }
+}
+
+/// What a test asked to go wrong in another process, which is told so.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn named(_name: &'static str) -> Option<String> {
+    None
+}
+
+/// What a test asked to go wrong in another process, which is told so.
+#[cfg(debug_assertions)]
+pub fn named(name: &'static str) -> Option<String> {
+    armed(name)
 }
 
 /// Does nothing, unless a test asked for an answer that never comes.

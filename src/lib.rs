@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | [`domain`] | the rules, as values and pure functions | nothing |
 //! | [`catalog`], [`artifacts`], [`formats`], [`auth`] | what the database knows, what the disk knows, would it load, who asks | `domain` |
-//! | [`actors`] | typed messages over those | those four |
+//! | [`sandbox`] | the child process in which a load check runs | `formats` |
+//! | [`actors`] | typed messages over those | those five |
 //! | [`registry`] | the operations, the same for REST and command line | `actors`, `artifacts`, `catalog`, `formats`, `domain` |
 //! | [`schemas`] | the bodies of answers | `registry`, `domain` |
 //! | [`http`], [`cli`] | REST, command line | `registry`, `schemas`, `domain` |
@@ -39,6 +40,7 @@ pub mod http;
 pub mod limits;
 pub mod progress;
 pub mod registry;
+pub mod sandbox;
 pub mod schemas;
 pub mod startup;
 pub mod telemetry;

@@ -30,11 +30,11 @@ use crate::{
     auth::{Identity, StaticTokens},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     config::{ServerSettings, Settings},
-    domain::Policy,
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
     http::{guard::HttpState, server},
     registry::Registry,
+    sandbox::{Mode, Sandbox},
 };
 
 /// What a command wants of the registry directory.
@@ -70,7 +70,7 @@ impl Core {
     pub async fn open(settings: &Settings, opening: Opening) -> Result<Self, RegistryError> {
         let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
         let (root, catalog) = blocking(move || open_files(&directory, database, opening)).await?;
-        let core = Self::wire(root, catalog, &settings.policy);
+        let core = Self::wire(root, catalog, settings);
         match opening {
             Opening::Examining => {}
             Opening::Reading => core.registry.require_agreement().await?,
@@ -83,13 +83,18 @@ impl Core {
         Ok(core)
     }
 
-    fn wire(root: Arc<RegistryRoot>, catalog: Arc<dyn Catalog>, policy: &Policy) -> Self {
+    fn wire(root: Arc<RegistryRoot>, catalog: Arc<dyn Catalog>, settings: &Settings) -> Self {
+        let policy = &settings.policy;
         let (fatal, lost) = mpsc::unbounded_channel();
         let store = ArtifactStore::new(root.clone());
         let verified = Arc::new(VerifiedFiles::default());
         let trusted = TrustedGlobals::new(policy.trusted_globals.iter().cloned());
-        let checks =
-            Checks { store: store.clone(), verified: verified.clone(), trusted: Arc::new(trusted) };
+        let checks = Checks {
+            store: store.clone(),
+            verified: verified.clone(),
+            trusted: Arc::new(trusted),
+            sandbox: Sandbox::new(settings.sandbox),
+        };
         let memory = verified.clone();
         let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
         let manifest = supervise::start(
@@ -168,6 +173,12 @@ impl Application {
         server: &ServerSettings,
     ) -> Result<Self, RegistryError> {
         let core = Core::open(settings, Opening::Creating).await?;
+        let mode = settings.sandbox;
+        blocking(move || {
+            tell_of_sandbox(mode);
+            Ok(())
+        })
+        .await?;
         let auth = start_auth(server, core.fatal.clone());
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
@@ -216,6 +227,34 @@ impl Application {
             _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
         }
         Ok(())
+    }
+}
+
+/// Tries the sandbox of load checks once and tells the log what it is worth on this machine. Reads go on without
+/// it; every load check would say the same again.
+fn tell_of_sandbox(mode: Mode) {
+    match Sandbox::new(mode).probe(Vec::new()) {
+        Ok(probe) if probe.whole() => {
+            tracing::info!(tried = probe.attempts.len(), "the sandbox of load checks holds");
+        }
+        Ok(probe) => {
+            let missing = probe.missing.join("; ");
+            let open: Vec<_> =
+                probe.attempts.iter().filter(|a| !a.held).map(|a| a.tried.as_str()).collect();
+            let open = open.join("; ");
+            match mode {
+                Mode::Strict => tracing::error!(
+                    missing,
+                    open,
+                    "this machine lacks walls of the sandbox: nothing is validated or promoted here; \
+                     MODEL_REGISTRY_SANDBOX=best-effort accepts it"
+                ),
+                Mode::BestEffort => {
+                    tracing::warn!(missing, open, "load checks run without a whole sandbox");
+                }
+            }
+        }
+        Err(error) => tracing::error!(%error, "the sandbox of load checks cannot be tried"),
     }
 }
 

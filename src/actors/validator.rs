@@ -1,23 +1,30 @@
-//! `ValidatorActor`: is it intact, and would it load? The work runs on blocking threads, as many at a time
-//! as there are cores; the actor itself only queues.
+//! `ValidatorActor`: is it intact, and would it load? The work runs on blocking threads and in processes of its
+//! own, as many at a time as there are cores; the actor itself only queues. Requests for the same version while
+//! it is being checked share one run.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use tokio::sync::Semaphore;
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
 
 use super::supervise::supervised;
 use crate::{
     artifacts::{ArtifactStore, StoreError, VerifiedFiles},
-    domain::VersionRecord,
-    error::RegistryError,
+    domain::{Metadata, ModelId, Sha256Digest, VersionRecord},
+    error::{ErrorKind, RegistryError},
     fault,
-    formats::{self, LoadReport, TrustedGlobals, Verdict},
+    formats::{LoadReport, Sample, TrustedGlobals, Verdict},
     limits,
     progress::Progress,
+    sandbox::{Sandbox, SandboxError},
 };
 
 /// What validations share.
@@ -29,12 +36,16 @@ pub struct Checks {
     pub verified: Arc<VerifiedFiles>,
     /// Classes that a pickle may name beside the built-in ones.
     pub trusted: Arc<TrustedGlobals>,
+    /// Where load checks run.
+    pub sandbox: Sandbox,
 }
 
 /// Owns the queue of load checks.
 pub struct ValidatorActor {
     checks: Checks,
     workers: Arc<Semaphore>,
+    /// Runs that were asked for and have not ended.
+    runs: HashMap<(ModelId, Sha256Digest), Arc<Run>>,
 }
 
 impl ValidatorActor {
@@ -42,7 +53,7 @@ impl ValidatorActor {
     #[must_use]
     pub fn new(checks: Checks) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { checks, workers: Arc::new(Semaphore::new(cores)) }
+        Self { checks, workers: Arc::new(Semaphore::new(cores)), runs: HashMap::new() }
     }
 }
 
@@ -90,21 +101,98 @@ pub struct ValidateArtifact {
     pub progress: Progress,
 }
 
+/// What everybody who waits for a run is told, once.
+type Outcome = Option<Result<Validation, RegistryError>>;
+
+/// One run, and those who wait for it.
+struct Run {
+    askers: Mutex<Askers>,
+    outcome: watch::Sender<Outcome>,
+}
+
+#[derive(Default)]
+struct Askers {
+    waiting: Vec<(Arc<AtomicBool>, Progress)>,
+    /// Nobody waited, and the run is giving up: it cannot be joined any more.
+    given_up: bool,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self { askers: Mutex::default(), outcome: watch::channel(None).0 }
+    }
+
+    fn askers(&self) -> std::sync::MutexGuard<'_, Askers> {
+        self.askers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for this run as well, unless it has ended or is giving up.
+    fn join(&self, message: &ValidateArtifact) -> Option<watch::Receiver<Outcome>> {
+        let mut askers = self.askers();
+        if askers.given_up || self.outcome.borrow().is_some() {
+            return None;
+        }
+        askers.waiting.push((message.cancelled.clone(), message.progress.clone()));
+        Some(self.outcome.subscribe())
+    }
+
+    /// Whether anybody still waits. Once nobody does, nobody will.
+    fn wanted(&self) -> bool {
+        let mut askers = self.askers();
+        askers.waiting.retain(|(cancelled, _)| !cancelled.load(Ordering::Relaxed));
+        askers.given_up |= askers.waiting.is_empty();
+        !askers.given_up
+    }
+
+    fn tell(&self, done: u64, of: u64, what: &str) {
+        for (_, progress) in &self.askers().waiting {
+            progress(done, of, what);
+        }
+    }
+}
+
 impl Handler<ValidateArtifact> for ValidatorActor {
     type Result = ResponseFuture<Result<Validation, RegistryError>>;
 
     fn handle(&mut self, message: ValidateArtifact, _: &mut Self::Context) -> Self::Result {
         fault::point("validator.validate");
+        self.runs.retain(|_, run| run.outcome.borrow().is_none());
+        let key = (message.record.model_id, message.record.checksum_sha256);
+        if let Some(outcome) = self.runs.get(&key).and_then(|run| run.join(&message)) {
+            tracing::debug!(model_id = %key.0, "joins a validation under way");
+            return Box::pin(outcome_of(outcome));
+        }
+        let run = Arc::new(Run::new());
+        let Some(outcome) = run.join(&message) else {
+            return Box::pin(async { Err(RegistryError::internal("a new run cannot be joined")) });
+        };
+        self.runs.insert(key, run.clone());
         let (checks, workers) = (self.checks.clone(), self.workers.clone());
-        Box::pin(async move {
-            let permit = workers.acquire_owned().await.map_err(RegistryError::internal)?;
-            super::blocking(move || {
-                let _permit = permit;
-                validate(&checks, &message)
-            })
-            .await
-        })
+        let record = message.record;
+        // Not awaited by the first who asked: the others' run must not end when that one goes away.
+        actix::spawn(async move {
+            let result = match workers.acquire_owned().await {
+                Ok(permit) => {
+                    let run = run.clone();
+                    super::blocking(move || {
+                        let _permit = permit;
+                        validate(&checks, &record, &run)
+                    })
+                    .await
+                }
+                Err(closed) => Err(RegistryError::internal(closed)),
+            };
+            // Under the lock, so that nobody joins between the last look and the answer.
+            let _askers = run.askers();
+            run.outcome.send_replace(Some(result));
+        });
+        Box::pin(outcome_of(outcome))
     }
+}
+
+async fn outcome_of(mut outcome: watch::Receiver<Outcome>) -> Result<Validation, RegistryError> {
+    let outcome = outcome.wait_for(Option::is_some).await.map_err(RegistryError::internal)?;
+    outcome.clone().unwrap_or_else(|| Err(RegistryError::internal("a validation without an end")))
 }
 
 /// How many load checks could start at once.
@@ -120,35 +208,52 @@ impl Handler<ReportQueue> for ValidatorActor {
     }
 }
 
-fn validate(checks: &Checks, message: &ValidateArtifact) -> Result<Validation, RegistryError> {
-    let record = &message.record;
-    let going = || !message.cancelled.load(Ordering::Relaxed);
+fn validate(
+    checks: &Checks,
+    record: &VersionRecord,
+    run: &Run,
+) -> Result<Validation, RegistryError> {
+    let pace = Pace::of(record);
     let hashed = |done| {
-        (message.progress)(done, record.artifact_size_bytes, "hashing");
-        going()
+        run.tell(done, record.artifact_size_bytes, "hashing");
+        pace.tell("hashing", Some(done));
+        run.wanted()
     };
     let root = checks.store.root();
     let mut integrity_errors = Vec::new();
-    if let Err(error) = checks.verified.read_sidecar(root, record) {
-        integrity_errors.push(integrity_only(error)?);
-    }
-    let artifact = match checks.verified.rehash_artifact(root, record, &hashed) {
-        Ok(file) => Some(file),
+    let sidecar = match checks.verified.read_sidecar(root, record) {
+        Ok(sidecar) => Some(sidecar),
         Err(error) => {
             integrity_errors.push(integrity_only(error)?);
             None
         }
     };
-    let load = match artifact {
-        Some(file) if integrity_errors.is_empty() => Some(
-            formats::check(file, &checks.trusted, None, &going)
-                .map_err(|error| StoreError::io("read", record.artifact_path(), error))?,
-        ),
-        _ => None,
+    let artifact = match checks.verified.rehash_artifact(root, record, &hashed) {
+        Ok(artifact) => Some(artifact),
+        Err(error) => {
+            integrity_errors.push(integrity_only(error)?);
+            None
+        }
     };
+    let mut load = None;
+    if let (Some(sidecar), Some(artifact)) = (sidecar, artifact) {
+        fault::point("validator.hashed");
+        let sample = sample_of(&sidecar);
+        let going = || {
+            pace.tell("checking that it loads", None);
+            run.wanted()
+        };
+        let checked =
+            checks.sandbox.check(&artifact.file, &checks.trusted, sample.as_ref(), &going);
+        let report = checked.map_err(|error| no_answer(error, record))?;
+        match checks.verified.require_unchanged(&artifact, record) {
+            Ok(()) => load = Some(report),
+            Err(error) => integrity_errors.push(integrity_only(error)?),
+        }
+    }
     let validation =
         Validation { checksum_verified: integrity_errors.is_empty(), integrity_errors, load };
-    log(record, &validation);
+    log(record, &validation, pace.started);
     Ok(validation)
 }
 
@@ -160,7 +265,66 @@ fn integrity_only(error: StoreError) -> Result<String, RegistryError> {
     }
 }
 
-fn log(record: &VersionRecord, validation: &Validation) {
+fn no_answer(error: SandboxError, record: &VersionRecord) -> RegistryError {
+    match error {
+        SandboxError::WallsMissing(_) => {
+            RegistryError::new(ErrorKind::RegistryUnavailable, error.to_string())
+        }
+        error => RegistryError::unavailable(
+            "The load check could not be made; try again",
+            format!("{}: {error}", record.name()),
+        ),
+    }
+}
+
+/// `parameters.sample_input` and `parameters.expected_output`, where both are rows of numbers.
+fn sample_of(metadata: &Metadata) -> Option<Sample> {
+    let rows = |name: &str| -> Option<Vec<Vec<f64>>> {
+        let rows = metadata.parameters.get(name)?.as_array()?;
+        rows.iter()
+            .map(|row| match row {
+                Value::Array(row) => row.iter().map(Value::as_f64).collect(),
+                // One output a row is often written without its brackets.
+                number => number.as_f64().map(|number| vec![number]),
+            })
+            .collect()
+    };
+    Some(Sample { input: rows("sample_input")?, expected: rows("expected_output")? })
+}
+
+/// Tells the log, every few seconds, that long work goes on.
+struct Pace<'a> {
+    record: &'a VersionRecord,
+    started: Instant,
+    told: Mutex<Instant>,
+}
+
+impl<'a> Pace<'a> {
+    fn of(record: &'a VersionRecord) -> Self {
+        let now = Instant::now();
+        Self { record, started: now, told: Mutex::new(now) }
+    }
+
+    fn tell(&self, what: &str, done: Option<u64>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() < limits::VALIDATION_LOG_ROUND {
+            return;
+        }
+        *told = Instant::now();
+        tracing::info!(
+            model_type = %self.record.model_type,
+            version = %self.record.version,
+            model_id = %self.record.model_id,
+            what,
+            bytes_done = done,
+            bytes = self.record.artifact_size_bytes,
+            elapsed_s = self.started.elapsed().as_secs(),
+            "still validating"
+        );
+    }
+}
+
+fn log(record: &VersionRecord, validation: &Validation, started: Instant) {
     let report = validation.load.as_ref();
     tracing::info!(
         model_type = %record.model_type,
@@ -171,6 +335,8 @@ fn log(record: &VersionRecord, validation: &Validation) {
         verdict = report.map(|report| tracing::field::display(report.verdict)),
         depth = report.map(|report| tracing::field::display(report.depth)),
         errors = validation.errors().join("; "),
+        notes = report.map(|report| report.notes.join("; ")),
+        duration_ms = started.elapsed().as_secs_f64() * 1e3,
         "validated"
     );
 }

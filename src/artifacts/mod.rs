@@ -17,7 +17,7 @@ use std::{io, path::PathBuf};
 use crate::error::{ErrorKind, RegistryError};
 
 pub use root::RegistryRoot;
-pub use sidecar::VerifiedFiles;
+pub use sidecar::{HashedArtifact, VerifiedFiles};
 pub use store::ArtifactStore;
 
 /// What went wrong on disk.

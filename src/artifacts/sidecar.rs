@@ -63,6 +63,14 @@ struct Sidecar {
     metadata: Arc<Metadata>,
 }
 
+/// An open artifact with its recorded hash.
+#[derive(Debug)]
+pub struct HashedArtifact {
+    /// The open file.
+    pub file: File,
+    identity: Identity,
+}
+
 /// The memory of verified files, shared by all who read.
 #[derive(Default)]
 pub struct VerifiedFiles {
@@ -196,10 +204,30 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
-    ) -> Result<File, StoreError> {
-        let (mut file, _) = open_unverified(root, record)?;
+    ) -> Result<HashedArtifact, StoreError> {
+        let (mut file, identity) = open_unverified(root, record)?;
         check_artifact(&mut file, record, keep_going).inspect_err(|_| self.forget(record))?;
-        Ok(file)
+        Ok(HashedArtifact { file, identity })
+    }
+
+    /// Holds that nothing was written into an artifact since it was opened to be hashed. To be asked after
+    /// whatever was read of it since.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where something was.
+    pub fn require_unchanged(
+        &self,
+        artifact: &HashedArtifact,
+        record: &VersionRecord,
+    ) -> Result<(), StoreError> {
+        let stat = rustix::fs::fstat(&artifact.file)
+            .map_err(std::io::Error::from)
+            .map_err(|error| StoreError::io("stat", record.artifact_path(), error))?;
+        if Identity::of(&stat) == artifact.identity {
+            return Ok(());
+        }
+        self.forget(record);
+        Err(fault(record, "the artifact was changed while it was being checked"))
     }
 
     fn forget(&self, record: &VersionRecord) {

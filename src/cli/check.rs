@@ -1,4 +1,4 @@
-//! `validate`, `inspect`, `verify` and `import`: what is it worth, before it counts?
+//! `validate`, `inspect`, `sandbox`, `verify` and `import`: what is it worth, before it counts?
 
 use std::{fs::File, path::PathBuf};
 
@@ -7,9 +7,11 @@ use serde_json::json;
 
 use super::{Context, Failure, Outcome, VersionArguments, output::table, progress};
 use crate::{
+    config::Settings,
     error::{ErrorKind, RegistryError},
-    formats::{self, LoadReport, TrustedGlobals, Verdict},
+    formats::{LoadReport, TrustedGlobals, Verdict},
     registry::{import::check_source, verify::Verification},
+    sandbox::Sandbox,
     schemas::ValidationResultResponse,
     startup::{Core, Opening},
 };
@@ -38,40 +40,103 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    /// Reads the file as its loader would.
+    /// Reads the file as its loader would, in the sandbox.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`]; a verdict of 1 where it would not load, or must not be loaded.
     pub fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
-        let report = self.check(&settings.policy.trusted_globals)?;
-        context.output.result(&report, || {
-            let mut lines = vec![
-                format!("format   {}", report.format),
-                format!("verdict  {}", report.verdict),
-                format!("depth    {}", report.depth),
-            ];
-            lines.extend(report.errors.iter().map(|error| format!("error    {error}")));
-            lines.join("\n")
-        });
+        let report = self.check(&settings)?;
+        context.output.result(&report, || describe_report(&report));
         if report.verdict == Verdict::Loadable { Ok(()) } else { Err(Failure::Verdict(1)) }
     }
 
-    fn check(
-        &self,
-        trusted: &std::collections::BTreeSet<(String, String)>,
-    ) -> Result<LoadReport, RegistryError> {
+    fn check(&self, settings: &Settings) -> Result<LoadReport, RegistryError> {
+        let shown = self.file.display();
         let refused = |error: std::io::Error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
                 std::io::ErrorKind::Other => ErrorKind::InvalidRequest,
                 _ => ErrorKind::RegistryUnavailable,
             };
-            RegistryError::new(kind, format!("cannot read {}: {error}", self.file.display()))
+            RegistryError::new(kind, format!("cannot read {shown}: {error}"))
         };
-        let trusted = TrustedGlobals::new(trusted.iter().cloned());
+        let trusted = TrustedGlobals::new(settings.policy.trusted_globals.iter().cloned());
         let file = open_regular(&self.file).map_err(refused)?;
-        formats::check(file, &trusted, None, &|| true).map_err(refused)
+        Sandbox::new(settings.sandbox).check(&file, &trusted, None, &|| true).map_err(|error| {
+            RegistryError::new(
+                ErrorKind::RegistryUnavailable,
+                format!("cannot check {shown}: {error}"),
+            )
+        })
+    }
+}
+
+fn describe_report(report: &LoadReport) -> String {
+    let mut lines = vec![
+        format!("format   {}", report.format),
+        format!("verdict  {}", report.verdict),
+        format!("depth    {}", report.depth),
+    ];
+    if let Some(container) = report.container {
+        lines.insert(1, format!("packed   {container}"));
+    }
+    for finding in &report.findings {
+        lines.push(format!("error    {}", finding.sentence));
+        let place = finding.offset.map(|offset| format!("byte {offset}"));
+        let parts = [
+            ("opcode", finding.opcode.as_ref()),
+            ("at", place.as_ref()),
+            ("names", finding.global.as_ref()),
+            ("calls", finding.would_call.as_ref()),
+        ];
+        let parts = parts.into_iter().filter_map(|(word, part)| Some(format!("{word} {}", part?)));
+        let parts = parts.collect::<Vec<_>>().join(", ");
+        if !parts.is_empty() {
+            lines.push(format!("         {parts}"));
+        }
+    }
+    let untold = report.errors.last().filter(|error| error.starts_with("and "));
+    lines.extend(untold.map(|untold| format!("         {untold}")));
+    lines.extend(report.notes.iter().map(|note| format!("note     {note}")));
+    lines.join("\n")
+}
+
+/// What to try.
+#[derive(Debug, Args)]
+pub struct TrySandbox {
+    /// Leave a wall out (limits, landlock, seccomp), to see what the others hold; debug builds alone
+    #[arg(long, hide = true)]
+    without: Vec<String>,
+}
+
+impl TrySandbox {
+    /// Tries every wall of the load checks' sandbox on this machine.
+    ///
+    /// # Errors
+    /// [`Failure`]; a verdict of 1 where a wall is missing or did not hold.
+    pub fn run(self, context: &Context) -> Outcome {
+        let settings = context.settings()?;
+        let probe = Sandbox::new(settings.sandbox).probe(self.without).map_err(|error| {
+            RegistryError::new(ErrorKind::RegistryUnavailable, error.to_string())
+        })?;
+        let document = json!({
+            "whole": probe.whole(), "missing": probe.missing, "attempts": probe.attempts,
+        });
+        context.output.result(&document, || {
+            let rows: Vec<_> = probe
+                .attempts
+                .iter()
+                .map(|attempt| {
+                    let held = if attempt.held { "yes" } else { "NO" };
+                    vec![attempt.tried.clone(), held.to_owned(), attempt.outcome.clone()]
+                })
+                .collect();
+            let mut lines = vec![table(&["TRIED", "PREVENTED", "OUTCOME"], &rows)];
+            lines.extend(probe.missing.iter().map(|wall| format!("this kernel lacks {wall}")));
+            lines.join("\n")
+        });
+        if probe.whole() { Ok(()) } else { Err(Failure::Verdict(1)) }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
+    sandbox::Mode,
     startup::{Application, Core, Opening},
 };
 
@@ -125,6 +126,8 @@ impl Demo {
             log_format: LogFormat::Text,
             log_filter: context.variables.text("RUST_LOG"),
             policy: Policy::default(),
+            // Its artifacts are its own.
+            sandbox: Mode::BestEffort,
             ignored_empty: Vec::new(),
         };
         start_logging(&settings, "warn");

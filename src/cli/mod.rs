@@ -65,6 +65,8 @@ pub enum Command {
     Validate(VersionArguments),
     /// Check that a file which is not registered would load
     Inspect(check::Inspect),
+    /// Try every wall of the sandbox in which load checks run, on this machine
+    Sandbox(check::TrySandbox),
     /// Re-hash manifest, catalog, history, sidecars and artifacts
     Verify(check::Verify),
     /// Bring in a registry directory of the Python service
@@ -153,6 +155,7 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::History(version) => on_system(queries::history(version, context)),
         Command::Validate(version) => on_system(check::validate(version, context)),
         Command::Inspect(inspect) => inspect.run(&context),
+        Command::Sandbox(sandbox) => sandbox.run(&context),
         Command::Verify(verify) => on_system(verify.run(context)),
         Command::Import(import) => on_system(import.run(context)),
         Command::Health(health) => health.run(&context),

@@ -32,6 +32,12 @@ impl TrustedGlobals {
         Self(pairs.into_iter().collect())
     }
 
+    /// The pairs, to be handed on.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.0.iter().cloned().collect()
+    }
+
     /// Whether this very pair is trusted.
     pub fn contains(&self, module: &str, name: &str) -> bool {
         // A set of pairs of owned strings cannot be asked with borrowed ones; the list is short.

@@ -242,12 +242,12 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
-    /// A report that rests on one finding, of a file that could not be read further.
+    /// A report of a check that ended without an answer: what cannot be said to load, does not.
     #[must_use]
-    pub fn refused(format: Format, finding: Finding) -> Self {
+    pub fn inconclusive(sentence: String) -> Self {
         let mut findings = Findings::default();
-        findings.add(finding);
-        findings.into_report(format, None, Depth::Parsed)
+        findings.broken(sentence);
+        findings.into_report(Format::Unknown, None, Depth::Parsed)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod conditional;
+pub mod connection;
 pub mod errors;
 pub mod guard;
 pub mod middleware;

@@ -11,7 +11,7 @@ use actix_web::{
     web,
 };
 
-use super::{guard::HttpState, middleware::observe, routes};
+use super::{connection, guard::HttpState, middleware::observe, routes};
 use crate::limits;
 
 /// Starts serving on a socket that listens already.
@@ -32,6 +32,7 @@ pub fn start(
             .configure(routes::mount)
             .default_service(web::to(routes::not_found))
     })
+    .on_connect(connection::remember)
     .keep_alive(limits::KEEP_ALIVE)
     .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
     .shutdown_timeout(limits::SHUTDOWN_SECONDS)

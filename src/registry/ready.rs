@@ -9,7 +9,7 @@ use crate::{
         manifest::{ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     },
     clock,
-    error::RegistryError,
+    error::{ErrorKind, RegistryError},
 };
 
 /// How one component is.
@@ -40,11 +40,19 @@ impl Registry {
         vec![
             state("catalog", catalog.map_err(|error| ("does not answer", error)), "answers"),
             state("manifest", manifest, "agrees with the catalog"),
-            state(
-                "validator",
-                validator.map(drop).map_err(|error| ("takes no more work", error)),
-                "takes work",
-            ),
+            match validator {
+                // A queue full of load checks is no reason to send reads elsewhere.
+                Err(error) if error.kind() == ErrorKind::Overloaded => ComponentState {
+                    name: "validator",
+                    ready: true,
+                    detail: "takes no more work for the moment",
+                },
+                other => state(
+                    "validator",
+                    other.map(drop).map_err(|error| ("does not answer", error)),
+                    "takes work",
+                ),
+            },
         ]
     }
 

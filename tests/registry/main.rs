@@ -30,3 +30,4 @@ mod integrity;
 mod logging;
 mod model;
 mod reads;
+mod sandbox;

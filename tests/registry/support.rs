@@ -325,6 +325,21 @@ impl Server {
         ask(method, &self.url(path), headers)
     }
 
+    /// Processes that it started and that are there.
+    pub fn child_ids(&self) -> Vec<u32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+            .flat_map(|list| {
+                list.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    pub fn children(&self) -> usize {
+        self.child_ids().len()
+    }
+
     /// How many descriptors the process holds.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
