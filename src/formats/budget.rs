@@ -2,6 +2,9 @@
 //!
 //! Knows sizes alone; readers of containers ask before they unpack and count while they do.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::source::Spoiled;
 
 /// Containers within containers.
@@ -16,7 +19,7 @@ const RATIO: u64 = 24;
 /// What is left of the limits of one check.
 #[derive(Debug)]
 pub(super) struct Budget {
-    unpacked_left: u64,
+    meter: Meter,
     members_left: u64,
     nesting: u32,
 }
@@ -25,7 +28,7 @@ impl Budget {
     /// For a file of `len` bytes.
     pub(super) fn of(len: u64) -> Self {
         Self {
-            unpacked_left: FREE.saturating_add(len.saturating_mul(RATIO)),
+            meter: Meter(Rc::new(Cell::new(FREE.saturating_add(len.saturating_mul(RATIO))))),
             members_left: MAX_MEMBERS,
             nesting: 0,
         }
@@ -33,20 +36,17 @@ impl Budget {
 
     /// Bytes that may still be unpacked.
     pub(super) fn unpacked_left(&self) -> u64 {
-        self.unpacked_left
+        self.meter.0.get()
+    }
+
+    /// For a stream that counts what it unpacks while it is read.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// Counts bytes that were unpacked.
     pub(super) fn unpack(&mut self, count: u64) -> Result<(), Spoiled> {
-        match self.unpacked_left.checked_sub(count) {
-            Some(left) => {
-                self.unpacked_left = left;
-                Ok(())
-            }
-            None => Err(Spoiled::Bomb(format!(
-                "the file unpacks to more than {RATIO} times its size; nothing that large is unpacked to be checked"
-            ))),
-        }
+        self.meter.unpack(count)
     }
 
     /// Counts members of an archive.
@@ -74,5 +74,24 @@ impl Budget {
     /// Leaves a container.
     pub(super) fn leave(&mut self) {
         self.nesting -= 1;
+    }
+}
+
+/// What may still be unpacked, shared by a check and the streams it reads.
+#[derive(Debug, Clone)]
+pub(super) struct Meter(Rc<Cell<u64>>);
+
+impl Meter {
+    /// Counts bytes that were unpacked.
+    pub(super) fn unpack(&self, count: u64) -> Result<(), Spoiled> {
+        match self.0.get().checked_sub(count) {
+            Some(left) => {
+                self.0.set(left);
+                Ok(())
+            }
+            None => Err(Spoiled::Bomb(format!(
+                "the file unpacks to more than {RATIO} times its size; nothing that large is unpacked to be checked"
+            ))),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! nothing of models, stages, storage or HTTP, imports nothing and runs nothing it reads.
 
 mod budget;
+mod compressed;
 pub mod json;
 mod pickle;
 mod report;
@@ -162,6 +163,9 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     match job.format {
         Format::Json => json::check(source, job),
         Format::Pickle => pickle::check(source, job),
+        Format::Gzip | Format::Zlib | Format::Bzip2 | Format::Xz | Format::Lzma | Format::Lz4 => {
+            compressed::check(source, job)
+        }
         other => job.broken(no_check(other)),
     }
 }

@@ -73,6 +73,15 @@ impl<R: Read> Seek for Forward<R> {
     }
 }
 
+/// The end of a stream that ends in an error. It is met once: nothing is read after it.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
+    }
+}
+
 impl<'a> Source<'a> {
     /// A whole artifact, from its first byte, whatever its position was.
     pub(super) fn open(mut artifact: impl Read + Seek + 'a) -> io::Result<Self> {
@@ -89,8 +98,13 @@ impl<'a> Source<'a> {
     /// outside the stream says it for certain.
     pub(super) fn unpacked(mut stream: impl Read + 'a, len: Option<u64>) -> io::Result<Self> {
         let mut head = Vec::new();
-        stream.by_ref().take(sniff::WINDOW).read_to_end(&mut head)?;
-        let whole = Forward(Cursor::new(head.clone()).chain(stream));
+        // What comes before damage is read all the same: it may be dangerous.
+        let rest: Box<dyn Read + 'a> =
+            match stream.by_ref().take(sniff::WINDOW).read_to_end(&mut head) {
+                Ok(_) => Box::new(stream),
+                Err(error) => Box::new(Failing(Some(error))),
+            };
+        let whole = Forward(Cursor::new(head.clone()).chain(rest));
         let inner = BufReader::with_capacity(BUFFER, Box::new(whole) as Box<dyn Stream>);
         Ok(Self { inner, offset: 0, len, head })
     }

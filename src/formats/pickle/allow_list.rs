@@ -52,6 +52,8 @@ pub(super) enum Rule {
     Dtype,
     /// A numpy bit generator by its name or its class.
     BitGenerator,
+    /// joblib's stand-in for an array whose bytes follow between the opcodes.
+    JoblibArray,
     /// A numpy random generator from a bit generator and its own constructor.
     Generator,
 }
@@ -113,9 +115,10 @@ pub(super) fn grant(module: &str, name: &str) -> Option<Grant> {
 pub(super) const ZONE_ATTRIBUTE: &str = "_unpickle";
 pub(super) const ZONE: Grant = CALL;
 
-/// The wrapper after which joblib writes raw array bytes between the opcodes.
-pub(super) fn is_joblib_array(module: &str, name: &str) -> bool {
-    module == "joblib.numpy_pickle" && name == "NumpyArrayWrapper"
+/// The wrappers of joblib before 0.10, which kept each array in a file of its own.
+pub(super) fn is_joblib_file(module: &str, name: &str) -> bool {
+    matches!(module, "joblib.numpy_pickle" | "joblib.numpy_pickle_compat")
+        && matches!(name, "NDArrayWrapper" | "ZNDArrayWrapper")
 }
 
 /// The tool that wrote a global of this module, if it is one that stores code in pickles.

@@ -48,9 +48,13 @@ impl Machine<'_, '_, '_> {
         if let Some(grant) = allow_list::grant(module, name) {
             return Ok(self.arena.global(module, name, grant));
         }
-        if allow_list::is_joblib_array(module, name) {
+        if allow_list::is_joblib_file(module, name) {
             self.job.format = Format::Joblib;
-            return self.broken("no load check for this format yet (joblib)");
+            self.danger_with_remedy(
+                "an array kept in a file of its own, which joblib would load whatever it holds",
+                "load the model once where it was made and save it with a newer joblib.dump",
+            );
+            return Err(Halt::Broken);
         }
         let dotted = name.contains('.');
         if !dotted && self.job.trusted.contains(module, name) {
@@ -163,6 +167,7 @@ impl Machine<'_, '_, '_> {
             Make::Empty if args.is_empty() => self.arena.instance(class),
             Make::Empty => self.not_granted(class, "made with arguments"),
             Make::Call => self.arena.instance(class),
+            Make::Ruled(Rule::JoblibArray) if args.is_empty() => self.new_wrapper(class),
             Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
         }
     }
@@ -234,6 +239,7 @@ impl Machine<'_, '_, '_> {
                 _ => None,
             },
             Rule::Reconstructor => self.reconstructed(args),
+            Rule::JoblibArray => None,
             Rule::Encode => match args {
                 [Value::Name(_) | Value::Text, encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
@@ -250,12 +256,7 @@ impl Machine<'_, '_, '_> {
                 .then(|| self.arena.instance(global)),
             Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
             Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
-            Rule::Scalar => matches!(
-                args,
-                [Value::Instance(_)]
-                    | [Value::Instance(_), Value::Bytes | Value::Name(_) | Value::Text]
-            )
-            .then(|| self.arena.instance(global)),
+            Rule::Scalar => self.is_scalar(args).then(|| self.arena.instance(global)),
             Rule::Dtype => self.dtype(global, args),
             Rule::BitGenerator => match args {
                 [] | [Value::Name(_)] => Some(self.arena.instance(global)),
@@ -325,6 +326,17 @@ impl Machine<'_, '_, '_> {
             && self.arena.items(*shape) == Some(&[Value::Int(0)])
     }
 
+    /// `numpy._core.multiarray.scalar(dtype, bytes)`; bytes must not become references.
+    fn is_scalar(&self, args: &[Value]) -> bool {
+        match args {
+            [Value::Instance(_)] => true,
+            [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text] => {
+                !self.arena.instances[*dtype as usize].object_dtype
+            }
+            _ => false,
+        }
+    }
+
     fn is_generator(&self, args: &[Value]) -> bool {
         match args {
             [] | [Value::Name(_) | Value::Instance(_)] => true,
@@ -360,6 +372,10 @@ impl Machine<'_, '_, '_> {
             return Ok(());
         }
         self.arena.instances[id as usize].built = true;
+        if grant.make == Make::Ruled(Rule::JoblibArray) {
+            self.arena.instances[id as usize].built = false;
+            return self.read_wrapped_array(id, state);
+        }
         if grant.make == Make::Ruled(Rule::Dtype) {
             return self.build_dtype(id, state);
         }
@@ -445,11 +461,12 @@ impl Machine<'_, '_, '_> {
             _ => false,
         };
         let computed = matches!(key, Value::Instance(_) | Value::Refused);
-        let (object_field, field_end) = self.field(value);
+        let (object_field, field_start, field_end) = self.field(value);
         let note = &mut self.arena.dicts[dict as usize];
         note.special_key |= special;
         note.computed_key |= computed;
         note.object_field |= object_field;
+        note.overlap |= field_start < note.fields_end;
         note.fields_end = note.fields_end.max(field_end);
     }
 }

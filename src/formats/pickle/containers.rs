@@ -52,7 +52,7 @@ impl Machine<'_, '_, '_> {
         let mark = self.marker()?;
         let value = match opcode {
             Opcode::Dict => {
-                let dict = self.arena.dict();
+                let dict = self.new_dict();
                 self.fill_dict(dict, mark)?;
                 dict
             }
@@ -127,6 +127,7 @@ impl Machine<'_, '_, '_> {
             for at in (start..self.stack.len()).step_by(2) {
                 let (key, value) = (self.stack[at], self.stack[at + 1]);
                 self.note_item(id, key, value);
+                self.note_wrapper_item(id, key, value);
             }
         }
         Ok(())

@@ -10,6 +10,8 @@ use super::values::Value;
 
 /// State flags of a plain object dtype: holds references, is pickled as a list, and so on.
 const OBJECT_FLAGS: i64 = 63;
+/// What a record with such a field inherits: its array is pickled as a list, never as raw bytes.
+const RECORD_FLAGS: i64 = 27;
 /// Stands for a size that is not known, and is larger than any.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -52,29 +54,36 @@ impl Machine<'_, '_, '_> {
             _ => None,
         };
         let (subarray_objects, subarray_end) = self.subarray(*subarray);
-        let (field_objects, fields_end) = self.fields(*fields);
+        let (field_objects, fields_end, overlap) = self.fields(*fields);
         let object = self.arena.instances[id as usize].object_dtype;
-        if subarray_objects || field_objects || (object && *flags != Value::Int(OBJECT_FLAGS)) {
+        let as_list = matches!(flags, Value::Int(flags) if (0..=0xff).contains(flags) && flags & RECORD_FLAGS == RECORD_FLAGS);
+        // In a field that lies over a reference, a number would become a pointer.
+        let hidden_field = field_objects && (!as_list || overlap);
+        self.arena.instances[id as usize].object_dtype |= field_objects;
+        if subarray_objects || hidden_field || (object && *flags != Value::Int(OBJECT_FLAGS)) {
             self.danger("a numpy dtype whose state hides references to objects");
         } else if subarray_end.max(fields_end) > size.unwrap_or(0) {
             self.danger("a numpy dtype whose fields reach past its items");
         }
+        let named = self.arena.instances[id as usize].dtype;
+        self.arena.instances[id as usize].odd_size = size.is_some() && size != named;
         // numpy ignores the size for most kinds; the larger one can only refuse too much.
         let known = self.arena.instances[id as usize].dtype.max(size);
         self.arena.instances[id as usize].dtype = known;
         Ok(())
     }
 
-    /// Whether the fields of a record hold references, and where they end.
-    fn fields(&mut self, fields: Value) -> (bool, u64) {
+    /// Whether the fields of a record hold references, where they end, and whether any lies over
+    /// another.
+    fn fields(&mut self, fields: Value) -> (bool, u64, bool) {
         match fields {
-            Value::None => (false, 0),
+            Value::None => (false, 0, false),
             Value::Dict(fields) => {
                 let note = &mut self.arena.dicts[fields as usize];
                 note.frozen = true;
-                (note.object_field, note.fields_end)
+                (note.object_field, note.fields_end, note.overlap)
             }
-            _ => (false, UNKNOWN),
+            _ => (false, UNKNOWN, true),
         }
     }
 
@@ -97,18 +106,18 @@ impl Machine<'_, '_, '_> {
         (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_mul(count))
     }
 
-    /// One field of a record, given as (dtype, offset) or (dtype, offset, title).
-    pub(super) fn field(&self, value: Value) -> (bool, u64) {
+    /// Whether one field of a record holds references, where it begins and ends; given as (dtype, offset) or (dtype, offset, title).
+    pub(super) fn field(&self, value: Value) -> (bool, u64, u64) {
         let parts = match value {
             Value::Tuple(parts) => self.arena.items(parts),
             _ => None,
         };
         let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
-            return (false, UNKNOWN);
+            return (false, 0, UNKNOWN);
         };
         let note = self.arena.instances[*dtype as usize];
         let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
-        (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
+        (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::super::source::Source;
 use super::super::{Halt, Job};
+use super::joblib::Wrapper;
 use super::memo::Memo;
 use super::opcodes::Opcode;
 use super::text;
@@ -30,6 +31,12 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) at: u64,
     pub(super) line: Vec<u8>,
     pub(super) hash_work: u64,
+    /// The joblib array that is being described.
+    pub(super) wrapper: Wrapper,
+    /// A pickle within another: it ends at its STOP, not at the end of the file.
+    pub(super) inner: bool,
+    /// Bytes held by the pickle around this one.
+    pub(super) held_outside: usize,
 }
 
 impl<'a, 's, 'j> Machine<'a, 's, 'j> {
@@ -46,14 +53,18 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             at: 0,
             line: Vec::new(),
             hash_work: 0,
+            wrapper: Wrapper::default(),
+            inner: false,
+            held_outside: 0,
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), Halt> {
+    /// Follows the pickle to its STOP, and answers what stands on the stack there.
+    pub(super) fn run(mut self) -> Result<Value, Halt> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
-                if self.held() > MAX_HELD {
+                if self.held_outside + self.held() > MAX_HELD {
                     return self.broken("too many values to check within the memory budget");
                 }
             }
@@ -123,7 +134,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             Op::EmptyList => self.push(Value::List),
             Op::EmptySet => self.push(Value::Set),
             Op::EmptyDict => {
-                let dict = self.arena.dict();
+                let dict = self.new_dict();
                 self.push(dict);
             }
             Op::List | Op::Dict | Op::FrozenSet => self.make_from_mark(opcode)?,
@@ -152,17 +163,17 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         Ok(())
     }
 
-    pub(super) fn stop(mut self) -> Result<(), Halt> {
+    pub(super) fn stop(mut self) -> Result<Value, Halt> {
         let value = self.pop()?;
         self.refuse_kept_getter(value);
         if !self.stack.is_empty() || !self.marks.is_empty() {
             return self.broken("the pickle stops with values left on its stack");
         }
         self.at = self.source.offset();
-        if !self.source.at_end()? {
+        if !self.inner && !self.source.at_end()? {
             return self.broken("trailing bytes after the pickle");
         }
-        Ok(())
+        Ok(value)
     }
 
     // ---- what cannot go on -------------------------------------------------------------------

@@ -1,7 +1,7 @@
 //! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's), `allow_list`
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's; `joblib`: where array bytes stand between opcodes), `allow_list`
 //! holds the names. None of them knows what a model is.
 
 mod allow_list;
@@ -9,6 +9,7 @@ mod arguments;
 mod calls;
 mod containers;
 mod dtypes;
+mod joblib;
 mod machine;
 mod memo;
 mod opcodes;

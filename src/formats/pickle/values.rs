@@ -77,6 +77,8 @@ pub(super) struct InstanceNote {
     pub(super) object_dtype: bool,
     /// A numpy dtype, and the bytes one item of it takes (`u64::MAX` if that is not known).
     pub(super) dtype: Option<u64>,
+    /// Its name and its state say different sizes.
+    pub(super) odd_size: bool,
 }
 
 /// What was seen among the keys and values of a dict.
@@ -90,6 +92,8 @@ pub(super) struct DictNote {
     pub(super) object_field: bool,
     /// Where the furthest field ends, if these are the fields of a dtype.
     pub(super) fields_end: u64,
+    /// A field that begins before the end of those before it.
+    pub(super) overlap: bool,
     /// It became the fields of a dtype and must not change any more.
     pub(super) frozen: bool,
 }
@@ -189,6 +193,7 @@ impl Arena {
             built: false,
             object_dtype: false,
             dtype: None,
+            odd_size: false,
         });
         Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
     }

@@ -24,6 +24,7 @@ pub(super) const TABLE: &[Entry] = &[
          __pyx_unpickle_CyHalfTweedieLossIdentity __pyx_unpickle_CyHuberLoss \
          __pyx_unpickle_CyPinballLoss",
     ),
+    ("joblib.numpy_pickle", ruled(Rule::JoblibArray).with_state(), "NumpyArrayWrapper"),
     ("lightgbm.basic", PLAIN, "Booster"),
     ("lightgbm.sklearn", PLAIN, "LGBMClassifier LGBMRanker LGBMRegressor"),
     (
