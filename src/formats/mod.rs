@@ -5,10 +5,12 @@
 
 mod budget;
 pub mod json;
+mod npy;
 mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod zip;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek};
@@ -156,6 +158,8 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     match job.format {
         Format::Json => json::check(source, job),
         Format::Pickle => pickle::check(source, job),
+        Format::Npy => npy::check(source, job),
+        Format::Zip => zip::check(source, job),
         other => job.broken(no_check(other)),
     }
 }
