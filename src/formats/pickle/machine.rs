@@ -8,6 +8,7 @@ use super::super::{Halt, Job};
 use super::memo::Memo;
 use super::opcodes::Opcode;
 use super::text;
+use super::torch::Storages;
 use super::values::{Arena, Value};
 
 /// Opcodes of one pickle.
@@ -30,6 +31,8 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) at: u64,
     pub(super) line: Vec<u8>,
     pub(super) hash_work: u64,
+    /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
+    pub(super) storages: Option<Storages>,
 }
 
 impl<'a, 's, 'j> Machine<'a, 's, 'j> {
@@ -46,10 +49,16 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             at: 0,
             line: Vec::new(),
             hash_work: 0,
+            storages: None,
         }
     }
 
-    pub(super) fn run(mut self) -> Result<(), Halt> {
+    /// Lets persistent ids name storages, as torch's loader resolves them.
+    pub(super) fn with_storages(self, storages: Storages) -> Self {
+        Self { storages: Some(storages), ..self }
+    }
+
+    pub(super) fn run(&mut self) -> Result<(), Halt> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
@@ -83,6 +92,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             + self.stack.capacity() * size_of::<Value>()
             + self.marks.capacity() * size_of::<usize>()
             + self.memo.held()
+            + self.storages.as_ref().map_or(0, Storages::held)
     }
 
     pub(super) fn step(&mut self, opcode: Opcode) -> Result<(), Halt> {
@@ -152,7 +162,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         Ok(())
     }
 
-    pub(super) fn stop(mut self) -> Result<(), Halt> {
+    pub(super) fn stop(&mut self) -> Result<(), Halt> {
         let value = self.pop()?;
         self.refuse_kept_getter(value);
         if !self.stack.is_empty() || !self.marks.is_empty() {
@@ -348,9 +358,17 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         match opcode {
             Opcode::PersId => {
                 self.read_line()?;
+                if self.storages.is_some() {
+                    return self.broken("a persistent id that names no storage as torch does");
+                }
             }
             _ => {
-                self.pop()?;
+                let id = self.pop()?;
+                if self.storages.is_some() {
+                    let storage = self.storage(id)?;
+                    self.push(storage);
+                    return Ok(());
+                }
             }
         }
         self.danger_with_remedy(

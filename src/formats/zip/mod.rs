@@ -8,6 +8,7 @@ mod directory;
 mod extra;
 mod member;
 mod npz;
+mod torch;
 
 use super::report::Depth;
 use super::source::Source;
@@ -19,6 +20,10 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     job.budget.enter().map_err(std::io::Error::from)?;
     let members = directory::read(source, job)?;
     let depth = match kind(&members) {
+        Some(Kind::Torch(folder)) => {
+            job.format = Format::Torch;
+            torch::check(source, job, &members, folder)?
+        }
         Some(Kind::Npz) => {
             job.format = Format::Npz;
             npz::check(source, job, &members)?
@@ -29,11 +34,16 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     Ok(depth)
 }
 
-enum Kind {
+enum Kind<'a> {
+    /// With the folder its members stand in.
+    Torch(&'a str),
     Npz,
 }
 
-fn kind(members: &[Member]) -> Option<Kind> {
+fn kind(members: &[Member]) -> Option<Kind<'_>> {
+    if let Some(folder) = torch::folder(members) {
+        return Some(Kind::Torch(folder));
+    }
     if members.iter().any(|member| member.name.ends_with(".npy")) {
         return Some(Kind::Npz);
     }
