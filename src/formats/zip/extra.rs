@@ -3,6 +3,8 @@
 //! Only the kinds that writers of models leave are let through, because others give a member
 //! another name, or hide bytes. Knows nothing of members.
 
+/// Stands in a header for a value that is too large for it.
+const SATURATED: u64 = 0xffff_ffff;
 const ZIP64: u16 = 0x0001;
 /// `FB`: torch pads each header so that the data stands aligned.
 const PADDING: u16 = 0x4246;
@@ -43,7 +45,7 @@ pub(super) fn read(mut bytes: &[u8], sizes: &mut Sizes) -> Result<(), &'static s
         }
         bytes = rest;
     }
-    let missing = |value: u64| value == u32::MAX.into();
+    let missing = |value: u64| value == SATURATED;
     if !seen_zip64
         && (missing(sizes.size) || missing(sizes.packed) || sizes.header.is_some_and(missing))
     {
@@ -62,7 +64,7 @@ fn field(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 /// The zip64 field holds exactly the values that stand saturated in the header, in this order.
 fn large(mut body: &[u8], sizes: &mut Sizes) -> Result<(), &'static str> {
     let values = [Some(&mut sizes.size), Some(&mut sizes.packed), sizes.header.as_mut()];
-    for value in values.into_iter().flatten().filter(|value| **value == u32::MAX.into()) {
+    for value in values.into_iter().flatten().filter(|value| **value == SATURATED) {
         let (large, rest) = body.split_first_chunk().ok_or("a zip64 field is truncated")?;
         *value = u64::from_le_bytes(*large);
         body = rest;

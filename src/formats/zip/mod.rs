@@ -6,6 +6,7 @@
 
 mod directory;
 mod extra;
+mod keras;
 mod member;
 mod npz;
 mod torch;
@@ -24,6 +25,10 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
             job.format = Format::Torch;
             torch::check(source, job, &members, folder)?
         }
+        Some(Kind::Keras) => {
+            job.format = Format::Keras;
+            keras::check(source, job, &members)?
+        }
         Some(Kind::Npz) => {
             job.format = Format::Npz;
             npz::check(source, job, &members)?
@@ -37,12 +42,16 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
 enum Kind<'a> {
     /// With the folder its members stand in.
     Torch(&'a str),
+    Keras,
     Npz,
 }
 
 fn kind(members: &[Member]) -> Option<Kind<'_>> {
     if let Some(folder) = torch::folder(members) {
         return Some(Kind::Torch(folder));
+    }
+    if keras::is_one(members) {
+        return Some(Kind::Keras);
     }
     if members.iter().any(|member| member.name.ends_with(".npy")) {
         return Some(Kind::Npz);
