@@ -5,10 +5,12 @@
 
 mod budget;
 pub mod json;
+mod lightgbm;
 mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod trees;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek};
@@ -155,6 +157,7 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
         Format::Json => json::check(source, job),
+        Format::LightgbmText => lightgbm::check(source, job),
         Format::Pickle => pickle::check(source, job),
         other => job.broken(no_check(other)),
     }
