@@ -11,6 +11,7 @@ mod report;
 mod sniff;
 mod source;
 mod trees;
+mod xgboost;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek};
@@ -156,9 +157,10 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
-        Format::Json => json::check(source, job),
+        Format::Json => xgboost::check_json(source, job),
         Format::LightgbmText => lightgbm::check(source, job),
         Format::Pickle => pickle::check(source, job),
+        Format::Ubjson => xgboost::check_ubjson(source, job),
         other => job.broken(no_check(other)),
     }
 }

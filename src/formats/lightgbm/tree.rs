@@ -277,7 +277,7 @@ impl Checked {
         }
         let (splits, leaves) = (self.left.len(), self.left.len() + 1);
         let reached = reach_all(splits, leaves, |node| {
-            Ok([child(self.left[node]), child(self.right[node])])
+            Ok(Some([child(self.left[node]), child(self.right[node])]))
         })?;
         if splits > 0 && reached != (splits, leaves) {
             return Err(format!(

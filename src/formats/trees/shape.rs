@@ -12,14 +12,14 @@ pub(in crate::formats) enum Child {
     Leaf(usize),
 }
 
-/// Follows every branch from node 0. `children` answers the two branches of a node that splits;
-/// `splits` and `leaves` are how many of each there are.
+/// Follows every branch from node 0. `children` answers the two branches of a node, or `None`
+/// where it is a leaf in the numbering of nodes; `splits` and `leaves` say how many there are.
 ///
 /// Answers how many of each were reached, or what is wrong, naming the node.
 pub(in crate::formats) fn reach_all(
     splits: usize,
     leaves: usize,
-    mut children: impl FnMut(usize) -> Result<[Child; 2], String>,
+    mut children: impl FnMut(usize) -> Result<Option<[Child; 2]>, String>,
 ) -> Result<(usize, usize), String> {
     let mut split_seen = vec![false; splits];
     let mut leaf_seen = vec![false; leaves];
@@ -31,7 +31,7 @@ pub(in crate::formats) fn reach_all(
         open.push(0);
     }
     while let Some(node) = open.pop() {
-        for child in children(node)? {
+        for child in children(node)?.into_iter().flatten() {
             let (seen, index) = match child {
                 Child::Split(index) => (split_seen.get_mut(index), index),
                 Child::Leaf(index) => (leaf_seen.get_mut(index), index),
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn reach(children: &[[Child; 2]]) -> Result<(usize, usize), String> {
-        reach_all(children.len(), children.len() + 1, |node| Ok(children[node]))
+        reach_all(children.len(), children.len() + 1, |node| Ok(Some(children[node])))
     }
 
     #[test]
