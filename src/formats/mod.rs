@@ -6,11 +6,14 @@
 mod budget;
 mod compressed;
 pub mod json;
+mod lightgbm;
 mod npy;
 mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod trees;
+mod xgboost;
 mod zip;
 
 use std::collections::HashSet;
@@ -163,13 +166,15 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
-        Format::Json => json::check(source, job),
+        Format::Json => xgboost::check_json(source, job),
+        Format::LightgbmText => lightgbm::check(source, job),
         Format::Pickle => pickle::check(source, job),
         Format::Gzip | Format::Zlib | Format::Bzip2 | Format::Xz | Format::Lzma | Format::Lz4 => {
             compressed::check(source, job)
         }
         Format::Npy => npy::check(source, job),
         Format::Zip => zip::check(source, job),
+        Format::Ubjson => xgboost::check_ubjson(source, job),
         other => job.broken(no_check(other)),
     }
 }

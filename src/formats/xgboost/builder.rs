@@ -1,0 +1,229 @@
+//! Gathers a document while it is read, as long as it may be a model.
+//!
+//! Each tree is handed over and dropped when it is complete. A document that turns out to be
+//! something else is not kept at all, so that plain JSON of any size costs nothing here.
+
+use super::super::json::{Scalar, Visitor};
+use super::learner::Trees;
+use super::value::{Kind, Numbers, Value};
+
+/// Bytes a model may take besides the trees that were handed over.
+const MAX_HELD: usize = 192 * 1024 * 1024;
+/// What a value costs besides its content.
+const VALUE: usize = 48;
+
+/// What the first keys of a model can be; any other document is not kept.
+const TOP: &[&[u8]] = &[b"learner", b"version"];
+const LEARNER: &[&[u8]] = &[
+    b"attributes",
+    b"cats",
+    b"feature_names",
+    b"feature_types",
+    b"gradient_booster",
+    b"learner_model_param",
+    b"learner_train_param",
+    b"objective",
+];
+
+pub(super) struct Builder {
+    /// Whether the document may still be a model.
+    maybe: bool,
+    frames: Vec<Frame>,
+    held: usize,
+    root: Option<Value>,
+    trees: Trees,
+}
+
+/// An array or object that is open.
+struct Frame {
+    value: Value,
+    /// The last key of an object.
+    key: String,
+    /// What was held when it was opened.
+    held: usize,
+}
+
+impl Builder {
+    pub(super) fn new(trees: Trees) -> Self {
+        Self { maybe: true, frames: Vec::new(), held: 0, root: None, trees }
+    }
+
+    /// Whether what was read so far has the parts of a model.
+    pub(super) fn looks_like_model(&self) -> bool {
+        let root = self.root.as_ref().or(self.frames.first().map(|frame| &frame.value));
+        let open = self.frames.get(1).filter(|_| self.top_key() == Some("learner"));
+        let learner = root.and_then(|root| root.get("learner")).or(open.map(|frame| &frame.value));
+        self.maybe
+            && (learner.is_some_and(|l| l.get("gradient_booster").is_some())
+                || open.is_some_and(|frame| frame.key == "gradient_booster"))
+    }
+
+    /// The document without its trees, and those; `None` of a document that is no model.
+    pub(super) fn finish(self) -> Option<(Value, Trees)> {
+        if !self.looks_like_model() {
+            return None;
+        }
+        self.root.map(|root| (root, self.trees))
+    }
+
+    /// An array of the binary form, at once.
+    pub(super) fn typed(&mut self, mark: u8, values: Vec<f64>) -> Result<(), String> {
+        self.hold(values.len() * 8)?;
+        self.put(Value::Numbers(Numbers { kind: Kind::Typed(mark), values }))
+    }
+
+    fn top_key(&self) -> Option<&str> {
+        self.frames.first().map(|frame| frame.key.as_str())
+    }
+
+    /// Forgets everything: it is no model.
+    fn give_up(&mut self) {
+        self.maybe = false;
+        self.frames.clear();
+        self.root = None;
+    }
+
+    fn hold(&mut self, bytes: usize) -> Result<(), String> {
+        self.held = self.held.saturating_add(bytes);
+        if self.held > MAX_HELD {
+            return Err(format!(
+                "a part of the model takes more than {MAX_HELD} bytes; it is too large to be checked"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the innermost open array is the list of trees.
+    fn in_trees(&self) -> bool {
+        let keys = self.frames.iter().map(|frame| frame.key.as_str());
+        let gbtree = ["learner", "gradient_booster", "model", "trees", ""];
+        let dart = ["learner", "gradient_booster", "gbtree", "model", "trees", ""];
+        (self.frames.len() == gbtree.len() && keys.clone().eq(gbtree))
+            || (self.frames.len() == dart.len() && keys.eq(dart))
+    }
+
+    /// Puts a complete value where it belongs.
+    fn put(&mut self, value: Value) -> Result<(), String> {
+        if self.in_trees() {
+            let tree = self.trees.add(&value);
+            self.held = self.frames.last().map_or(0, |frame| frame.held);
+            return tree;
+        }
+        let Some(frame) = self.frames.last_mut() else {
+            self.root = Some(value);
+            return Ok(());
+        };
+        match &mut frame.value {
+            Value::Object(entries) => {
+                entries.push((frame.key.clone(), value));
+                Ok(())
+            }
+            array => {
+                push(array, value);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Adds an element to an array that is open: packed, while all are numbers of one kind.
+fn push(array: &mut Value, value: Value) {
+    let (kind, number) = match value {
+        Value::Int(number) => (Kind::Ints, number as f64),
+        Value::Float(number) => (Kind::Floats, number),
+        Value::Bool(yes) => (Kind::Bools, f64::from(u8::from(yes))),
+        other => {
+            match array {
+                Value::Array(elements) => elements.push(other),
+                Value::Numbers(numbers) if numbers.kind == Kind::Empty => {
+                    *array = Value::Array(vec![other]);
+                }
+                _ => *array = Value::Numbers(Numbers { kind: Kind::Mixed, values: Vec::new() }),
+            }
+            return;
+        }
+    };
+    match array {
+        Value::Numbers(numbers) if numbers.kind == Kind::Empty || numbers.kind == kind => {
+            numbers.kind = kind;
+            numbers.values.push(number);
+        }
+        _ => *array = Value::Numbers(Numbers { kind: Kind::Mixed, values: Vec::new() }),
+    }
+}
+
+impl Visitor for Builder {
+    fn wants(&self) -> bool {
+        self.maybe
+    }
+
+    fn takes_endless(&self) -> bool {
+        // XGBoost writes and reads them; only its own numbers may be so.
+        self.maybe && self.frames.len() > 2 && self.looks_like_model()
+    }
+
+    fn open(&mut self, object: bool) {
+        if !self.maybe {
+            return;
+        }
+        let deep = self.frames.len();
+        if !object && (deep == 0 || (deep == 1 && self.top_key() == Some("learner"))) {
+            return self.give_up();
+        }
+        let value = if object {
+            Value::Object(Vec::new())
+        } else {
+            Value::Numbers(Numbers { kind: Kind::Empty, values: Vec::new() })
+        };
+        self.frames.push(Frame { value, key: String::new(), held: self.held });
+    }
+
+    fn key(&mut self, key: &[u8]) {
+        let known = match self.frames.len() {
+            1 => TOP.contains(&key),
+            2 if self.top_key() == Some("learner") => {
+                let first = matches!(self.frames.last(), Some(frame) if frame.key.is_empty());
+                !first || LEARNER.contains(&key)
+            }
+            _ => true,
+        };
+        if !known && !self.looks_like_model() {
+            return self.give_up();
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            frame.key = String::from_utf8_lossy(key).into_owned();
+        }
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        if !self.maybe {
+            return Ok(());
+        }
+        let Some(frame) = self.frames.pop() else {
+            return Ok(());
+        };
+        self.hold(VALUE + frame.key.len())?;
+        self.put(frame.value)
+    }
+
+    fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), String> {
+        if self.frames.is_empty() {
+            self.give_up();
+            return Ok(());
+        }
+        if self.frames.len() == 1 && self.top_key() == Some("learner") {
+            self.give_up();
+            return Ok(());
+        }
+        let (value, cost) = match scalar {
+            Scalar::Null => (Value::Null, VALUE),
+            Scalar::Bool(yes) => (Value::Bool(yes), 8),
+            Scalar::Int(number) => (Value::Int(number), 8),
+            Scalar::Float(number) => (Value::Float(number), 8),
+            Scalar::Text(text) => (Value::Text(text.to_owned()), VALUE + text.len()),
+        };
+        let key = self.frames.last().map_or(0, |f| f.key.len());
+        self.hold(cost + if key > 0 { VALUE + key } else { 0 })?;
+        self.put(value)
+    }
+}
