@@ -1,0 +1,10 @@
+//! Pickles with array bytes between their opcodes.
+
+#![no_main]
+
+use checks::{formats::Format, hold};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::Joblib]) { Corpus::Keep } else { Corpus::Reject }
+});

@@ -1,0 +1,10 @@
+//! Pickles.
+
+#![no_main]
+
+use checks::{formats::Format, hold};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::Pickle]) { Corpus::Keep } else { Corpus::Reject }
+});

@@ -1,0 +1,10 @@
+//! safetensors.
+
+#![no_main]
+
+use checks::{formats::Format, hold};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::Safetensors]) { Corpus::Keep } else { Corpus::Reject }
+});
