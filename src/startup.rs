@@ -35,7 +35,7 @@ use crate::{
     domain::Policy,
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
-    http::{guard::HttpState, lifecycle::Lifecycle, server},
+    http::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, server},
     limits,
     registry::Registry,
 };
@@ -193,9 +193,18 @@ impl Application {
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let state = HttpState::new(core.registry, auth);
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
-        let server =
-            server::start(listener, state, lifecycle.clone(), server.allowed_origins.clone())
-                .map_err(RegistryError::internal)?;
+        let gateways = Gateways {
+            trusted: server.edge.trusted_proxies.clone(),
+            hosts: server.edge.allowed_hosts.clone(),
+        };
+        let server = server::start(
+            listener,
+            state,
+            lifecycle.clone(),
+            gateways,
+            server.allowed_origins.clone(),
+        )
+        .map_err(RegistryError::internal)?;
         Ok(Self { server, port, lost: core.lost, lifecycle, drain })
     }
 

@@ -86,11 +86,12 @@ fn hosts(text: &str) -> Result<Vec<String>, String> {
         .map(|item| {
             let authority = item.parse::<actix_web::http::uri::Authority>().ok();
             let fits = authority.is_some_and(|authority| {
-                !authority.host().is_empty()
-                    && !item.contains(['@', '*'])
-                    && (authority.port().is_none() || authority.port_u16().is_some())
+                let port = item.strip_prefix(authority.host());
+                // Nothing, or a colon and a number: `port_u16` says of neither that it is not one.
+                let port = port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some());
+                port && !authority.host().is_empty() && !item.contains(['@', '*'])
             });
-            if fits && !item.ends_with(':') {
+            if fits {
                 Ok(item.to_ascii_lowercase())
             } else {
                 Err(format!(

@@ -18,6 +18,7 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::{
+    client::{ClientView, Gateways},
     errors::{ApiError, ErrorBody},
     lifecycle::Lifecycle,
 };
@@ -91,6 +92,15 @@ pub async fn observe(
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
+    let gateways = request.app_data::<web::Data<Gateways>>().cloned();
+    let misdirected =
+        gateways.and_then(|gateways| gateways.admit(&request, &gateways.look(&request)).err());
+    if let Some(error) = misdirected {
+        let mut response = request.error_response(ApiError(error));
+        set_request_id(response.headers_mut(), &request_id);
+        log(&response, &request_id, method.as_str(), started);
+        return Ok(response);
+    }
     if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
         let error = RegistryError::new(
             ErrorKind::TooLarge,
@@ -106,7 +116,7 @@ pub async fn observe(
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
-    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| (***data).clone());
+    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
     let lifecycle = lifecycle.unwrap_or_default();
     let in_flight = lifecycle.begin_request();
     let result = tokio::select! {
@@ -201,6 +211,7 @@ fn milliseconds(started: Instant) -> f64 {
 
 fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
     let request = response.request();
+    let client = ClientView::of(request);
     let extensions = request.extensions();
     let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
     let pattern = request.match_pattern();
@@ -216,7 +227,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
     }
     if !route.starts_with("/api/") {
         // Probes come every few seconds.
-        tracing::debug!(request_id, method, route, status, duration_ms, code, "request");
+        tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
         return;
     }
     let RequestLog {
@@ -235,6 +246,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
     tracing::info!(
         request_id,
+        %client,
         method,
         route,
         status,

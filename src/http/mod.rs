@@ -1,6 +1,7 @@
 //! REST: parse, send a message, render. No SQL, no file, no clock and no environment here.
 
 pub mod artifact;
+pub mod client;
 pub mod conditional;
 pub mod errors;
 pub mod guard;

@@ -24,6 +24,7 @@ mod configuration;
 mod crashes;
 mod disk;
 mod embedded;
+mod gateways;
 mod harness;
 mod import;
 mod integrity;
