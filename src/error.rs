@@ -135,6 +135,12 @@ impl ErrorKind {
         self.row().2
     }
 
+    /// Whether something on disk is not what it should be.
+    #[must_use]
+    pub const fn is_integrity(self) -> bool {
+        matches!(self, Self::ChecksumMismatch | Self::IntegrityOnRead)
+    }
+
     /// Whether the same request may succeed a moment later.
     #[must_use]
     pub const fn worth_retrying(self) -> bool {

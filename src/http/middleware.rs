@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
-    limits,
+    limits, metrics,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -116,6 +116,7 @@ pub async fn observe(
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
+    let route = metrics::enabled().then(|| request.match_pattern()).flatten();
     let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
     let lifecycle = lifecycle.unwrap_or_default();
     let in_flight = lifecycle.begin_request();
@@ -146,11 +147,13 @@ pub async fn observe(
         // The hook that logs panics has told where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
+    let status = error.kind().http_status();
+    metrics::request(route.as_deref(), method.as_str(), status, started.elapsed());
     let cause = error.to_string();
     tracing::error!(
         request_id,
         method = method.as_str(),
-        status = error.kind().http_status(),
+        status,
         code = error.kind().code(),
         cause,
         duration_ms = milliseconds(started),
@@ -217,10 +220,14 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
     let pattern = request.match_pattern();
     let route = pattern.as_deref().unwrap_or("unmatched");
     let status = response.status().as_u16();
+    metrics::request(pattern.as_deref(), method, status, started.elapsed());
     let duration_ms = milliseconds(started);
     let response_extensions = response.response().extensions();
     let error = response_extensions.get::<RegistryError>();
     let code = error.map(|error| error.kind().code());
+    if error.is_some_and(|error| error.kind().is_integrity()) {
+        metrics::integrity_error("request");
+    }
     if let Some(error) = error.filter(|_| status >= 500) {
         let (detail, cause) = (error.detail(), error.cause());
         tracing::error!(request_id, route, code, detail, cause, "request failed");

@@ -11,5 +11,6 @@ pub mod models;
 pub mod path;
 pub mod query;
 pub mod routes;
+pub mod scrape;
 pub mod server;
 pub mod service;

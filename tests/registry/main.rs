@@ -30,5 +30,6 @@ mod import;
 mod integrity;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod model;
 mod reads;
