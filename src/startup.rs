@@ -246,10 +246,9 @@ impl Application {
     ///
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
-    pub async fn run_until_stopped(self) -> Result<Ending, RegistryError> {
+    pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
         let Self { server, mut lost, lifecycle, drain, has_tls, .. } = self;
         let handle = server.handle();
-        let mut signals = Signals::new()?;
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
         let mut lost = std::pin::pin!(async move {
@@ -293,14 +292,18 @@ impl Application {
     }
 }
 
-/// The signals that end a server.
-struct Signals {
+/// The signals that end a server: SIGTERM and SIGINT.
+pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, RegistryError> {
+    /// Hears them from now on; none ends the process by itself any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> Result<Self, RegistryError> {
         let on = |kind| signal(kind).map_err(RegistryError::internal);
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
@@ -308,7 +311,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signal {
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.interrupt.recv() => Signal::INT,
