@@ -5,9 +5,11 @@ use std::{
     net::{TcpListener, ToSocketAddrs as _},
     path::Path,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use actix_web::dev::Server;
+use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -29,12 +31,15 @@ use crate::{
     },
     auth::{Identity, StaticTokens},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
+    clock,
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
-    http::{guard::HttpState, server},
+    http::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape, server},
+    limits, metrics,
     registry::Registry,
     sandbox::{Mode, Sandbox},
+    tls::{self, Credentials, TlsFiles},
 };
 
 /// What a command wants of the registry directory.
@@ -96,6 +101,8 @@ impl Core {
             sandbox: Sandbox::new(settings.sandbox),
         };
         let memory = verified.clone();
+        let pool = catalog.clone();
+        metrics::watch_pool(move || pool.pool_state());
         let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
         let manifest = supervise::start(
             move || ManifestActor::new(root.clone(), memory.clone()),
@@ -160,7 +167,20 @@ fn open_files(
 pub struct Application {
     server: Server,
     port: u16,
+    metrics_port: Option<u16>,
     lost: mpsc::UnboundedReceiver<Fatal>,
+    lifecycle: Lifecycle,
+    drain: Duration,
+    has_tls: bool,
+}
+
+/// How a server that was told to stop came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// After the requests in flight.
+    Finished,
+    /// By a second signal, at once.
+    CutShort(Signal),
 }
 
 impl Application {
@@ -172,6 +192,11 @@ impl Application {
         settings: &Settings,
         server: &ServerSettings,
     ) -> Result<Self, RegistryError> {
+        let metrics_listener = server.edge.metrics_port.map(|port| {
+            metrics::enable(env!("CARGO_PKG_VERSION"), clock::now()?.unix_seconds());
+            listen(&server.host, port, "MODEL_REGISTRY_METRICS_PORT to a port")
+        });
+        let metrics_listener = metrics_listener.transpose()?;
         let core = Core::open(settings, Opening::Creating).await?;
         let mode = settings.sandbox;
         blocking(move || {
@@ -186,12 +211,33 @@ impl Application {
         let premises = core.premises.clone();
         // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
-        let listener = listen(&server.host, server.port)?;
+        let listener = listen(
+            &server.host,
+            server.port,
+            "MODEL_REGISTRY_HOST and MODEL_REGISTRY_PORT, or --host and --port, to an address",
+        )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let state = HttpState::new(core.registry, auth);
-        let server = server::start(listener, state, server.allowed_origins.clone())
-            .map_err(RegistryError::internal)?;
-        Ok(Self { server, port, lost: core.lost })
+        let tls = server.edge.tls.clone().map(start_tls).transpose()?;
+        let has_tls = tls.is_some();
+        let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
+        let watched = lifecycle.clone();
+        metrics::watch_in_flight(move || watched.in_flight());
+        let metrics_port = metrics_listener.map(serve_metrics).transpose()?;
+        let gateways = Gateways {
+            trusted: server.edge.trusted_proxies.clone(),
+            hosts: server.edge.allowed_hosts.clone(),
+        };
+        let server = server::start(
+            listener,
+            state,
+            lifecycle.clone(),
+            gateways,
+            server.allowed_origins.clone(),
+            tls,
+        )
+        .map_err(RegistryError::internal)?;
+        Ok(Self { server, port, metrics_port, lost: core.lost, lifecycle, drain, has_tls })
     }
 
     /// The port that it listens on.
@@ -200,34 +246,159 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets requests in flight finish. A second signal ends it at once.
+    /// The port on which the metrics are, where they are wanted.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<u16> {
+        self.metrics_port
+    }
+
+    /// Serves until SIGTERM or SIGINT; then goes on for the time of the drain while `/ready` says no, takes no
+    /// more connections, and lets requests in flight finish. A second signal ends it at once.
     ///
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
-    pub async fn run_until_stopped(mut self) -> Result<(), RegistryError> {
-        let handle = self.server.handle();
-        let mut terminate = signal(SignalKind::terminate()).map_err(RegistryError::internal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(RegistryError::internal)?;
-        let mut running = std::pin::pin!(self.server);
+    pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
+        let Self { server, mut lost, lifecycle, drain, has_tls, .. } = self;
+        let handle = server.handle();
+        let mut running = std::pin::pin!(server);
+        // Requests in flight would wait for ever for an actor that answers no more.
+        let mut lost = std::pin::pin!(async move {
+            let why = lost.recv().await.map(|lost| lost.to_string());
+            RegistryError::internal(why.unwrap_or_else(|| "the actors are gone".to_owned()))
+        });
+        let signal = tokio::select! {
+            ended = &mut running => return over(ended),
+            error = &mut lost => return Err(error),
+            signal = signals.next() => signal,
+        };
+        let name = name_of(signal);
+        tracing::info!(signal = name, drain_seconds = drain.as_secs(), "told to stop");
+        lifecycle.stop();
         tokio::select! {
-            ended = &mut running => return ended.map_err(RegistryError::internal),
-            _ = terminate.recv() => tracing::info!("SIGTERM: finishing requests in flight"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: finishing requests in flight"),
-            fatal = self.lost.recv() => {
-                // Requests in flight would wait for an actor that answers no more.
-                return Err(RegistryError::internal(
-                    fatal.map_or_else(|| "the actors are gone".to_owned(), |lost| lost.to_string()),
-                ));
+            ended = &mut running => return over(ended),
+            error = &mut lost => return Err(error),
+            signal = signals.next() => return Ok(cut_short(signal)),
+            () = tokio::time::sleep(drain) => {}
+        }
+        tracing::info!(in_flight = lifecycle.in_flight(), "finishing requests in flight");
+        let finished = async {
+            let stop = handle.stop(true);
+            let ((), ended) = tokio::join!(stop, &mut running);
+            ended.map_err(RegistryError::internal)
+        };
+        let patience = limits::SHUTDOWN_SECONDS - limits::LAST_ANSWERS_SECONDS;
+        let refuse_the_rest = async {
+            tokio::time::sleep(Duration::from_secs(patience)).await;
+            tracing::warn!(in_flight = lifecycle.in_flight(), "refusing what is not answered yet");
+            lifecycle.run_out_of_time();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = idle(&lifecycle), if has_tls => Ok(Ending::Finished),
+            ended = finished => ended.map(|()| Ending::Finished),
+            () = refuse_the_rest => Ok(Ending::Finished),
+            error = &mut lost => Err(error),
+            signal = signals.next() => Ok(cut_short(signal)),
+        }
+    }
+}
+
+/// The signals that end a server: SIGTERM and SIGINT.
+pub struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Hears them from now on; none ends the process by itself any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> Result<Self, RegistryError> {
+        let on = |kind| signal(kind).map_err(RegistryError::internal);
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.interrupt.recv() => Signal::INT,
+        }
+    }
+}
+
+fn name_of(signal: Signal) -> &'static str {
+    if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" }
+}
+
+fn cut_short(signal: Signal) -> Ending {
+    tracing::warn!(signal = name_of(signal), "second signal: ending at once");
+    Ending::CutShort(signal)
+}
+
+/// A server never ends by itself.
+fn over(ended: std::io::Result<()>) -> Result<Ending, RegistryError> {
+    ended.map_err(RegistryError::internal)?;
+    Err(RegistryError::internal("the server ended without being told to"))
+}
+
+/// Serves the metrics for as long as the process lives, its last seconds included.
+fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
+    let port = listener.local_addr().map_err(RegistryError::internal)?.port();
+    let server = scrape::start(listener).map_err(RegistryError::internal)?;
+    actix::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the metrics are no longer served");
+        }
+    });
+    Ok(port)
+}
+
+/// Waits until nothing has been going on for a while but connections of HTTP/2 that stay open.
+async fn idle(lifecycle: &Lifecycle) {
+    let mut since = tokio::time::Instant::now();
+    while since.elapsed() < limits::IDLE_BEFORE_END {
+        tokio::time::sleep(limits::IDLE_POLL).await;
+        if !lifecycle.is_idle() {
+            since = tokio::time::Instant::now();
+        }
+    }
+}
+
+/// Reads the certificates, and follows their files.
+fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
+    let unusable = |problem: tls::TlsProblem| {
+        RegistryError::new(ErrorKind::InvalidRequest, format!("TLS cannot be had: {problem}"))
+    };
+    let (credentials, mut changes) = Credentials::load(files).map_err(unusable)?;
+    actix::spawn(async move {
+        loop {
+            tokio::time::sleep(limits::TLS_ROUND).await;
+            let looked = tokio::task::spawn_blocking(move || {
+                let found = changes.look();
+                (changes, found)
+            });
+            let Ok((looked, found)) = looked.await else {
+                // The hook that logs panics has told where.
+                tracing::error!("the certificates are no longer read again when they change");
+                return;
+            };
+            changes = looked;
+            match found {
+                None => {}
+                Some(Ok(())) => tracing::info!("the TLS certificates changed and are in use"),
+                Some(Err(problem)) => tracing::error!(
+                    %problem,
+                    "the TLS certificates changed and cannot be used; the ones before stay in use"
+                ),
             }
         }
-        let stop = handle.stop(true);
-        tokio::select! {
-            _ = async { tokio::join!(stop, &mut running) } => {}
-            _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
-            _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
-        }
-        Ok(())
-    }
+    });
+    credentials.server_config().map_err(RegistryError::internal)
 }
 
 /// Tries the sandbox of load checks once and tells the log what it is worth on this machine. Reads go on without
@@ -265,16 +436,18 @@ fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> H
         server.legacy_token.as_ref(),
     ));
     let identity = server.identity.clone().map(Identity::new).map(Arc::new);
+    if let Some(identity) = identity.clone() {
+        metrics::watch_keys(move || identity.keys_age(Instant::now()));
+    }
     supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal)
 }
 
-fn listen(host: &str, port: u16) -> Result<TcpListener, RegistryError> {
+fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {
     let refused = |error: std::io::Error| {
         RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "cannot listen on {host} port {port}: {error}; set MODEL_REGISTRY_HOST and \
-                 MODEL_REGISTRY_PORT, or --host and --port, to an address of this machine that is free"
+                "cannot listen on {host} port {port}: {error}; set {remedy} of this machine that is free"
             ),
         )
     };

@@ -10,9 +10,11 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 21] = [
+const RULES: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("limits", &[]),
+    ("tls", &[]),
+    ("metrics", &[]),
     ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
@@ -20,7 +22,7 @@ const RULES: [(&str, &[&str]); 21] = [
     ("formats", &[]),
     ("sandbox", &["fault", "formats", "limits"]),
     ("auth", &["domain", "limits"]),
-    ("catalog", &["domain", "limits"]),
+    ("catalog", &["domain", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
         "actors",
@@ -36,6 +38,7 @@ const RULES: [(&str, &[&str]); 21] = [
             "formats",
             "limits",
             "sandbox",
+            "metrics",
         ],
     ),
     (
@@ -53,7 +56,7 @@ const RULES: [(&str, &[&str]); 21] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["auth", "catalog", "domain", "sandbox"]),
+    ("config", &["auth", "catalog", "domain", "sandbox", "tls"]),
     ("telemetry", &["clock", "config"]),
     (
         "http",
@@ -66,6 +69,7 @@ const RULES: [(&str, &[&str]); 21] = [
             "domain",
             "error",
             "limits",
+            "metrics",
             "registry",
             "schemas",
             "telemetry",
@@ -95,13 +99,17 @@ const RULES: [(&str, &[&str]); 21] = [
             "artifacts",
             "auth",
             "catalog",
+            "clock",
             "config",
             "domain",
             "error",
             "formats",
             "http",
+            "limits",
+            "metrics",
             "registry",
             "sandbox",
+            "tls",
         ],
     ),
     ("main", &["cli", "sandbox"]),

@@ -22,7 +22,7 @@ use crate::{
     error::{ErrorKind, RegistryError},
     fault,
     formats::{LoadReport, Sample, TrustedGlobals, Verdict},
-    limits,
+    limits, metrics,
     progress::Progress,
     sandbox::{Sandbox, SandboxError},
 };
@@ -254,6 +254,9 @@ fn validate(
     let validation =
         Validation { checksum_verified: integrity_errors.is_empty(), integrity_errors, load };
     log(record, &validation, pace.started);
+    if let Some(report) = &validation.load {
+        metrics::load_check(report.format, report.verdict, pace.started.elapsed());
+    }
     Ok(validation)
 }
 

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{Context, Outcome, start_logging};
 use crate::{
-    config::{Environment, LogFormat, ServerSettings, Settings},
+    config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
     sandbox::Mode,
-    startup::{Application, Core, Opening},
+    startup::{Application, Core, Opening, Signals},
 };
 
 const HOST: &str = "127.0.0.1";
@@ -100,9 +100,10 @@ impl Demo {
                 RegistryError::unavailable("cannot make a temporary directory", error)
             })?;
         // A signal while the registry is made must not leave the directory behind either.
+        let mut signals = Signals::new()?;
         tokio::select! {
-            made = self.make(directory.path(), &context) => made?.run_until_stopped().await?,
-            _ = tokio::signal::ctrl_c() => {}
+            made = self.make(directory.path(), &context) => drop(made?.run_until_stopped(signals).await?),
+            _ = signals.next() => {}
         }
         let place = directory.path().to_owned();
         directory.close().map_err(|error| {
@@ -144,6 +145,7 @@ impl Demo {
             legacy_token: None,
             identity: None,
             allowed_origins: Vec::new(),
+            edge: EdgeSettings::default(),
         };
         let application = Application::build(&settings, &server).await?;
         announce(context, application.port(), directory, &read, &admin);

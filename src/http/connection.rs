@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{HttpRequest, dev::Extensions, rt::net::TcpStream};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -22,6 +23,8 @@ struct Socket(Arc<OwnedFd>);
 /// Remembers a new connection's socket, for [`client_gone`].
 pub fn remember(connection: &dyn Any, data: &mut Extensions) {
     let stream = connection.downcast_ref::<TcpStream>();
+    let beneath = || Some(connection.downcast_ref::<TlsStream<TcpStream>>()?.get_ref().0);
+    let stream = stream.or_else(beneath);
     // Without a descriptor to spare, a client that goes away is noticed late, as ever.
     if let Some(Ok(socket)) = stream.map(|stream| stream.as_fd().try_clone_to_owned()) {
         data.insert(Socket(Arc::new(socket)));

@@ -12,15 +12,20 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
+    web,
 };
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
-use super::errors::{ApiError, ErrorBody};
+use super::{
+    client::{ClientView, Gateways},
+    errors::{ApiError, ErrorBody},
+    lifecycle::Lifecycle,
+};
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
-    limits,
+    limits, metrics,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,6 +74,8 @@ impl ResponseError for Unexpected {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = self.error.error_response();
+        // In what state its connection is nobody knows.
+        response.head_mut().set_connection_type(ConnectionType::Close);
         set_request_id(response.headers_mut(), &self.request_id);
         response
     }
@@ -85,6 +92,15 @@ pub async fn observe(
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
+    let gateways = request.app_data::<web::Data<Gateways>>().cloned();
+    let misdirected =
+        gateways.and_then(|gateways| gateways.admit(&request, &gateways.look(&request)).err());
+    if let Some(error) = misdirected {
+        let mut response = request.error_response(ApiError(error));
+        set_request_id(response.headers_mut(), &request_id);
+        log(&response, &request_id, method.as_str(), started);
+        return Ok(response);
+    }
     if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
         let error = RegistryError::new(
             ErrorKind::TooLarge,
@@ -100,23 +116,44 @@ pub async fn observe(
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
-    let result = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let route = metrics::enabled().then(|| request.match_pattern()).flatten();
+    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
+    let lifecycle = lifecycle.unwrap_or_default();
+    let in_flight = lifecycle.begin_request();
+    let result = tokio::select! {
+        biased;
+        result = AssertUnwindSafe(next.call(request)).catch_unwind() => result,
+        // What the request was at is cancelled with its future.
+        () = lifecycle.out_of_time() => Ok(Err(ApiError(RegistryError::unavailable(
+            "The service is stopping; try again",
+            "it was told to stop, and the request did not end in time",
+        )).into())),
+    };
     let error = match result {
         Ok(Ok(response)) => {
             let mut response = flatten(response.map_into_boxed_body());
             set_request_id(response.headers_mut(), &request_id);
+            if lifecycle.is_stopping() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            let response = response.map_body(|_, body| in_flight.until_sent(body));
             log(&response, &request_id, method.as_str(), started);
             return Ok(response);
         }
-        Ok(Err(error)) => RegistryError::internal(error),
+        Ok(Err(error)) => match error.as_error::<ApiError>() {
+            Some(refused) => refused.0.clone(),
+            None => RegistryError::internal(error),
+        },
         // The hook that logs panics has told where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
+    let status = error.kind().http_status();
+    metrics::request(route.as_deref(), method.as_str(), status, started.elapsed());
     let cause = error.to_string();
     tracing::error!(
         request_id,
         method = method.as_str(),
-        status = 500_u16,
+        status,
         code = error.kind().code(),
         cause,
         duration_ms = milliseconds(started),
@@ -177,22 +214,27 @@ fn milliseconds(started: Instant) -> f64 {
 
 fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
     let request = response.request();
+    let client = ClientView::of(request);
     let extensions = request.extensions();
     let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
     let pattern = request.match_pattern();
     let route = pattern.as_deref().unwrap_or("unmatched");
     let status = response.status().as_u16();
+    metrics::request(pattern.as_deref(), method, status, started.elapsed());
     let duration_ms = milliseconds(started);
     let response_extensions = response.response().extensions();
     let error = response_extensions.get::<RegistryError>();
     let code = error.map(|error| error.kind().code());
+    if error.is_some_and(|error| error.kind().is_integrity()) {
+        metrics::integrity_error("request");
+    }
     if let Some(error) = error.filter(|_| status >= 500) {
         let (detail, cause) = (error.detail(), error.cause());
         tracing::error!(request_id, route, code, detail, cause, "request failed");
     }
     if !route.starts_with("/api/") {
         // Probes come every few seconds.
-        tracing::debug!(request_id, method, route, status, duration_ms, code, "request");
+        tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
         return;
     }
     let RequestLog {
@@ -211,6 +253,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
     tracing::info!(
         request_id,
+        %client,
         method,
         route,
         status,

@@ -224,7 +224,11 @@ impl World {
     }
 
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> Server {
-        let mut command = self.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
+        self.serve_on("127.0.0.1", variables)
+    }
+
+    pub fn serve_on(&self, host: &str, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&["serve", "--host", host, "--port", "0"]);
         command
             .env("MODEL_REGISTRY_READ_TOKEN", READ)
             .env("MODEL_REGISTRY_ADMIN_TOKEN", ADMIN)
@@ -301,6 +305,11 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -342,11 +351,11 @@ impl Server {
 
     /// How many descriptors the process holds.
     pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = i32::try_from(self.id()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal)
             .unwrap();
     }
