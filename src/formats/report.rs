@@ -283,6 +283,13 @@ impl Findings {
         self.add(Finding::fault(sentence));
     }
 
+    /// Adds to an earlier finding what would have been called.
+    pub(super) fn would_call(&mut self, finding: usize, call: &str) {
+        if let Some(finding) = self.kept.get_mut(finding) {
+            finding.would_call = Some(call.to_owned());
+        }
+    }
+
     /// Something worth knowing that changes no verdict.
     pub(super) fn note(&mut self, sentence: impl Into<String>) {
         if self.notes.len() < TOLD {

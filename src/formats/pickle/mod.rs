@@ -2,7 +2,7 @@
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
 //! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's; `joblib`: where array bytes stand between opcodes), `allow_list`
-//! holds the names. None of them knows what a model is.
+//! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
 mod arguments;
@@ -13,6 +13,7 @@ mod joblib;
 mod machine;
 mod memo;
 mod opcodes;
+mod telling;
 mod text;
 mod values;
 
