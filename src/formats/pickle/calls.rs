@@ -5,7 +5,6 @@
 //! carry a rule of their own, because with free arguments they would reach further than their
 //! name suggests. Knows nothing of opcodes or of bytes.
 
-use super::super::report::quoted;
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
 use super::machine::Machine;

@@ -7,8 +7,8 @@
 use super::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
 
 pub(super) const TABLE: &[Entry] = &[
-    ("pandas", CALL, "ArrowDtype Interval Period PeriodDtype StringDtype"),
-    ("pandas", CALL.with_state(), "DateOffset"),
+    ("pandas", CALL, "Interval Period PeriodDtype StringDtype"),
+    ("pandas", CALL.with_state(), "ArrowDtype DateOffset"),
     (
         "pandas",
         NAMED,
@@ -41,7 +41,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas._libs.tslibs.period", CALL, "Period"),
     ("pandas._libs.tslibs.timedeltas", CALL, "Timedelta _timedelta_unpickle"),
     ("pandas._libs.tslibs.timestamps", CALL, "_unpickle_timestamp"),
-    ("pandas.api.typing", PLAIN, "DataFrameGroupBy"),
+    ("pandas.api.typing", PLAIN, "DataFrameGroupBy Expanding ExponentialMovingWindow Rolling"),
     ("pandas.arrays", NAMED, "DatetimeArray IntervalArray PeriodArray StringArray TimedeltaArray"),
     (
         "pandas.arrays",
@@ -67,7 +67,8 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.arrays.string_", NAMED, "StringArray"),
     ("pandas.core.arrays.string_arrow", PLAIN, "ArrowStringArray ArrowStringArrayNumpySemantics"),
     ("pandas.core.arrays.timedeltas", NAMED, "TimedeltaArray"),
-    ("pandas.core.dtypes.dtypes", CALL, "ArrowDtype PeriodDtype"),
+    ("pandas.core.dtypes.dtypes", CALL, "PeriodDtype"),
+    ("pandas.core.dtypes.dtypes", CALL.with_state(), "ArrowDtype"),
     (
         "pandas.core.dtypes.dtypes",
         PLAIN,
@@ -90,6 +91,9 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.internals.managers", CALL, "BlockManager"),
     ("pandas.core.internals.managers", PLAIN, "SingleBlockManager"),
     ("pandas.core.series", PLAIN, "Series"),
+    ("pandas.core.window.ewm", PLAIN, "ExponentialMovingWindow"),
+    ("pandas.core.window.expanding", PLAIN, "Expanding"),
+    ("pandas.core.window.rolling", PLAIN, "Rolling"),
     ("polars.dataframe.frame", PLAIN, "DataFrame"),
     (
         "polars.datatypes.classes",

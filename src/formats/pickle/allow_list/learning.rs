@@ -201,6 +201,7 @@ pub(super) const TABLE: &[Entry] = &[
          MultiTaskLasso MultiTaskLassoCV",
     ),
     ("sklearn.linear_model._glm.glm", PLAIN, "GammaRegressor PoissonRegressor TweedieRegressor"),
+    ("sklearn.linear_model._glm.link", PLAIN, "IdentityLink LogLink LogitLink"),
     ("sklearn.linear_model._huber", PLAIN, "HuberRegressor"),
     ("sklearn.linear_model._least_angle", PLAIN, "Lars LarsCV LassoLars LassoLarsCV LassoLarsIC"),
     ("sklearn.linear_model._logistic", PLAIN, "LogisticRegression LogisticRegressionCV"),
