@@ -42,9 +42,14 @@ fn every_real_artifact_is_loadable() {
         assert_eq!(report.verdict, Verdict::Loadable, "{}: {:?}", path.display(), report.errors);
         assert_eq!(report.errors, Vec::<String>::new(), "{}", path.display());
         let name = path.file_name().and_then(|name| name.to_str()).unwrap();
-        let (format, depth) = match name.split_once('.').map(|(_, suffixes)| suffixes) {
-            Some(suffixes) if suffixes.starts_with("json") => (Format::Json, Depth::Parsed),
-            Some(suffixes) if suffixes.starts_with("joblib") => (Format::Joblib, Depth::Typed),
+        let (format, depth) = match path.extension().and_then(|e| e.to_str()) {
+            Some("npy") => (Format::Npy, Depth::Typed),
+            Some("npz") => (Format::Npz, Depth::Typed),
+            Some("pt") if name.starts_with("torch_legacy") => (Format::TorchLegacy, Depth::Typed),
+            Some("pt") => (Format::Torch, Depth::Typed),
+            Some("keras") => (Format::Keras, Depth::Typed),
+            _ if name.contains(".json") => (Format::Json, Depth::Parsed),
+            _ if name.contains(".joblib") => (Format::Joblib, Depth::Typed),
             _ => (Format::Pickle, Depth::Typed),
         };
         assert_eq!((report.format, report.depth), (format, depth), "{}", path.display());

@@ -6,10 +6,12 @@
 mod budget;
 mod compressed;
 pub mod json;
+mod npy;
 mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod zip;
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek};
@@ -160,6 +162,9 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
         Format::Gzip | Format::Zlib | Format::Bzip2 | Format::Xz | Format::Lzma | Format::Lz4 => {
             compressed::check(source, job)
         }
+        Format::TorchLegacy => pickle::torch_legacy::check(source, job),
+        Format::Npy => npy::check(source, job),
+        Format::Zip => zip::check(source, job),
         other => job.broken(no_check(other)),
     }
 }

@@ -7,12 +7,16 @@ mod frames;
 mod learning;
 mod numeric;
 mod standard;
+mod torch;
+
+use super::torch::Rebuild;
 
 /// A module, what may be done with its names, and the names with a space between. Tables are
 /// sorted by module.
 type Entry = (&'static str, Grant, &'static str);
 
-const TABLES: [&[Entry]; 4] = [standard::TABLE, numeric::TABLE, frames::TABLE, learning::TABLE];
+const TABLES: [&[Entry]; 5] =
+    [standard::TABLE, numeric::TABLE, frames::TABLE, learning::TABLE, torch::TABLE];
 
 /// How an object may be made from a global while loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub(super) enum Rule {
     JoblibArray,
     /// A numpy random generator from a bit generator and its own constructor.
     Generator,
+    /// A function of torch, over storages the same pickle names.
+    Torch(Rebuild),
 }
 
 /// What the opcodes that fill containers may do with an object.

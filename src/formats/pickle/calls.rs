@@ -247,6 +247,7 @@ impl Machine<'_, '_, '_> {
                 }
                 _ => None,
             },
+            Rule::Torch(what) => self.rebuild(what, args)?.then(|| self.arena.instance(global)),
             Rule::Generator => self.is_generator(args).then(|| self.arena.instance(global)),
         };
         Ok(made.unwrap_or_else(|| {
@@ -412,7 +413,7 @@ impl Machine<'_, '_, '_> {
     }
 
     /// A state sets attributes: none of Python's special ones, and none whose name is unknown.
-    fn is_plain_state(&self, state: Value) -> bool {
+    pub(super) fn is_plain_state(&self, state: Value) -> bool {
         let plain = |value: &Value| match value {
             Value::Dict(id) => {
                 let note = self.arena.dicts[*id as usize];

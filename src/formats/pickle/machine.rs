@@ -10,6 +10,7 @@ use super::memo::Memo;
 use super::opcodes::Opcode;
 use super::telling::RefusedNote;
 use super::text;
+use super::torch::Storages;
 use super::values::{Arena, Value};
 
 /// Opcodes of one pickle.
@@ -44,6 +45,10 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) refused: Vec<RefusedNote>,
     /// Bytes held by the pickle around this one.
     pub(super) held_outside: usize,
+    /// What is put into lists, where that is asked for.
+    pub(super) appended: Option<Vec<Value>>,
+    /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
+    pub(super) storages: Option<Storages>,
 }
 
 impl<'a, 's, 'j> Machine<'a, 's, 'j> {
@@ -67,11 +72,18 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             about: None,
             refused: Vec::new(),
             held_outside: 0,
+            appended: None,
+            storages: None,
         }
     }
 
+    /// Lets persistent ids name storages, as torch's loader resolves them.
+    pub(super) fn with_storages(self, storages: Storages) -> Self {
+        Self { storages: Some(storages), ..self }
+    }
+
     /// Follows the pickle to its STOP, and answers what stands on the stack there.
-    pub(super) fn run(mut self) -> Result<Value, Halt> {
+    pub(super) fn run(&mut self) -> Result<Value, Halt> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
@@ -106,6 +118,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             + self.stack.capacity() * size_of::<Value>()
             + self.marks.capacity() * size_of::<usize>()
             + self.memo.held()
+            + self.storages.as_ref().map_or(0, Storages::held)
     }
 
     pub(super) fn step(&mut self, opcode: Opcode) -> Result<(), Halt> {
@@ -175,7 +188,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         Ok(())
     }
 
-    pub(super) fn stop(mut self) -> Result<Value, Halt> {
+    pub(super) fn stop(&mut self) -> Result<Value, Halt> {
         let value = self.pop()?;
         self.refuse_kept_getter(value);
         if !self.stack.is_empty() || !self.marks.is_empty() {
@@ -363,9 +376,17 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         match opcode {
             Opcode::PersId => {
                 self.read_line()?;
+                if self.storages.is_some() {
+                    return self.broken("a persistent id that names no storage as torch does");
+                }
             }
             _ => {
-                self.pop()?;
+                let id = self.pop()?;
+                if self.storages.is_some() {
+                    let storage = self.storage(id)?;
+                    self.push(storage);
+                    return Ok(());
+                }
             }
         }
         self.danger_with_remedy(

@@ -1,7 +1,8 @@
 //! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's; `joblib`: where array bytes stand between opcodes), `allow_list`
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
+//! `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
@@ -15,14 +16,37 @@ mod memo;
 mod opcodes;
 mod telling;
 mod text;
+mod torch;
+pub(super) mod torch_legacy;
 mod values;
 
 use super::report::Depth;
 use super::source::Source;
 use super::{Halt, Job};
+use torch::Storages;
+
+pub(super) use torch::Storage;
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     machine::Machine::new(source, job).run()?;
     Ok(Depth::Typed)
+}
+
+/// What a torch pickle says besides what it is checked for.
+pub(super) struct TorchPickle {
+    /// The storages its tensors lie over; each must be there, and exactly as large.
+    pub(super) storages: Vec<Storage>,
+    /// `torch.load` takes it with `weights_only=True`, which is its default.
+    pub(super) weights_only: bool,
+}
+
+/// Follows the pickle of a torch checkpoint, whose numbers stand elsewhere.
+pub(super) fn check_torch(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<TorchPickle, Halt> {
+    let mut machine = machine::Machine::new(source, job).with_storages(Storages::default());
+    machine.run()?;
+    let named = machine.arena.globals();
+    let weights_only = named.iter().all(|global| torch::is_weight(&global.module, &global.name));
+    let storages = machine.storages.take().map(Storages::into_named).unwrap_or_default();
+    Ok(TorchPickle { storages, weights_only })
 }

@@ -158,7 +158,7 @@ impl Machine<'_, '_, '_> {
             Value::Refused(id) => {
                 self.refused_note(id).map_or_else(|| "…".to_owned(), |note| note.text.clone())
             }
-            Value::BigInt | Value::Float => "…".to_owned(),
+            Value::BigInt | Value::Float | Value::Storage(_) => "…".to_owned(),
         }
     }
 

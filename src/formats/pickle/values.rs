@@ -37,6 +37,8 @@ pub(super) enum Value {
     Global(u32),
     /// What calling a global answered.
     Instance(u32),
+    /// A run of numbers that torch keeps outside the pickle.
+    Storage(u32),
     /// `builtins.getattr`, which may only ever be called for one attribute of one class.
     Getter,
     /// Stands for something that was refused and reported; later uses are not reported again.
@@ -234,6 +236,11 @@ impl Arena {
 
     pub(super) fn global_note(&self, id: u32) -> &GlobalNote {
         &self.globals[id as usize]
+    }
+
+    /// Every class and function the pickle names and may name.
+    pub(super) fn globals(&self) -> &[GlobalNote] {
+        &self.globals
     }
 
     /// The grant of the class or function an instance came from.

@@ -13,7 +13,9 @@ pub(super) const TABLE: &[Entry] = &[
     ("builtins", PLAIN, "object"),
     ("builtins", ruled(Rule::Elements), "bytearray bytes dict frozenset list set tuple"),
     ("builtins", ruled(Rule::Integers), "range slice"),
-    ("collections", ruled(Rule::Elements).filled(Fill::Mapping), "Counter OrderedDict"),
+    ("collections", ruled(Rule::Elements).filled(Fill::Mapping), "Counter"),
+    // torch hangs the versions of its layers on the dict of their weights.
+    ("collections", ruled(Rule::Elements).filled(Fill::Mapping).with_state(), "OrderedDict"),
     ("collections", ruled(Rule::Elements).filled(Fill::Sequence), "deque"),
     ("collections", ruled(Rule::Factory).filled(Fill::Mapping), "defaultdict"),
     ("copyreg", ruled(Rule::NewObject), "__newobj__"),

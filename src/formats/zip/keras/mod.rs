@@ -1,0 +1,224 @@
+//! Keras v3 models: a configuration, the weights, and assets.
+//!
+//! The configuration is JSON in which every object names its class; Keras imports what it names
+//! and builds it. Here each must be one of Keras's own (`names`), because with any other, and with
+//! a few of its own, loading runs code or reads other files. The weights are an HDF5 file.
+
+mod names;
+
+use serde_json::Value;
+
+use super::super::json::scan_slice;
+use super::super::report::{Depth, Finding, quoted};
+use super::super::source::Source;
+use super::super::{Halt, Job};
+use super::directory::Member;
+use super::member;
+
+const CONFIG: &str = "config.json";
+const METADATA: &str = "metadata.json";
+const WEIGHTS: &str = "model.weights.h5";
+const ASSETS: &str = "assets/";
+/// Bytes of a configuration, which is held in memory as a whole, some twenty times over.
+const MAX_CONFIG: u64 = 4 * 1024 * 1024;
+/// Values looked at between two questions whether to go on.
+const POLL_EVERY: usize = 4096;
+
+const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+/// Values that Keras writes as objects and that name no class.
+const PLAIN: [&str; 6] =
+    ["__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"];
+/// Layers that would read their vocabulary from any file a text names.
+const LOOKUPS: [&str; 3] = ["StringLookup", "IntegerLookup", "TextVectorization"];
+
+/// Whether these are the members of a Keras model.
+pub(super) fn is_one(members: &[Member]) -> bool {
+    let holds = |name: &str| members.iter().any(|member| member.name == name);
+    holds(CONFIG) && (holds(METADATA) || holds(WEIGHTS))
+}
+
+pub(super) fn check(
+    source: &mut Source<'_>,
+    job: &mut Job<'_>,
+    members: &[Member],
+) -> Result<Depth, Halt> {
+    let mut weighted = false;
+    for one in members {
+        job.poll()?;
+        let checked = match one.name.as_str() {
+            CONFIG => member::open(source, job, one, |inner, job| config(inner, job, one.size)),
+            METADATA => {
+                member::open(source, job, one, |inner, job| json(inner, job, one.size).map(drop))
+            }
+            WEIGHTS => {
+                weighted = true;
+                member::open(source, job, one, weights)
+            }
+            name if name.starts_with(ASSETS) => member::pass(source, job, one),
+            other => job.broken(format!("{} is no part of a Keras model", quoted(other))),
+        };
+        match checked {
+            // Told already; the other members may hold worse.
+            Ok(()) | Err(Halt::Broken) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    if !weighted {
+        return job.broken(format!("the archive holds no {WEIGHTS}"));
+    }
+    Ok(Depth::Typed)
+}
+
+fn json(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<Value, Halt> {
+    if size > MAX_CONFIG {
+        return job
+            .broken(format!("a configuration of {size} bytes; {MAX_CONFIG} at most are read"));
+    }
+    let Some(bytes) = source.read_bytes(size)? else {
+        return job.broken("the configuration ends too early");
+    };
+    if let Err(fault) = scan_slice(&bytes) {
+        return job.broken(fault.to_string());
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(value) => Ok(value),
+        Err(error) => job.broken(error.to_string()),
+    }
+}
+
+/// Looks at every object of the configuration, however deep.
+fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<(), Halt> {
+    let document = json(source, job, size)?;
+    if document.get("class_name").is_none() || document.get("config").is_none() {
+        return job.broken("the configuration describes no model");
+    }
+    let mut left = vec![&document];
+    let mut seen = 0_usize;
+    while let Some(value) = left.pop() {
+        seen += 1;
+        if seen.is_multiple_of(POLL_EVERY) {
+            job.poll()?;
+        }
+        match value {
+            Value::Array(items) => left.extend(items),
+            Value::Object(fields) => {
+                if let Some(class) = fields.get("class_name") {
+                    object(job, class, value);
+                }
+                left.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// One object: its class must be Keras's own, under a name of Keras's own.
+fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
+    let Some(class) = class.as_str() else {
+        job.findings.broken("an object of the configuration whose class is no text");
+        return;
+    };
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let told = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
+    let (module, registered) = (text("module"), text("registered_name"));
+    if told("module") != module.is_some() || told("registered_name") != registered.is_some() {
+        job.findings.broken("an object of the configuration whose module or name is no text");
+        return;
+    }
+    if PLAIN.contains(&class) {
+        return;
+    }
+    let quoted_class = quoted(class);
+    match class {
+        "__lambda__" | "Lambda" => {
+            return danger(
+                job,
+                class,
+                "a Lambda layer or function, which carries code that runs when the model is \
+                 loaded; write it as a layer of Keras",
+            );
+        }
+        "__typespec__" => {
+            return danger(job, class, "a type of TensorFlow's, which names a class to import");
+        }
+        "function" => return function(job, module, object),
+        _ => {}
+    }
+    let own_module = module.is_none_or(is_own);
+    let own_name = registered.is_none_or(|name| name == class);
+    if own_module && own_name && names::is_class(class) {
+        if LOOKUPS.contains(&class)
+            && let Some(Value::String(path)) = object.pointer("/config/vocabulary")
+        {
+            let path = quoted(path);
+            danger(
+                job,
+                class,
+                &format!(
+                    "{quoted_class} reads its vocabulary from the file or address {path}; keep the \
+                 vocabulary in the model"
+                ),
+            );
+        }
+        return;
+    }
+    let module = module.unwrap_or_default();
+    if !is_own(module) && job.trusted.contains(module, class) {
+        return;
+    }
+    let full = quoted(&format!("{module}.{class}"));
+    let registered = match registered.filter(|name| *name != class) {
+        Some(name) => format!(" (registered as {})", quoted(name)),
+        None => String::new(),
+    };
+    let remedy = if is_own(module) {
+        "no model needs it as a part".to_owned()
+    } else {
+        format!(
+            "if this class is yours and safe, add \"{full}\" to [pickle] trusted in the policy file"
+        )
+    };
+    danger(
+        job,
+        &full,
+        &format!("{full}{registered} is none of Keras's plain layers or their parts; {remedy}"),
+    );
+}
+
+fn is_own(module: &str) -> bool {
+    module == "keras" || module.starts_with("keras.")
+}
+
+/// `{"class_name": "function", "config": "relu", "module": "builtins"}`
+fn function(job: &mut Job<'_>, module: Option<&str>, object: &Value) {
+    let name = object.get("config").and_then(Value::as_str).unwrap_or_default();
+    let registered = object.get("registered_name").and_then(Value::as_str);
+    let own_module = module.is_some_and(|module| module == "builtins" || is_own(module));
+    let own_name = registered.is_none_or(|it| it == name || it == "function");
+    if own_module && own_name && names::is_function(name) {
+        return;
+    }
+    let full = quoted(&format!("{}.{name}", module.unwrap_or_default()));
+    danger(
+        job,
+        &full,
+        &format!(
+            "the function {full} is none of Keras's activations, losses and metrics; loading \
+             the model could call it"
+        ),
+    );
+}
+
+fn danger(job: &mut Job<'_>, global: &str, sentence: &str) {
+    let finding = Finding { global: Some(quoted(global)), ..Finding::danger(sentence) };
+    job.findings.add(finding);
+}
+
+fn weights(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
+    if !source.head().starts_with(&HDF5) {
+        return job.broken("the weights are no HDF5 file");
+    }
+    Ok(())
+}
