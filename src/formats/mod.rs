@@ -11,6 +11,7 @@ mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod tar;
 mod zip;
 
 use std::collections::HashSet;
@@ -162,6 +163,7 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
         Format::Gzip | Format::Zlib | Format::Bzip2 | Format::Xz | Format::Lzma | Format::Lz4 => {
             compressed::check(source, job)
         }
+        Format::Tar => tar::check(source, job),
         Format::TorchLegacy => pickle::torch_legacy::check(source, job),
         Format::Npy => npy::check(source, job),
         Format::Zip => zip::check(source, job),

@@ -305,6 +305,18 @@ impl Findings {
         }
     }
 
+    /// Takes back the faults found since `start` findings, if nothing dangerous is among them.
+    pub(super) fn take_back(&mut self, start: usize) -> bool {
+        let faults = self.kept.get(start..).unwrap_or_default();
+        if faults.iter().any(|finding| finding.severity == Severity::Danger) {
+            return false;
+        }
+        for fault in self.kept.drain(start.min(self.kept.len())..) {
+            self.told.remove(&fault.sentence);
+        }
+        true
+    }
+
     /// How much was found so far.
     pub(super) fn len(&self) -> usize {
         self.kept.len()

@@ -49,6 +49,9 @@ pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     if is_ubjson(head) {
         return Format::Ubjson;
     }
+    if head.get(257..262) == Some(b"ustar") {
+        return Format::Tar;
+    }
     if is_torch_legacy(head) {
         return Format::TorchLegacy;
     }

@@ -380,6 +380,15 @@ for method, pack in {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compre
 (out / "long_linked.pkl.lz4").write_bytes(lz4.frame.compress(pickle.dumps(list(range(60000)) * 1, protocol=2)[:0] + pickle.dumps(b"ab" * 200000), block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_linked=True))
 (out / "weights_sha256.pkl.xz").write_bytes(lzma.compress(plain, check=lzma.CHECK_SHA256, preset=9))
 (out / "best.pkl.xz").write_bytes(lzma.compress(plain, filters=[{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 6}]))
+import io, tarfile
+def tar(name, members, format, mode="w"):
+    with tarfile.open(out / name, mode, format=format) as archive:
+        for member, body in members:
+            info = tarfile.TarInfo(member); info.size = len(body or b"")
+            if body is None: info.type = tarfile.DIRTYPE
+            archive.addfile(info, io.BytesIO(body or b""))
+parts = [("models", None), ("models/classifier.pkl", plain), ("models/" + "long" * 40 + ".pkl", plain), ("./card.json", b'{"a": 1}'), ("models/README", b"notes")]
+tar("gnu.tar", parts, tarfile.GNU_FORMAT); tar("pax.tar", parts, tarfile.PAX_FORMAT); tar("ustar.tar.gz", parts[:2], tarfile.USTAR_FORMAT, "w:gz"); tar("pax.tar.xz", parts, tarfile.PAX_FORMAT, "w:xz")
 frame = pd.DataFrame({"a": [1.0, 2.0]})
 frame.to_pickle(out / "frame.pkl.gz"); frame.to_pickle(out / "frame.pkl.bz2")
 '''
@@ -452,6 +461,29 @@ def hostile_packed():
     add("array_beside.joblib", b"\x80\x02" + stacked("joblib.numpy_pickle", "NDArrayWrapper") + b")\x81}(" + text("filename") + text("/proc/self/cwd/beside.npy") + text("subclass") + stacked("numpy", "ndarray") + text("allow_mmap") + b"\x89ub.", setup="open('beside.npy', 'wb').write(bytes.fromhex('%s')); " % pickled.hex() + WITH_JOBLIB)
     add("packed_object_array.joblib.zlib", zlib.compress(b"\x80\x04" + wrapper(one, dtype("O8")) + p(4, system) + b"."))
 
+    import io, tarfile
+    def tar(*members, mode="w"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode, format=tarfile.GNU_FORMAT) as archive:
+            for member, body in members:
+                info = tarfile.TarInfo(member)
+                if isinstance(body, str):
+                    info.type, info.linkname, body = tarfile.SYMTYPE, body, b""
+                info.size = len(body)
+                archive.addfile(info, io.BytesIO(body))
+        return file.getvalue()
+    good = pickle.dumps({"a": 1}, protocol=4)
+    unpack = "import tarfile, pickle; stock = pickle.loads; pickle.loads = lambda data: (tarfile.open(sys.argv[1]).extractall('in', filter='fully_trusted'), %s)"
+    load = unpack % "stock(open('in/model.pkl', 'rb').read())"
+    add("member.tar", tar(("card.json", b"{}"), ("model.pkl", pickled)), setup=load)
+    add("member.tar.gz", tar(("card.json", b"{}"), ("model.pkl", pickled), mode="w:gz"), setup=load)
+    add("packed_member.tar", tar(("model.pkl", gzip.compress(pickled))), setup=unpack % "stock(__import__('gzip').open('in/model.pkl').read())")
+    add("member_above.tar", tar(("model.pkl", good), ("../marker", good)), setup=unpack % "0")
+    add("member_through_link.tar", tar(("link", ".."), ("link/marker", good)), setup=unpack % "0")
+    add("member_absolute.tar", tar(("/proc/self/cwd/marker", good)), setup=unpack % "0")
+    add("cut_after_member.tar", tar(("model.pkl", pickled))[:1024], setup=load)
+    add("also_a_pickle.tar", tar(("Vmodel.json", b"\n" + pickled), ("model.pkl", good)), setup="")
+
     overlap = b"(K\x03" + text("|") + b"N" + text("a") + text("b") + b"\x86}(" + text("a") + stacked("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + b"K\0\x86" + text("b") + dtype("i8") + b"K\0\x86uK\x08K\x01K\x1btb"
     add("dtype_field_over_a_reference.pkl", p(4, stacked("numpy._core.multiarray", "_reconstruct") + stacked("numpy", "ndarray") + b"K\0\x85C\x01b\x87R(K\x01K\x01\x85" + stacked("numpy", "dtype") + text("V8") + b"\x89\x88\x87R" + overlap + b"\x89](NM\x39\x30\x86etb"), proof="crash", setup="", after="print(value['a'])")
     add("dataset_with_an_address.pkl", p(4, stacked("lightgbm.basic", "Dataset") + b")\x81}" + text("_handle") + b"M\x39\x30sb"), proof="crash", setup="", after="del value")
@@ -492,6 +524,19 @@ def broken_packed():
     files["wrong_sum.pkl.zlib"] = zlib.compress(good)[:-4] + bytes(4)
     files["unknown_method.pkl.gz"] = b"\x1f\x8b\x07" + gzip.compress(good)[3:]
     files["padding_then_stream.pkl.xz"] = lzma.compress(good[:9]) + bytes(4) + lzma.compress(good[9:])
+    import io, tarfile
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for member in ("a.pkl", "b.pkl"):
+            info = tarfile.TarInfo(member)
+            info.size = len(good)
+            archive.addfile(info, io.BytesIO(good))
+    tar = file.getvalue()
+    hidden = bytearray(tar)
+    hidden[1000] = 1
+    files |= {"trailing.tar": tar + b"x", "one_end_block.tar": tar[:2560], "no_end.tar": tar[:2048], "hidden_bytes.tar": bytes(hidden),
+        "wrong_sum.tar": b"b" + tar[1:], "same_name_twice.tar": tar[:1024] * 2 + bytes(10240), "empty.tar.gz": gzip.compress(bytes(10240))}
+    files["broken_member.tar"] = tar[:514] + b"\xff" + tar[515:]
     one = b"K\x01\x85"
     for name, body in {
         "array_cut": wrapper(b"K\x7f\x85", dtype("f8")) + bytes(8) + b".",
