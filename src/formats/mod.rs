@@ -12,6 +12,7 @@ mod pickle;
 mod report;
 mod sniff;
 mod source;
+mod tar;
 mod trees;
 mod xgboost;
 mod zip;
@@ -175,6 +176,8 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
         Format::Npy => npy::check(source, job),
         Format::Zip => zip::check(source, job),
         Format::Ubjson => xgboost::check_ubjson(source, job),
+        Format::Tar => tar::check(source, job),
+        Format::TorchLegacy => pickle::torch_legacy::check(source, job),
         other => job.broken(no_check(other)),
     }
 }

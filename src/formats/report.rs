@@ -283,6 +283,13 @@ impl Findings {
         self.add(Finding::fault(sentence));
     }
 
+    /// Adds to an earlier finding what would have been called.
+    pub(super) fn would_call(&mut self, finding: usize, call: &str) {
+        if let Some(finding) = self.kept.get_mut(finding) {
+            finding.would_call = Some(call.to_owned());
+        }
+    }
+
     /// Something worth knowing that changes no verdict.
     pub(super) fn note(&mut self, sentence: impl Into<String>) {
         if self.notes.len() < TOLD {
@@ -296,6 +303,18 @@ impl Findings {
             finding.member = Some(quoted(member));
             finding.sentence = format!("{}: {}", quoted(member), finding.sentence);
         }
+    }
+
+    /// Takes back the faults found since `start` findings, if nothing dangerous is among them.
+    pub(super) fn take_back(&mut self, start: usize) -> bool {
+        let faults = self.kept.get(start..).unwrap_or_default();
+        if faults.iter().any(|finding| finding.severity == Severity::Danger) {
+            return false;
+        }
+        for fault in self.kept.drain(start.min(self.kept.len())..) {
+            self.told.remove(&fault.sentence);
+        }
+        true
     }
 
     /// How much was found so far.

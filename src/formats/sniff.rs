@@ -49,6 +49,12 @@ pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     if is_ubjson(head) {
         return Format::Ubjson;
     }
+    if head.get(257..262) == Some(b"ustar") {
+        return Format::Tar;
+    }
+    if is_torch_legacy(head) {
+        return Format::TorchLegacy;
+    }
     match head.first() {
         Some(0x80) => Format::Pickle,
         Some(first) if PICKLE_FIRST.contains(first) => Format::Pickle,
@@ -78,6 +84,19 @@ fn is_safetensors(head: &[u8], len: Option<u64>) -> bool {
     rest.first() == Some(&b'{')
         && (2..=SAFETENSORS_HEADER_MAX).contains(&size)
         && len.is_none_or(|len| size <= len.saturating_sub(8))
+}
+
+/// The number that torch's old format begins with, as a pickle of its own, with or without a frame.
+fn is_torch_legacy(head: &[u8]) -> bool {
+    const NUMBER: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+    let framed = |rest: &[u8]| {
+        rest.first() == Some(&0x95)
+            && rest[1..].get(8..).is_some_and(|rest| rest.starts_with(NUMBER))
+    };
+    match head {
+        [0x80, _, rest @ ..] => rest.starts_with(NUMBER) || framed(rest),
+        _ => false,
+    }
 }
 
 /// After `{`, JSON goes on with white space, a quote or `}`; UBJSON with a type or count mark.

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes the load-check corpus: real artifacts, hostile pickles and broken files.
 
-    make_corpus.py [--venv DIR] [real] [hostile] [broken]
+    make_corpus.py [--venv DIR] [real] [hostile] [broken] [packed]
 
-Without names it writes all three. Artifacts of `real/` come from the libraries themselves, in a
+Without names it writes the first three; `packed` writes again what is packed or of joblib, and leaves
+the rest alone. Artifacts of `real/` come from the libraries themselves, in a
 throw-away environment (made with pip when DIR does not exist). Every hostile pickle is assembled
 by hand and then proven: a stock Python loads it in a process of its own, and the file is kept
 only if that really did something, which here means writing a marker file in a scratch directory,
@@ -22,7 +23,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = "numpy pandas polars scipy scikit-learn lightgbm xgboost joblib cloudpickle dill".split()
+PACKAGES = "numpy pandas polars scipy scikit-learn lightgbm xgboost joblib lz4 cloudpickle dill".split()
 LIMIT = 30_000
 
 # ---- real artifacts: this source runs inside the environment ---------------------------------
@@ -346,6 +347,213 @@ joblib.dump([Run(), np.arange(3)], out / "joblib_before_array.pkl")
     subprocess.run([python, "-c", code, folder], check=True)
 
 
+# ---- joblib's files, and packed ones -----------------------------------------------------------
+
+PACKED_REAL = r'''
+import bz2, gzip, json, lzma, pathlib, pickle, sys, zlib
+import joblib, lz4.frame, numpy as np, pandas as pd
+from sklearn import ensemble, linear_model, pipeline, preprocessing
+out = pathlib.Path(sys.argv[1])
+rng = np.random.default_rng(7)
+X = rng.normal(size=(40, 3)); y = X @ [0.5, -0.2, 0.1]
+arrays = {"f8": X, "fortran": np.asfortranarray(X), "empty": np.zeros((0, 3)), "scalar": np.array(5.0),
+    "object": np.array(["a", None, {"inner": np.arange(3)}], dtype=object), "text": np.array(["a", "bcd"]),
+    "record": np.zeros(2, dtype=[("a", "f8"), ("b", "i4", (2,))]), "big_endian": np.arange(5, dtype=">i4"),
+    "object_record": np.array([(1, "x")], dtype=[("a", "i4"), ("b", "O")]), "date": np.array(["2024-01-02"], "M8[D]"),
+    "matrix": np.matrix([[1, 2]]), "masked": np.ma.array([1, 2], mask=[0, 1]), "void": np.zeros(2, "V5")}
+model = pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.Ridge()).fit(X, y)
+forest = ensemble.RandomForestRegressor(n_estimators=2, max_depth=2, random_state=0).fit(X, y)
+joblib.dump(arrays, out / "arrays.joblib")
+joblib.dump(arrays, out / "arrays_p2.joblib", protocol=2)
+joblib.dump(model, out / "pipeline.joblib")
+joblib.dump(forest, out / "forest.joblib")
+joblib.dump(forest, out / "forest_p0.joblib", protocol=0)
+for method in ("zlib", "gzip", "bz2", "lzma", "xz", "lz4"):
+    joblib.dump(model, out / f"pipeline.joblib.{method}", compress=(method, 3))
+plain = pickle.dumps({"weights": [0.5, 0.3], "name": "alpha"}, protocol=4)
+half = len(plain) // 2
+for method, pack in {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zlib": zlib.compress, "lz4": lz4.frame.compress}.items():
+    (out / f"weights.pkl.{method}").write_bytes(pack(plain))
+    (out / f"weights_in_two.pkl.{method}").write_bytes(pack(plain[:half]) + pack(plain[half:]))
+(out / "weights.json.gz").write_bytes(gzip.compress(json.dumps({"weights": [0.5, 0.3]}).encode()))
+(out / "weights_sums.pkl.lz4").write_bytes(lz4.frame.compress(plain * 1, block_checksum=True, content_checksum=True, block_linked=False))
+(out / "long_linked.pkl.lz4").write_bytes(lz4.frame.compress(pickle.dumps(list(range(60000)) * 1, protocol=2)[:0] + pickle.dumps(b"ab" * 200000), block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_linked=True))
+(out / "weights_sha256.pkl.xz").write_bytes(lzma.compress(plain, check=lzma.CHECK_SHA256, preset=9))
+(out / "best.pkl.xz").write_bytes(lzma.compress(plain, filters=[{"id": lzma.FILTER_DELTA, "dist": 1}, {"id": lzma.FILTER_LZMA2, "preset": 6}]))
+import io, tarfile
+def tar(name, members, format, mode="w"):
+    with tarfile.open(out / name, mode, format=format) as archive:
+        for member, body in members:
+            info = tarfile.TarInfo(member); info.size = len(body or b"")
+            if body is None: info.type = tarfile.DIRTYPE
+            archive.addfile(info, io.BytesIO(body or b""))
+parts = [("models", None), ("models/classifier.pkl", plain), ("models/" + "long" * 40 + ".pkl", plain), ("./card.json", b'{"a": 1}'), ("models/README", b"notes")]
+tar("gnu.tar", parts, tarfile.GNU_FORMAT); tar("pax.tar", parts, tarfile.PAX_FORMAT); tar("ustar.tar.gz", parts[:2], tarfile.USTAR_FORMAT, "w:gz"); tar("pax.tar.xz", parts, tarfile.PAX_FORMAT, "w:xz")
+frame = pd.DataFrame({"a": [1.0, 2.0]})
+frame.to_pickle(out / "frame.pkl.gz"); frame.to_pickle(out / "frame.pkl.bz2")
+'''
+
+
+def framed(body):
+    return b"\x95" + struct.pack("<Q", len(body)) + body
+
+
+def wrapper(shape, dtype, extra=b"", alignment=b"", make=None, order="C"):
+    """A joblib array's description up to its BUILD."""
+    make = make or stacked("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81"
+    state = text("subclass") + stacked("numpy", "ndarray") + text("shape") + shape + text("order") + text(order)
+    state += text("dtype") + dtype + text("allow_mmap") + b"\x89" + extra
+    return make + b"}(" + state + alignment + b"ub"
+
+
+def dtype(name):
+    return stacked("numpy", "dtype") + text(name) + b"\x89\x88\x87R"
+
+
+#: Loads as a user of joblib does.
+WITH_JOBLIB = "import joblib; pickle.loads = lambda data: joblib.load(sys.argv[1])"
+
+
+#: And one of Python's gzip module.
+WITH_GZIP = "import gzip; pickle.loads = lambda data: pickle.load(gzip.open(sys.argv[1]))"
+
+
+def hostile_packed():
+    """name with suffixes -> (bytes, how the proof loads it)"""
+    import bz2, gzip, lzma, zlib
+    files = {}
+
+    def add(name, body, proof="marker", setup=WITH_JOBLIB, after=""):
+        files[name] = (body, proof, setup, after)
+
+    pickled = p(4, stacked("os", "system") + SYSTEM + b"R")
+    alone = lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE)
+    for method, pack in {"gz": gzip.compress, "zlib": zlib.compress, "bz2": bz2.compress, "xz": lzma.compress, "lzma": alone}.items():
+        add(f"packed.pkl.{method}", pack(pickled))
+    stored = struct.pack("<I", 1 << 31 | len(pickled)) + pickled + bytes(4)
+    add("packed.pkl.lz4", b"\x04\x22\x4d\x18\x60\x40\x82" + stored)
+    add("second_member.pkl.gz", gzip.compress(pickled[:5]) + gzip.compress(pickled[5:]), setup=WITH_GZIP)
+    add("member_after_zeros.pkl.gz", gzip.compress(b"\x80\x04N0") + bytes(100) + gzip.compress(pickled), setup=WITH_GZIP)
+    add("second_stream.pkl.bz2", bz2.compress(pickled[:5]) + bz2.compress(pickled[5:]))
+    add("second_stream.pkl.xz", lzma.compress(pickled[:5]) + lzma.compress(pickled[5:]))
+    add("wrong_sum.pkl.gz", gzip.compress(pickled)[:-8] + bytes(8), setup=WITH_GZIP)
+    add("cut_after_pickle.pkl.gz", gzip.compress(pickled)[:-8])
+    add("name_and_comment.pkl.gz", b"\x1f\x8b\x08\x1e" + bytes(6) + b"\x02\0PK" + b"PK\x03\x04\0" + b"weights\0" + b"\xff\xff" + gzip.compress(pickled)[10:], setup=WITH_GZIP)
+    add("stored_blocks.pkl.gz", gzip.compress(pickled, compresslevel=0))
+
+    system = stacked("os", "system") + SYSTEM + b"R"
+    eight = text("f8")
+    one = b"K\x01\x85"
+    add("after_array.joblib", b"\x80\x02](" + wrapper(one, dtype("f8")) + bytes(8) + system + b"e.")
+    add("after_padded_array.joblib", b"\x80\x02](" + wrapper(one, dtype("f8"), alignment=text("numpy_array_alignment_bytes") + b"K\x10") + b"\x03\xff\xff\xff" + b"(......." + system + b"e.")
+    add("after_array_of_stops.joblib", b"\x80\x02](" + wrapper(one, dtype("f8")) + b"." * 8 + system + b"e.")
+    add("in_object_array.joblib", b"\x80\x04" + wrapper(one, dtype("O8")) + p(4, system) + b".")
+    add("after_object_array.joblib", b"\x80\x04](" + wrapper(one, dtype("O8")) + p(4, stacked("numpy._core.multiarray", "_reconstruct") + stacked("numpy", "ndarray") + b"K\0\x85C\x01b\x87R") + system + b"e.")
+    add("own_memo_in_object_array.joblib", b"\x80\x04" + text("collections") + b"\x94" + text("OrderedDict") + b"\x9400" + wrapper(one, dtype("O8")) + p(4, text("os") + b"\x94" + text("system") + b"\x9400h\0h\x01\x93" + SYSTEM + b"R") + b".")
+    add("shape_named_twice.joblib", b"\x80\x02](" + wrapper(b"K\x40\x85", dtype("f8"), extra=text("shape") + one) + bytes(8) + system + b"NNNNNNNN" * 60 + b"e.")
+    add("in_dtype.joblib", b"\x80\x02" + wrapper(one, system) + bytes(8) + b".")
+    add("in_shape.joblib", b"\x80\x02" + wrapper(system + b"\x85", dtype("f8")) + bytes(8) + b".")
+    add("array_read_twice.joblib", b"\x80\x02](" + wrapper(one, dtype("f8"), make=stacked("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81q\x07") + bytes(8) + b"h\x07}" + text("shape") + b"K\x02\x85sb" + b"N0N0N0N0" * 2 + system + b"e.")
+    add("method_in_state.joblib", b"\x80\x02" + wrapper(one, dtype("f8"), extra=text("read") + stacked("builtins", "breakpoint")) + b".", setup=WITH_JOBLIB + "; sys.breakpointhook = lambda *a: open('marker', 'w')")
+    add("allowed_method_in_state.joblib", b"\x80\x02" + wrapper(one, dtype("f8"), extra=text("read") + stacked("numpy", "arange") + text("safe_get_numpy_array_alignment_bytes") + stacked("collections", "OrderedDict")) + b".", setup=WITH_JOBLIB + "; import numpy; numpy.arange = lambda *a: open('marker', 'w')")
+    add("made_by_another_function.joblib", b"\x80\x02](" + wrapper(b"K\x06\x85", dtype("f8"), make=stacked("sklearn.neighbors._ball_tree", "newObj") + stacked("joblib.numpy_pickle", "NumpyArrayWrapper") + b"\x85R") + data(b"x" * 43)[:48] + system + b"e.")
+    add("array_in_a_frame.joblib", b"\x80\x04](" + framed(wrapper(one, dtype("f8")) + b"\x8c\x06benign0") + b"\x8c\x06......" + system + b"e.")
+    add("array_beside.joblib", b"\x80\x02" + stacked("joblib.numpy_pickle", "NDArrayWrapper") + b")\x81}(" + text("filename") + text("/proc/self/cwd/beside.npy") + text("subclass") + stacked("numpy", "ndarray") + text("allow_mmap") + b"\x89ub.", setup="open('beside.npy', 'wb').write(bytes.fromhex('%s')); " % pickled.hex() + WITH_JOBLIB)
+    add("packed_object_array.joblib.zlib", zlib.compress(b"\x80\x04" + wrapper(one, dtype("O8")) + p(4, system) + b"."))
+
+    import io, tarfile
+    def tar(*members, mode="w"):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode, format=tarfile.GNU_FORMAT) as archive:
+            for member, body in members:
+                info = tarfile.TarInfo(member)
+                if isinstance(body, str):
+                    info.type, info.linkname, body = tarfile.SYMTYPE, body, b""
+                info.size = len(body)
+                archive.addfile(info, io.BytesIO(body))
+        return file.getvalue()
+    good = pickle.dumps({"a": 1}, protocol=4)
+    unpack = "import tarfile, pickle; stock = pickle.loads; pickle.loads = lambda data: (tarfile.open(sys.argv[1]).extractall('in', filter='fully_trusted'), %s)"
+    load = unpack % "stock(open('in/model.pkl', 'rb').read())"
+    add("member.tar", tar(("card.json", b"{}"), ("model.pkl", pickled)), setup=load)
+    add("member.tar.gz", tar(("card.json", b"{}"), ("model.pkl", pickled), mode="w:gz"), setup=load)
+    add("packed_member.tar", tar(("model.pkl", gzip.compress(pickled))), setup=unpack % "stock(__import__('gzip').open('in/model.pkl').read())")
+    add("member_above.tar", tar(("model.pkl", good), ("../marker", good)), setup=unpack % "0")
+    add("member_through_link.tar", tar(("link", ".."), ("link/marker", good)), setup=unpack % "0")
+    add("member_absolute.tar", tar(("/proc/self/cwd/marker", good)), setup=unpack % "0")
+    add("cut_after_member.tar", tar(("model.pkl", pickled))[:1024], setup=load)
+    add("also_a_pickle.tar", tar(("Vmodel.json", b"\n" + pickled), ("model.pkl", good)), setup="")
+
+    overlap = b"(K\x03" + text("|") + b"N" + text("a") + text("b") + b"\x86}(" + text("a") + stacked("numpy", "dtype") + text("O8") + b"\x89\x88\x87R" + b"K\0\x86" + text("b") + dtype("i8") + b"K\0\x86uK\x08K\x01K\x1btb"
+    add("dtype_field_over_a_reference.pkl", p(4, stacked("numpy._core.multiarray", "_reconstruct") + stacked("numpy", "ndarray") + b"K\0\x85C\x01b\x87R(K\x01K\x01\x85" + stacked("numpy", "dtype") + text("V8") + b"\x89\x88\x87R" + overlap + b"\x89](NM\x39\x30\x86etb"), proof="crash", setup="", after="print(value['a'])")
+    add("dataset_with_an_address.pkl", p(4, stacked("lightgbm.basic", "Dataset") + b")\x81}" + text("_handle") + b"M\x39\x30sb"), proof="crash", setup="", after="del value")
+    return files
+
+
+def make_packed(python, parts):
+    failures = []
+    if "real" in parts:
+        subprocess.run([python, "-c", PACKED_REAL, HERE / "real"], check=True)
+    if "hostile" in parts:
+        for name, (body, proof, setup, after) in hostile_packed().items():
+            path = HERE / "hostile" / name
+            path.write_bytes(body)
+            happened, said = prove(python, path, proof, setup, after)
+            if not happened:
+                failures.append(f"hostile/{name}: nothing happened: {said}")
+                path.unlink()
+    if "broken" in parts:
+        for name, body in broken_packed().items():
+            (HERE / "broken" / name).write_bytes(body)
+    return failures
+
+
+def broken_packed():
+    import bz2, gzip, lzma, zlib
+    good = pickle.dumps({"a": [1, 2, 3], "b": "text"}, protocol=4)
+    alone = lambda data: lzma.compress(data, format=lzma.FORMAT_ALONE)
+    files = {}
+    for method, pack in {"gz": gzip.compress, "zlib": zlib.compress, "bz2": bz2.compress, "xz": lzma.compress, "lzma": alone}.items():
+        files[f"trailing.pkl.{method}"] = pack(good) + b"trailing"
+        files[f"trailing_newline.pkl.{method}"] = pack(good) + b"\n"
+        files[f"trailing_inside.pkl.{method}"] = pack(good + b"\n")
+        files[f"packed_twice.pkl.{method}"] = pack(pack(good))
+        files[f"nothing_inside.pkl.{method}"] = pack(b"")
+    files["wrong_sum.pkl.gz"] = gzip.compress(good)[:-8] + bytes(4) + gzip.compress(good)[-4:]
+    files["wrong_size.pkl.gz"] = gzip.compress(good)[:-4] + bytes(4)
+    files["wrong_sum.pkl.zlib"] = zlib.compress(good)[:-4] + bytes(4)
+    files["unknown_method.pkl.gz"] = b"\x1f\x8b\x07" + gzip.compress(good)[3:]
+    files["padding_then_stream.pkl.xz"] = lzma.compress(good[:9]) + bytes(4) + lzma.compress(good[9:])
+    import io, tarfile
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for member in ("a.pkl", "b.pkl"):
+            info = tarfile.TarInfo(member)
+            info.size = len(good)
+            archive.addfile(info, io.BytesIO(good))
+    tar = file.getvalue()
+    hidden = bytearray(tar)
+    hidden[1000] = 1
+    files |= {"trailing.tar": tar + b"x", "one_end_block.tar": tar[:2560], "no_end.tar": tar[:2048], "hidden_bytes.tar": bytes(hidden),
+        "wrong_sum.tar": b"b" + tar[1:], "same_name_twice.tar": tar[:1024] * 2 + bytes(10240), "empty.tar.gz": gzip.compress(bytes(10240))}
+    files["broken_member.tar"] = tar[:514] + b"\xff" + tar[515:]
+    one = b"K\x01\x85"
+    for name, body in {
+        "array_cut": wrapper(b"K\x7f\x85", dtype("f8")) + bytes(8) + b".",
+        "huge_shape": wrapper(b"\x8a\x08" + b"\xff" * 7 + b"\x7f\x85", dtype("f8")) + bytes(8) + b".",
+        "shape_that_wraps": wrapper(b"\x8a\x05\0\0\0\0\x01" * 2 + b"\x86", dtype("f8")) + bytes(8) + b".",
+        "negative_shape": wrapper(b"J\xff\xff\xff\xff\x85", dtype("f8")) + bytes(8) + b".",
+        "no_type": wrapper(one, b"N") + bytes(8) + b".",
+        "empty_type": wrapper(one, dtype("V0")) + b".",
+        "unknown_order": wrapper(one, dtype("f8"), order="K")[:0] + wrapper(one, dtype("f8"), extra=text("order") + b"K\x01") + b".",
+        "object_array_cut": wrapper(one, dtype("O8")) + b"\x80\x04N",
+        "object_array_of_text": wrapper(one, dtype("O8")) + p(4, text("x")) + b".",
+        "array_in_object_array": wrapper(one, dtype("O8")) + p(4, wrapper(one, dtype("f8")) + bytes(8)) + b".",
+    }.items():
+        files[f"{name}.joblib"] = b"\x80\x04" + body
+    return files
+
+
 # ---- broken files ------------------------------------------------------------------------------
 
 
@@ -493,6 +701,7 @@ def main():
         if "broken" in parts:
             write(HERE / "broken", broken())
         failures = make_hostile(python) if "hostile" in parts else []
+        failures += make_packed(python, ["real", "hostile", "broken"] if "packed" in parts else parts)
     for path in (HERE / "real").iterdir():
         if path.stat().st_size > LIMIT:
             failures.append(f"{path.name} is larger than {LIMIT} bytes")

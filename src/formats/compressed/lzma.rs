@@ -114,7 +114,7 @@ impl Read for Xz<'_, '_> {
 /// One bare LZMA stream.
 pub(super) enum Alone<'s, 'a> {
     Header(Option<&'s mut Source<'a>>),
-    Body(Option<LzmaReader<Watched<'s, 'a>>>, Rc<RefCell<Option<io::Error>>>),
+    Body(Option<Box<LzmaReader<Watched<'s, 'a>>>>, Rc<RefCell<Option<io::Error>>>),
 }
 
 impl<'s, 'a> Alone<'s, 'a> {
@@ -142,7 +142,7 @@ impl<'s, 'a> Alone<'s, 'a> {
             .map_err(|error| explain(&error, &failure, Format::Lzma))?;
         reader.set_relaxed_end_condition(false);
         reader.set_defer_errors(true);
-        Ok(Self::Body(Some(reader), failure))
+        Ok(Self::Body(Some(Box::new(reader)), failure))
     }
 }
 

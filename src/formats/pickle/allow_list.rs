@@ -56,6 +56,8 @@ pub(super) enum Rule {
     Dtype,
     /// A numpy bit generator by its name or its class.
     BitGenerator,
+    /// `functools.partial` of one function, by one argument.
+    Partial,
     /// joblib's stand-in for an array whose bytes follow between the opcodes.
     JoblibArray,
     /// A numpy random generator from a bit generator and its own constructor.
@@ -121,6 +123,11 @@ pub(super) fn grant(module: &str, name: &str) -> Option<Grant> {
 pub(super) const ZONE_ATTRIBUTE: &str = "_unpickle";
 pub(super) const ZONE: Grant = CALL;
 
+/// `functools.partial` reaches anything; in one form it is part of a fitted model: the input check
+/// of categories in gradient boosting, with its keywords.
+pub(super) const PARTIAL: Grant = ruled(Rule::Partial).with_state();
+pub(super) const PARTIAL_OF: (&str, &str) = ("sklearn.utils.validation", "check_array");
+
 /// The wrappers of joblib before 0.10, which kept each array in a file of its own.
 pub(super) fn is_joblib_file(module: &str, name: &str) -> bool {
     matches!(module, "joblib.numpy_pickle" | "joblib.numpy_pickle_compat")
@@ -131,6 +138,38 @@ pub(super) fn is_joblib_file(module: &str, name: &str) -> bool {
 pub(super) fn code_writer(module: &str) -> Option<&'static str> {
     let top = module.split('.').next().unwrap_or_default();
     ["cloudpickle", "dill"].into_iter().find(|writer| *writer == top)
+}
+
+/// Modules of Python's own whose functions run whatever they are told. No operator's word covers
+/// them either.
+const RUN_ANYTHING: [&str; 21] = [
+    "_pickle",
+    "asyncio",
+    "builtins",
+    "code",
+    "codecs",
+    "ctypes",
+    "functools",
+    "importlib",
+    "marshal",
+    "multiprocessing",
+    "nt",
+    "operator",
+    "os",
+    "pickle",
+    "posix",
+    "pty",
+    "runpy",
+    "shutil",
+    "socket",
+    "subprocess",
+    "sys",
+];
+
+/// The module of Python's own that stands above this one, if it runs whatever it is told.
+pub(super) fn runs_anything(module: &str) -> Option<&'static str> {
+    let top = module.split('.').next().unwrap_or_default();
+    RUN_ANYTHING.into_iter().find(|name| *name == top)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! carry a rule of their own, because with free arguments they would reach further than their
 //! name suggests. Knows nothing of opcodes or of bytes.
 
-use super::super::report::quoted;
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
 use super::machine::Machine;
@@ -20,13 +19,13 @@ impl Machine<'_, '_, '_> {
             let name = String::from_utf8_lossy(self.arena.name(name)).into_owned();
             return self.find_global(&module, &name);
         }
-        if module != Value::Refused && name != Value::Refused {
+        if !module.is_refused() && !name.is_refused() {
             self.danger_with_remedy(
                 "a class or function whose module or name is not plain text in the file",
                 "no ordinary pickle does this",
             );
         }
-        Ok(Value::Refused)
+        Ok(Value::REFUSED)
     }
 
     pub(super) fn find_global(&mut self, module: &str, name: &str) -> Result<Value, Halt> {
@@ -45,6 +44,9 @@ impl Machine<'_, '_, '_> {
         if (module, name) == ("builtins", "getattr") {
             return Ok(Value::Getter);
         }
+        if (module, name) == ("functools", "partial") {
+            return Ok(self.arena.global(module, name, allow_list::PARTIAL));
+        }
         if let Some(grant) = allow_list::grant(module, name) {
             return Ok(self.arena.global(module, name, grant));
         }
@@ -60,48 +62,22 @@ impl Machine<'_, '_, '_> {
         if !dotted && self.job.trusted.contains(module, name) {
             return Ok(self.arena.global(module, name, Grant::TRUSTED));
         }
-        self.refuse_global(module, name, dotted);
-        Ok(Value::Refused)
-    }
-
-    fn refuse_global(&mut self, module: &str, name: &str, dotted: bool) {
-        let full = quoted(&format!("{module}.{name}"));
-        let at = self.at;
-        let sentence = if dotted {
-            format!(
-                "dotted name \"{}\" in module \"{}\" at byte {at}; a dotted name reaches any \
-                 attribute of a module and is never accepted",
-                quoted(name),
-                quoted(module)
-            )
-        } else if let Some(writer) = allow_list::code_writer(module) {
-            format!(
-                "untrusted global {full} at byte {at}; {writer} stores code in the pickle, which \
-                 is never loaded here; save the model from an importable module with pickle.dump"
-            )
-        } else {
-            format!(
-                "untrusted global {full} at byte {at}; if this class is yours and safe, add \
-                 \"{full}\" to [pickle] trusted in the policy file"
-            )
-        };
-        self.job.findings.danger(sentence);
-    }
-
-    fn full_name(&self, global: u32) -> String {
-        let note = self.arena.global_note(global);
-        quoted(&format!("{}.{}", note.module, note.name))
+        Ok(self.refuse_global(module, name, dotted))
     }
 
     // ---- calling -----------------------------------------------------------------------------
 
     /// REDUCE, OBJ and INST: `callable(*args)`.
     pub(super) fn call(&mut self, callable: Value, args: Value) -> Result<Value, Halt> {
+        self.calling = Some((callable, args));
+        if callable.is_refused() {
+            return Ok(self.call_refused(callable, args));
+        }
         if callable == Value::Getter {
             return Ok(self.call_getter(args));
         }
         let Some((global, args)) = self.call_parts(callable, args, None)? else {
-            return Ok(Value::Refused);
+            return Ok(Value::REFUSED);
         };
         match self.arena.global_note(global).grant.make {
             Make::Call => Ok(self.arena.instance(global)),
@@ -124,8 +100,8 @@ impl Machine<'_, '_, '_> {
                 return self.arena.global("zoneinfo", "ZoneInfo._unpickle", allow_list::ZONE);
             }
         }
-        self.refuse_global("builtins", "getattr", false);
-        Value::Refused
+        let getter = self.refuse_global("builtins", "getattr", false);
+        self.call_refused(getter, args)
     }
 
     /// A getter must be called where it is named: kept in a value, it could be called later.
@@ -152,8 +128,12 @@ impl Machine<'_, '_, '_> {
         args: Value,
         kwargs: Option<Value>,
     ) -> Result<Value, Halt> {
+        self.calling = Some((class, args));
+        if class.is_refused() {
+            return Ok(self.call_refused(class, args));
+        }
         let Some((global, args)) = self.call_parts(class, args, kwargs)? else {
-            return Ok(Value::Refused);
+            return Ok(Value::REFUSED);
         };
         let empty = self.arena.global_note(global).grant.make == Make::Empty;
         if empty && kwargs.is_some() {
@@ -181,7 +161,7 @@ impl Machine<'_, '_, '_> {
     ) -> Result<Option<(u32, Vec<Value>)>, Halt> {
         let global = match callable {
             Value::Global(global) => global,
-            Value::Refused => return Ok(None),
+            Value::Refused(_) => return Ok(None),
             Value::Getter => {
                 self.refuse_kept_getter(callable);
                 return Ok(None);
@@ -194,7 +174,7 @@ impl Machine<'_, '_, '_> {
         };
         match kwargs {
             None | Some(Value::Dict(_)) => {}
-            Some(Value::Refused) => return Ok(None),
+            Some(Value::Refused(_)) => return Ok(None),
             Some(Value::Instance(_)) => return Ok(self.unknown_args(global)),
             Some(_) => return self.broken("keyword arguments that are no dict"),
         }
@@ -207,7 +187,7 @@ impl Machine<'_, '_, '_> {
                     Ok(None)
                 }
             },
-            Value::Refused => Ok(None),
+            Value::Refused(_) => Ok(None),
             Value::Instance(_) => Ok(self.unknown_args(global)),
             _ => self.broken("arguments that are no tuple"),
         }
@@ -222,13 +202,13 @@ impl Machine<'_, '_, '_> {
     fn not_granted(&mut self, global: u32, what: &str) -> Value {
         let name = self.full_name(global);
         self.danger(&format!("{name} may be named in a pickle but not {what} while loading"));
-        Value::Refused
+        Value::REFUSED
     }
 
     fn call_by_rule(&mut self, rule: Rule, global: u32, args: &[Value]) -> Result<Value, Halt> {
         // What was refused inside the arguments has been told; do not tell it twice.
-        if args.contains(&Value::Refused) {
-            return Ok(Value::Refused);
+        if args.iter().any(|arg| arg.is_refused()) {
+            return Ok(Value::REFUSED);
         }
         let made = match rule {
             Rule::NewObject => match args {
@@ -240,8 +220,10 @@ impl Machine<'_, '_, '_> {
             },
             Rule::Reconstructor => self.reconstructed(args),
             Rule::JoblibArray => None,
+            Rule::Partial => matches!(args, [Value::Global(function)] if self.is_check(*function))
+                .then(|| self.arena.instance(global)),
             Rule::Encode => match args {
-                [Value::Name(_) | Value::Text, encoding]
+                [Value::Name(_) | Value::Text(_), encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
                 {
                     Some(Value::Bytes)
@@ -271,7 +253,7 @@ impl Machine<'_, '_, '_> {
         Ok(made.unwrap_or_else(|| {
             let name = self.full_name(global);
             self.danger(&format!("{name} is called with arguments no ordinary pickle gives it"));
-            Value::Refused
+            Value::REFUSED
         }))
     }
 
@@ -331,7 +313,7 @@ impl Machine<'_, '_, '_> {
     fn is_scalar(&self, args: &[Value]) -> bool {
         match args {
             [Value::Instance(_)] => true,
-            [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text] => {
+            [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text(_)] => {
                 !self.arena.instances[*dtype as usize].object_dtype
             }
             _ => false,
@@ -354,9 +336,10 @@ impl Machine<'_, '_, '_> {
         self.refuse_kept_getter(state);
         let id = match target {
             Value::Instance(id) => id,
-            Value::Refused => return Ok(()),
+            Value::Refused(_) => return Ok(()),
             Value::Global(global) => {
                 let name = self.full_name(global);
+                self.about = Some(global);
                 self.danger(&format!("{name} itself is given a state, which rebinds its methods"));
                 return Ok(());
             }
@@ -367,6 +350,7 @@ impl Machine<'_, '_, '_> {
             _ => return self.broken("a plain value is given a state"),
         };
         let grant = self.arena.grant_of_instance(id);
+        self.about = Some(self.arena.instances[id as usize].global);
         let name = self.full_name(self.arena.instances[id as usize].global);
         if !grant.state || self.arena.instances[id as usize].built {
             self.danger(&format!("the result of {name} is given a state it must not take"));
@@ -377,13 +361,55 @@ impl Machine<'_, '_, '_> {
             self.arena.instances[id as usize].built = false;
             return self.read_wrapped_array(id, state);
         }
+        if grant.make == Make::Ruled(Rule::Partial) {
+            self.build_partial(state);
+            return Ok(());
+        }
         if grant.make == Make::Ruled(Rule::Dtype) {
             return self.build_dtype(id, state);
+        }
+        if self.is_kept_handle(id, state) {
+            self.danger(&format!(
+                "the state of {name} holds the address of memory of another process"
+            ));
         }
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
         Ok(())
+    }
+
+    /// The one function that scikit-learn ties keywords to in a fitted model.
+    fn is_check(&self, function: u32) -> bool {
+        let note = self.arena.global_note(function);
+        (note.module.as_str(), note.name.as_str()) == allow_list::PARTIAL_OF
+    }
+
+    /// The state of a partial names its function again: (function, arguments, keywords, attributes).
+    fn build_partial(&mut self, state: Value) {
+        let items = match state {
+            Value::Tuple(state) => self.arena.items(state).map(<[Value]>::to_vec),
+            _ => None,
+        };
+        let harmless = match items.as_deref() {
+            Some([Value::Global(function), Value::Tuple(args), keywords, Value::None]) => {
+                self.is_check(*function)
+                    && self.arena.items(*args) == Some(&[])
+                    && matches!(keywords, Value::Dict(_))
+                    && self.is_plain_state(*keywords)
+            }
+            _ => false,
+        };
+        if !harmless {
+            self.danger("a functools.partial of anything but scikit-learn's own input check");
+        }
+    }
+
+    /// A data set of LightGBM frees what its handle points to.
+    fn is_kept_handle(&self, instance: u32, state: Value) -> bool {
+        let note = self.arena.global_note(self.arena.instances[instance as usize].global);
+        let dataset = note.module == "lightgbm.basic" && note.name == "Dataset";
+        dataset && !matches!(state, Value::Dict(id) if !self.arena.dicts[id as usize].handle)
     }
 
     /// A state sets attributes: none of Python's special ones, and none whose name is unknown.
@@ -406,7 +432,7 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn may_append(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::List | Value::Refused => Ok(()),
+            Value::List | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Sequence, "appended to"),
         }
     }
@@ -417,14 +443,14 @@ impl Machine<'_, '_, '_> {
                 self.danger("the fields of a numpy dtype are changed after it was made");
                 Ok(())
             }
-            Value::Dict(_) | Value::Refused => Ok(()),
+            Value::Dict(_) | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Mapping, "given items"),
         }
     }
 
     pub(super) fn may_add_items(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::Set | Value::Refused => Ok(()),
+            Value::Set | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Set, "added to"),
         }
     }
@@ -433,6 +459,7 @@ impl Machine<'_, '_, '_> {
         match target {
             Value::Instance(id) => {
                 let granted = self.arena.grant_of_instance(id).fill;
+                self.about = Some(self.arena.instances[id as usize].global);
                 if granted != fill && granted != Fill::Any {
                     let name = self.full_name(self.arena.instances[id as usize].global);
                     self.danger(&format!("the result of {name} is {what}, which it must not be"));
@@ -441,6 +468,7 @@ impl Machine<'_, '_, '_> {
             }
             Value::Global(global) => {
                 let name = self.full_name(global);
+                self.about = Some(global);
                 self.danger(&format!("{name} itself is {what}"));
                 Ok(())
             }
@@ -461,9 +489,12 @@ impl Machine<'_, '_, '_> {
             }
             _ => false,
         };
-        let computed = matches!(key, Value::Instance(_) | Value::Refused);
+        let computed = matches!(key, Value::Instance(_) | Value::Refused(_));
         let (object_field, field_start, field_end) = self.field(value);
+        let handle = value != Value::None
+            && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
         let note = &mut self.arena.dicts[dict as usize];
+        note.handle |= handle;
         note.special_key |= special;
         note.computed_key |= computed;
         note.object_field |= object_field;
@@ -477,7 +508,7 @@ impl Machine<'_, '_, '_> {
 fn allowed_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
         Value::List | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
-        Value::Bytes | Value::ByteArray | Value::Text | Value::Name(_) => true,
+        Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
         // `deque(items, maxlen)`
         Value::Int(_) | Value::None => at == 1,
         _ => false,

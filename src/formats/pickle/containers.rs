@@ -89,6 +89,9 @@ impl Machine<'_, '_, '_> {
         if let Some(target) = self.target(start)? {
             self.may_append(target)?;
             self.weigh(start)?;
+            if let Some(appended) = &mut self.appended {
+                appended.extend_from_slice(&self.stack[start..]);
+            }
             self.stack.truncate(start);
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Machine<'_, '_, '_> {
             return self
                 .broken("a joblib array within an array of objects, which joblib does not read");
         }
-        if state == Value::Refused {
+        if state.is_refused() {
             return self.broken("a joblib array that cannot be read on from what was refused");
         }
         if !matches!((state, wrapper.dict), (Value::Dict(state), Some(dict)) if state == dict) {
@@ -91,7 +91,8 @@ impl Machine<'_, '_, '_> {
             return Err(Halt::Broken);
         }
         if self.frame_end.take().is_some_and(|end| end != self.source.offset()) {
-            return self.broken("a joblib array in the middle of a frame");
+            self.danger("a joblib array in the middle of a frame, which hides what stands beyond");
+            return Err(Halt::Broken);
         }
         self.arena.instances[id as usize].built = true;
         self.check_subclass(wrapper.subclass)?;
@@ -177,7 +178,7 @@ impl Machine<'_, '_, '_> {
         inner.held_outside =
             self.held_outside + self.arena.held() + self.stack.capacity() * size_of::<Value>();
         match inner.run()? {
-            Value::Instance(_) | Value::Refused => Ok(()),
+            Value::Instance(_) | Value::Refused(_) => Ok(()),
             _ => self.broken("a joblib array of objects that is no array"),
         }
     }

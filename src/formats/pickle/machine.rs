@@ -8,6 +8,7 @@ use super::super::{Halt, Job};
 use super::joblib::Wrapper;
 use super::memo::Memo;
 use super::opcodes::Opcode;
+use super::telling::RefusedNote;
 use super::text;
 use super::torch::Storages;
 use super::values::{Arena, Value};
@@ -36,8 +37,16 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) wrapper: Wrapper,
     /// A pickle within another: it ends at its STOP, not at the end of the file.
     pub(super) inner: bool,
+    /// The opcode that stands at `at`.
+    pub(super) opcode: Opcode,
+    /// The call it makes, and the class or function it is about.
+    pub(super) calling: Option<(Value, Value)>,
+    pub(super) about: Option<u32>,
+    pub(super) refused: Vec<RefusedNote>,
     /// Bytes held by the pickle around this one.
     pub(super) held_outside: usize,
+    /// What is put into lists, where that is asked for.
+    pub(super) appended: Option<Vec<Value>>,
     /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
     pub(super) storages: Option<Storages>,
 }
@@ -58,7 +67,12 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             hash_work: 0,
             wrapper: Wrapper::default(),
             inner: false,
+            opcode: Opcode::Stop,
+            calling: None,
+            about: None,
+            refused: Vec::new(),
             held_outside: 0,
+            appended: None,
             storages: None,
         }
     }
@@ -87,6 +101,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             let Some(opcode) = Opcode::from_byte(byte) else {
                 return self.broken(&format!("unknown opcode 0x{byte:02x}"));
             };
+            (self.opcode, self.calling, self.about) = (opcode, None, None);
             if opcode == Opcode::Stop {
                 return self.stop();
             }
@@ -166,7 +181,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 return self.broken("array data kept outside the file (an out-of-band buffer)");
             }
             Op::ReadonlyBuffer => match self.top()? {
-                Value::Bytes | Value::ByteArray | Value::Instance(_) | Value::Refused => {}
+                Value::Bytes | Value::ByteArray | Value::Instance(_) | Value::Refused(_) => {}
                 _ => return self.broken("a read-only buffer of something that is no buffer"),
             },
         }
@@ -200,14 +215,6 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             self.at
         ));
         Err(Halt::Broken)
-    }
-
-    pub(super) fn danger(&mut self, what: &str) {
-        self.job.findings.danger(format!("{what} at byte {}", self.at));
-    }
-
-    pub(super) fn danger_with_remedy(&mut self, what: &str, remedy: &str) {
-        self.job.findings.danger(format!("{what} at byte {}; {remedy}", self.at));
     }
 
     // ---- stack, marks and memo ---------------------------------------------------------------
@@ -386,7 +393,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             "a persistent id, which a loader of its own resolves to anything",
             "save the model with pickle.dump alone",
         );
-        self.push(Value::Refused);
+        self.push(Value::REFUSED);
         Ok(())
     }
 
@@ -400,7 +407,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             "an extension code, which hides the name of a class or function",
             "save the model without copyreg.add_extension",
         );
-        self.push(Value::Refused);
+        self.push(Value::REFUSED);
         Ok(())
     }
 }

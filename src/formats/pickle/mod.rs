@@ -1,9 +1,9 @@
 //! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's; `torch`:
-//! with torch's and its persistent ids; `joblib`: where array bytes stand between opcodes), `allow_list` holds the
-//! names. None of them knows what a model is.
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
+//! `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
+//! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
 mod arguments;
@@ -14,8 +14,10 @@ mod joblib;
 mod machine;
 mod memo;
 mod opcodes;
+mod telling;
 mod text;
 mod torch;
+pub(super) mod torch_legacy;
 mod values;
 
 use super::report::Depth;

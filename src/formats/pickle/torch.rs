@@ -63,7 +63,6 @@ pub(super) struct Storages {
 
 impl Storages {
     /// For pickles of torch before 1.6.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of those files is to come"))]
     pub(super) fn legacy() -> Self {
         Self { legacy: true, ..Self::default() }
     }
@@ -84,14 +83,17 @@ impl Machine<'_, '_, '_> {
             Value::Tuple(id) => self.arena.items(id).map(<[Value]>::to_vec),
             _ => None,
         };
-        if items.as_ref().is_some_and(|items| items.contains(&Value::Refused)) {
-            return Ok(Value::Refused);
+        if items.as_ref().is_some_and(|items| items.iter().any(|item| item.is_refused())) {
+            return Ok(Value::REFUSED);
+        }
+        if let Some(class) = items.as_ref().and_then(|items| self.module_of_id(items)) {
+            return Ok(class);
         }
         let Some(storage) = items.and_then(|items| self.storage_of(&items)) else {
             return self.broken("a persistent id that names no storage as torch does");
         };
         let Some(storages) = &mut self.storages else {
-            return Ok(Value::Refused);
+            return Ok(Value::REFUSED);
         };
         if let Some(known) = storages.by_key.get(&storage.key) {
             if storages.named[*known as usize] == storage {
@@ -105,6 +107,21 @@ impl Machine<'_, '_, '_> {
         Ok(Value::Storage(id))
     }
 
+    /// `('module', class, file, source)`: the class of a layer, which the old format names so. torch
+    /// takes the class and compares the source.
+    fn module_of_id(&self, items: &[Value]) -> Option<Value> {
+        let legacy = self.storages.as_ref().is_some_and(|storages| storages.legacy);
+        match items {
+            [
+                tag,
+                class @ Value::Global(_),
+                Value::None | Value::Name(_) | Value::Text(_),
+                Value::None | Value::Name(_) | Value::Text(_),
+            ] if legacy && self.arena.is_name(*tag, "module") => Some(*class),
+            _ => None,
+        }
+    }
+
     /// `('storage', torch.FloatStorage, '0', 'cpu', 12)`
     fn storage_of(&self, items: &[Value]) -> Option<Storage> {
         let legacy = self.storages.as_ref().is_some_and(|storages| storages.legacy);
@@ -113,14 +130,14 @@ impl Machine<'_, '_, '_> {
                 tag,
                 Value::Global(kind),
                 Value::Name(key),
-                Value::Name(_) | Value::Text,
+                Value::Name(_) | Value::Text(_),
                 Value::Int(count),
             ] if !legacy => (tag, kind, key, count),
             [
                 tag,
                 Value::Global(kind),
                 Value::Name(key),
-                Value::Name(_) | Value::Text,
+                Value::Name(_) | Value::Text(_),
                 Value::Int(count),
                 Value::None,
             ] if legacy => (tag, kind, key, count),

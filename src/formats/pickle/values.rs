@@ -10,6 +10,8 @@ use super::allow_list::Grant;
 
 /// Items kept of a tuple. No call that is allowed takes more arguments.
 const KEPT_ITEMS: usize = 24;
+/// Bytes kept of texts that are no names: enough to tell what a call was given.
+const MAX_TOLD: usize = 64 * 1024;
 /// Bytes of a text that could still be a module or a name.
 pub(super) const MAX_NAME: usize = 255;
 
@@ -22,8 +24,8 @@ pub(super) enum Value {
     Float,
     /// Text that could be a module, a name or an attribute.
     Name(Name),
-    /// Any other text.
-    Text,
+    /// Any other text; some of it is kept to be told.
+    Text(Option<Name>),
     Bytes,
     ByteArray,
     Tuple(u32),
@@ -40,7 +42,19 @@ pub(super) enum Value {
     /// `builtins.getattr`, which may only ever be called for one attribute of one class.
     Getter,
     /// Stands for something that was refused and reported; later uses are not reported again.
-    Refused,
+    /// Which it was, counted from 1; 0 if that is not kept.
+    Refused(u32),
+}
+
+impl Value {
+    /// Something refused of which nothing more is kept.
+    pub(super) const REFUSED: Value = Value::Refused(0);
+    /// Text that is not kept.
+    pub(super) const TEXT: Value = Value::Text(None);
+
+    pub(super) fn is_refused(self) -> bool {
+        matches!(self, Value::Refused(_))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,6 +104,8 @@ pub(super) struct DictNote {
     pub(super) special_key: bool,
     /// A key that is the result of a call, so that its text is not known.
     pub(super) computed_key: bool,
+    /// A handle, which is an address.
+    pub(super) handle: bool,
     /// A (dtype, offset) pair whose dtype holds references.
     pub(super) object_field: bool,
     /// Where the furthest field ends, if these are the fields of a dtype.
@@ -103,6 +119,8 @@ pub(super) struct DictNote {
 #[derive(Default)]
 pub(super) struct Arena {
     text: Vec<u8>,
+    /// Bytes of it that are no names.
+    told: usize,
     tuples: Vec<TupleNote>,
     items: Vec<Value>,
     pub(super) dicts: Vec<DictNote>,
@@ -127,10 +145,15 @@ impl Arena {
         let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
         let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
         else {
-            return Value::Text;
+            return Value::TEXT;
         };
         if bytes.is_empty() || !bytes.iter().all(nameable) {
-            return Value::Text;
+            if bytes.is_empty() || self.told + bytes.len() > MAX_TOLD {
+                return Value::TEXT;
+            }
+            self.told += bytes.len();
+            self.text.extend_from_slice(bytes);
+            return Value::Text(Some(Name { start, len }));
         }
         self.text.extend_from_slice(bytes);
         Value::Name(Name { start, len })

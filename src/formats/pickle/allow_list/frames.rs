@@ -1,13 +1,14 @@
 //! What pandas and polars need in a pickle, sorted by module.
 //!
 //! Facts about those libraries only; how they are used is decided elsewhere.
+//! Arrow's arrays are buffers that pyarrow believes when they are used, as a booster's bytes are.
 //! `polars.expr` and lazy frames are missing on purpose: their bytes hide a pickle of their own.
 
 use super::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
 
 pub(super) const TABLE: &[Entry] = &[
     ("pandas", CALL, "Interval Period PeriodDtype StringDtype"),
-    ("pandas", CALL.with_state(), "DateOffset"),
+    ("pandas", CALL.with_state(), "ArrowDtype DateOffset"),
     (
         "pandas",
         NAMED,
@@ -31,17 +32,23 @@ pub(super) const TABLE: &[Entry] = &[
     (
         "pandas._libs.tslibs.offsets",
         CALL,
-        "BQuarterEnd BYearEnd BusinessDay BusinessHour BusinessMonthBegin BusinessMonthEnd \
-         Day Hour Micro Milli Minute MonthBegin MonthEnd Nano QuarterBegin QuarterEnd Second \
-         SemiMonthEnd Week YearBegin YearEnd",
+        "BQuarterBegin BQuarterEnd BYearBegin BYearEnd BusinessDay BusinessHour BusinessMonthBegin BusinessMonthEnd \
+         Day CustomBusinessDay CustomBusinessHour CustomBusinessMonthBegin CustomBusinessMonthEnd \
+         Easter Hour Micro Milli Minute MonthBegin MonthEnd Nano QuarterBegin QuarterEnd Second \
+         SemiMonthBegin SemiMonthEnd Week WeekOfMonth YearBegin YearEnd",
     ),
     ("pandas._libs.tslibs.offsets", PLAIN, "DateOffset"),
     ("pandas._libs.tslibs.period", CALL, "Period"),
-    ("pandas._libs.tslibs.timedeltas", CALL, "_timedelta_unpickle"),
+    ("pandas._libs.tslibs.timedeltas", CALL, "Timedelta _timedelta_unpickle"),
     ("pandas._libs.tslibs.timestamps", CALL, "_unpickle_timestamp"),
-    ("pandas.api.typing", PLAIN, "DataFrameGroupBy"),
+    ("pandas.api.typing", PLAIN, "DataFrameGroupBy Expanding ExponentialMovingWindow Rolling"),
     ("pandas.arrays", NAMED, "DatetimeArray IntervalArray PeriodArray StringArray TimedeltaArray"),
-    ("pandas.arrays", PLAIN, "BooleanArray FloatingArray IntegerArray SparseArray"),
+    (
+        "pandas.arrays",
+        PLAIN,
+        "ArrowExtensionArray ArrowStringArray BooleanArray FloatingArray IntegerArray SparseArray",
+    ),
+    ("pandas.core.arrays.arrow.array", PLAIN, "ArrowExtensionArray"),
     ("pandas.core.arrays.boolean", PLAIN, "BooleanArray BooleanDtype"),
     ("pandas.core.arrays.categorical", NAMED, "Categorical"),
     ("pandas.core.arrays.datetimes", NAMED, "DatetimeArray"),
@@ -58,8 +65,10 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.arrays.sparse.dtype", PLAIN, "SparseDtype"),
     ("pandas.core.arrays.string_", CALL.with_state(), "StringDtype"),
     ("pandas.core.arrays.string_", NAMED, "StringArray"),
+    ("pandas.core.arrays.string_arrow", PLAIN, "ArrowStringArray ArrowStringArrayNumpySemantics"),
     ("pandas.core.arrays.timedeltas", NAMED, "TimedeltaArray"),
     ("pandas.core.dtypes.dtypes", CALL, "PeriodDtype"),
+    ("pandas.core.dtypes.dtypes", CALL.with_state(), "ArrowDtype"),
     (
         "pandas.core.dtypes.dtypes",
         PLAIN,
@@ -74,6 +83,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.indexes.interval", NAMED, "IntervalIndex"),
     ("pandas.core.indexes.interval", ruled(Rule::ClassFirst), "_new_IntervalIndex"),
     ("pandas.core.indexes.multi", NAMED, "MultiIndex"),
+    ("pandas.core.indexes.numeric", NAMED, "Float64Index Int64Index UInt64Index"),
     ("pandas.core.indexes.period", NAMED, "PeriodIndex"),
     ("pandas.core.indexes.range", NAMED, "RangeIndex"),
     ("pandas.core.indexes.timedeltas", NAMED, "TimedeltaIndex"),
@@ -81,6 +91,9 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.internals.managers", CALL, "BlockManager"),
     ("pandas.core.internals.managers", PLAIN, "SingleBlockManager"),
     ("pandas.core.series", PLAIN, "Series"),
+    ("pandas.core.window.ewm", PLAIN, "ExponentialMovingWindow"),
+    ("pandas.core.window.expanding", PLAIN, "Expanding"),
+    ("pandas.core.window.rolling", PLAIN, "Rolling"),
     ("polars.dataframe.frame", PLAIN, "DataFrame"),
     (
         "polars.datatypes.classes",
@@ -91,4 +104,9 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     ("polars.schema", CALL.filled(Fill::Mapping), "Schema"),
     ("polars.series.series", PLAIN, "Series"),
+    (
+        "pyarrow.lib",
+        CALL,
+        "_restore_array chunked_array decimal128 duration py_buffer time32 time64 timestamp type_for_alias",
+    ),
 ];

@@ -25,7 +25,8 @@ pub(super) const TABLE: &[Entry] = &[
          __pyx_unpickle_CyPinballLoss",
     ),
     ("joblib.numpy_pickle", ruled(Rule::JoblibArray).with_state(), "NumpyArrayWrapper"),
-    ("lightgbm.basic", PLAIN, "Booster"),
+    ("lightgbm.basic", PLAIN, "Booster Dataset"),
+    ("lightgbm.engine", PLAIN, "CVBooster"),
     ("lightgbm.sklearn", PLAIN, "LGBMClassifier LGBMRanker LGBMRegressor"),
     (
         "sklearn._loss._loss",
@@ -43,6 +44,12 @@ pub(super) const TABLE: &[Entry] = &[
          __pyx_unpickle_CyHalfPoissonLoss __pyx_unpickle_CyHalfSquaredError \
          __pyx_unpickle_CyHalfTweedieLoss __pyx_unpickle_CyHalfTweedieLossIdentity \
          __pyx_unpickle_CyPinballLoss",
+    ),
+    ("sklearn._loss.glm_distribution", CALL, "DistributionBoundary"),
+    (
+        "sklearn._loss.glm_distribution",
+        PLAIN,
+        "GammaDistribution InverseGaussianDistribution NormalDistribution PoissonDistribution TweedieDistribution",
     ),
     (
         "sklearn._loss.link",
@@ -83,6 +90,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("sklearn.covariance._elliptic_envelope", PLAIN, "EllipticEnvelope"),
     ("sklearn.covariance._empirical_covariance", PLAIN, "EmpiricalCovariance"),
     ("sklearn.covariance._graph_lasso", PLAIN, "GraphicalLasso GraphicalLassoCV"),
+    ("sklearn.covariance._graph_lasso", PLAIN.filled(Fill::Mapping), "_DictWithDeprecatedKeys"),
     ("sklearn.covariance._robust_covariance", PLAIN, "MinCovDet"),
     ("sklearn.covariance._shrunk_covariance", PLAIN, "LedoitWolf OAS ShrunkCovariance"),
     ("sklearn.cross_decomposition._pls", PLAIN, "CCA PLSCanonical PLSRegression PLSSVD"),
@@ -125,6 +133,11 @@ pub(super) const TABLE: &[Entry] = &[
         "sklearn.ensemble._hist_gradient_boosting.gradient_boosting",
         PLAIN,
         "HistGradientBoostingClassifier HistGradientBoostingRegressor",
+    ),
+    (
+        "sklearn.ensemble._hist_gradient_boosting.loss",
+        PLAIN,
+        "BinaryCrossEntropy CategoricalCrossEntropy LeastAbsoluteDeviation LeastSquares Poisson",
     ),
     ("sklearn.ensemble._hist_gradient_boosting.predictor", PLAIN, "TreePredictor"),
     ("sklearn.ensemble._iforest", PLAIN, "IsolationForest"),
@@ -188,6 +201,7 @@ pub(super) const TABLE: &[Entry] = &[
          MultiTaskLasso MultiTaskLassoCV",
     ),
     ("sklearn.linear_model._glm.glm", PLAIN, "GammaRegressor PoissonRegressor TweedieRegressor"),
+    ("sklearn.linear_model._glm.link", PLAIN, "IdentityLink LogLink LogitLink"),
     ("sklearn.linear_model._huber", PLAIN, "HuberRegressor"),
     ("sklearn.linear_model._least_angle", PLAIN, "Lars LarsCV LassoLars LassoLarsCV LassoLarsIC"),
     ("sklearn.linear_model._logistic", PLAIN, "LogisticRegression LogisticRegressionCV"),
@@ -226,7 +240,11 @@ pub(super) const TABLE: &[Entry] = &[
     (
         "sklearn.metrics._dist_metrics",
         NAMED,
-        "BrayCurtisDistance32 BrayCurtisDistance64 CanberraDistance32 CanberraDistance64 \
+        "BrayCurtisDistance CanberraDistance ChebyshevDistance DiceDistance EuclideanDistance \
+         HammingDistance HaversineDistance JaccardDistance KulsinskiDistance \
+         MahalanobisDistance ManhattanDistance MatchingDistance MinkowskiDistance \
+         RogersTanimotoDistance RussellRaoDistance SEuclideanDistance SokalMichenerDistance \
+         SokalSneathDistance WMinkowskiDistance BrayCurtisDistance32 BrayCurtisDistance64 CanberraDistance32 CanberraDistance64 \
          ChebyshevDistance32 ChebyshevDistance64 DiceDistance32 DiceDistance64 \
          EuclideanDistance32 EuclideanDistance64 HammingDistance32 HammingDistance64 \
          HaversineDistance32 HaversineDistance64 JaccardDistance32 JaccardDistance64 \
@@ -261,6 +279,7 @@ pub(super) const TABLE: &[Entry] = &[
         PLAIN,
         "_CurveScorer _PassthroughScorer _PredictScorer _ProbaScorer _Scorer _ThresholdScorer",
     ),
+    ("sklearn.metrics._scorer", NAMED, "_passthrough_scorer"),
     ("sklearn.metrics.cluster._bicluster", NAMED, "consensus_score"),
     (
         "sklearn.metrics.cluster._supervised",
@@ -363,8 +382,10 @@ pub(super) const TABLE: &[Entry] = &[
         "DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor",
     ),
     ("sklearn.tree._tree", CALL.with_state(), "Tree"),
+    ("sklearn.utils", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("sklearn.utils._bunch", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("sklearn.utils._metadata_requests", PLAIN, "MetadataRequest MethodMetadataRequest"),
+    ("sklearn.utils.validation", NAMED, "check_array"),
     ("xgboost.callback", PLAIN, "EarlyStopping"),
     ("xgboost.core", PLAIN, "Booster"),
     (
