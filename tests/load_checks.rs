@@ -43,6 +43,10 @@ fn every_real_artifact_is_loadable() {
         assert_eq!(report.errors, Vec::<String>::new(), "{}", path.display());
         let (format, depth) = match path.extension().and_then(|e| e.to_str()) {
             Some("json") => (Format::Json, Depth::Parsed),
+            Some("npy") => (Format::Npy, Depth::Typed),
+            Some("npz") => (Format::Npz, Depth::Typed),
+            Some("pt") => (Format::Torch, Depth::Typed),
+            Some("keras") => (Format::Keras, Depth::Typed),
             _ => (Format::Pickle, Depth::Typed),
         };
         assert_eq!((report.format, report.depth), (format, depth), "{}", path.display());

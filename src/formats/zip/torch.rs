@@ -78,7 +78,12 @@ pub(super) fn check(
     else {
         return job.broken("the archive holds no data.pkl");
     };
+    let told = job.findings.len();
     let named = member::open(source, job, pickled, pickle::check_torch)?;
+    if job.findings.len() > told {
+        // What it names is not known where something was refused.
+        return Err(Halt::Broken);
+    }
     if !named.weights_only {
         job.findings.note(
             "it holds more than tensors in plain containers: torch.load needs weights_only=False \
