@@ -106,6 +106,8 @@ fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<(), H
             Value::Object(fields) => {
                 if let Some(class) = fields.get("class_name") {
                     object(job, class, value);
+                } else if fields.contains_key("registered_name") && fields.contains_key("config") {
+                    job.findings.broken("an object of the configuration without its class");
                 }
                 left.extend(fields.values());
             }
