@@ -21,7 +21,7 @@ const METADATA: &str = "metadata.json";
 const WEIGHTS: &str = "model.weights.h5";
 const ASSETS: &str = "assets/";
 /// Bytes of a configuration, which is held in memory as a whole, some twenty times over.
-const MAX_CONFIG: u64 = 4 * 1024 * 1024;
+const MAX_CONFIG: u64 = 2 * 1024 * 1024;
 /// Bytes of weights that are held in memory to be followed.
 const MAX_WALKED: u64 = 128 * 1024 * 1024;
 /// Values looked at between two questions whether to go on.
@@ -171,7 +171,10 @@ fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
     if !is_own(module) && job.trusted.contains(module, class) {
         return;
     }
-    let full = quoted(&format!("{module}.{class}"));
+    let full = match module {
+        "" => quoted(class),
+        module => quoted(&format!("{module}.{class}")),
+    };
     let registered = match registered.filter(|name| *name != class) {
         Some(name) => format!(" (registered as {})", quoted(name)),
         None => String::new(),
