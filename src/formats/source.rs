@@ -105,7 +105,9 @@ impl<'a> Source<'a> {
                 Err(error) => Box::new(Failing(Some(error))),
             };
         let whole = Forward(Cursor::new(head.clone()).chain(rest));
-        let inner = BufReader::with_capacity(BUFFER, Box::new(whole) as Box<dyn Stream>);
+        // An archive may hold tens of thousands of small members.
+        let room = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(BUFFER).min(BUFFER);
+        let inner = BufReader::with_capacity(room, Box::new(whole) as Box<dyn Stream>);
         Ok(Self { inner, offset: 0, len, head })
     }
 

@@ -39,6 +39,8 @@ pub(super) struct TorchPickle {
     pub(super) storages: Vec<Storage>,
     /// `torch.load` takes it with `weights_only=True`, which is its default.
     pub(super) weights_only: bool,
+    /// A storage was on a device that is not the processor.
+    pub(super) elsewhere: bool,
 }
 
 /// Follows the pickle of a torch checkpoint, whose numbers stand elsewhere.
@@ -47,6 +49,7 @@ pub(super) fn check_torch(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<
     machine.run()?;
     let named = machine.arena.globals();
     let weights_only = named.iter().all(|global| torch::is_weight(&global.module, &global.name));
-    let storages = machine.storages.take().map(Storages::into_named).unwrap_or_default();
-    Ok(TorchPickle { storages, weights_only })
+    let storages = machine.storages.take().unwrap_or_default();
+    let elsewhere = storages.elsewhere();
+    Ok(TorchPickle { storages: storages.into_named(), weights_only, elsewhere })
 }

@@ -15,6 +15,9 @@ use super::values::{Arena, Value};
 /// What a storage costs in memory besides its key.
 const STORAGE_COST: usize = 160;
 
+/// Where a storage can have been, besides the processor's own memory.
+const DEVICES: [&str; 8] = ["cuda", "hpu", "ipu", "mps", "mtia", "npu", "xla", "xpu"];
+
 /// How a function of torch makes what it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rebuild {
@@ -59,6 +62,7 @@ pub(super) struct Storages {
     by_key: HashMap<String, u32>,
     /// A sixth part of the id may say that the storage is a view; it must be `None`.
     legacy: bool,
+    elsewhere: bool,
 }
 
 impl Storages {
@@ -69,6 +73,11 @@ impl Storages {
 
     pub(super) fn held(&self) -> usize {
         self.named.len() * STORAGE_COST
+    }
+
+    /// Whether a storage was on a device that is not the processor.
+    pub(super) fn elsewhere(&self) -> bool {
+        self.elsewhere
     }
 
     pub(super) fn into_named(self) -> Vec<Storage> {
@@ -123,26 +132,34 @@ impl Machine<'_, '_, '_> {
     }
 
     /// `('storage', torch.FloatStorage, '0', 'cpu', 12)`
-    fn storage_of(&self, items: &[Value]) -> Option<Storage> {
+    fn storage_of(&mut self, items: &[Value]) -> Option<Storage> {
         let legacy = self.storages.as_ref().is_some_and(|storages| storages.legacy);
-        let (tag, kind, key, count) = match items {
+        let (tag, kind, key, location, count) = match items {
+            [tag, Value::Global(kind), Value::Name(key), location, Value::Int(count)]
+                if !legacy =>
+            {
+                (tag, kind, key, location, count)
+            }
             [
                 tag,
                 Value::Global(kind),
                 Value::Name(key),
-                Value::Name(_) | Value::Text(_),
-                Value::Int(count),
-            ] if !legacy => (tag, kind, key, count),
-            [
-                tag,
-                Value::Global(kind),
-                Value::Name(key),
-                Value::Name(_) | Value::Text(_),
+                location,
                 Value::Int(count),
                 Value::None,
-            ] if legacy => (tag, kind, key, count),
+            ] if legacy => (tag, kind, key, location, count),
             _ => return None,
         };
+        let device = match location {
+            Value::Name(name) => self.arena.name(*name),
+            // `cuda:0` is no name, so its text is not kept.
+            Value::Text(_) => b"cuda",
+            _ => return None,
+        };
+        let elsewhere = device != b"cpu" && device != b"meta";
+        if elsewhere && !DEVICES.iter().any(|known| known.as_bytes() == device) {
+            return None;
+        }
         let kind = self.arena.global_note(*kind);
         let item = kind.module.starts_with("torch").then(|| item_of_storage(&kind.name))??;
         let storage = Storage {
@@ -151,6 +168,9 @@ impl Machine<'_, '_, '_> {
             count: u64::try_from(*count).ok()?,
         };
         storage.bytes()?;
+        if let Some(storages) = &mut self.storages {
+            storages.elsewhere |= elsewhere;
+        }
         self.arena.is_name(*tag, "storage").then_some(storage)
     }
 

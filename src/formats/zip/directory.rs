@@ -221,10 +221,9 @@ fn central_directory(
         }
         let member = central_header(source, job, place.end)?;
         if members.last().is_some_and(|last| member.header <= last.header) {
-            return job.broken(format!(
-                "the directory lists {} out of the order in which the members stand",
-                quoted(&member.name)
-            ));
+            let name = quoted(&member.name);
+            job.danger(format!("{name} stands over or before the member listed before it"));
+            return Err(Halt::Broken);
         }
         members.push(member);
     }

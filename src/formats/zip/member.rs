@@ -93,9 +93,9 @@ impl<R: BufRead> Stream<R> {
             Packing::Stored(packed) => packed.read(out),
             Packing::Deflated(decoder) => decoder.read(out).map_err(|error| match error.kind() {
                 // What the decoder says of the bytes, not of the disk.
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                    broken("the packed bytes are damaged")
-                }
+                io::ErrorKind::InvalidInput
+                | io::ErrorKind::InvalidData
+                | io::ErrorKind::UnexpectedEof => broken("the packed bytes are damaged"),
                 _ => error,
             }),
         }

@@ -36,6 +36,7 @@ enum Part<'a> {
     Pickle,
     Version,
     ByteOrder,
+    Number,
     Word,
     Storage(&'a str),
     Code,
@@ -47,7 +48,8 @@ fn part<'a>(name: &'a str, folder: &str) -> Part<'a> {
         Some(PICKLE) => Part::Pickle,
         Some("version" | ".data/version") => Part::Version,
         Some("byteorder") => Part::ByteOrder,
-        Some(".format_version" | ".storage_alignment" | ".data/serialization_id") => Part::Word,
+        Some(".format_version" | ".storage_alignment") => Part::Number,
+        Some(".data/serialization_id") => Part::Word,
         Some("constants.pkl" | "attributes.pkl" | "model.json") => Part::Code,
         Some(rest) if rest.starts_with("code/") => Part::Code,
         Some(rest) => match rest.strip_prefix("data/") {
@@ -78,11 +80,21 @@ pub(super) fn check(
     else {
         return job.broken("the archive holds no data.pkl");
     };
+    let told = job.findings.len();
     let named = member::open(source, job, pickled, pickle::check_torch)?;
+    if job.findings.len() > told {
+        // What it names is not known where something was refused.
+        return Err(Halt::Broken);
+    }
     if !named.weights_only {
         job.findings.note(
             "it holds more than tensors in plain containers: torch.load needs weights_only=False \
              for it",
+        );
+    }
+    if named.elsewhere {
+        job.findings.note(
+            "its tensors were saved on a device: torch.load needs map_location where there is none",
         );
     }
     let mut sizes: HashMap<&str, Option<u64>> =
@@ -97,7 +109,12 @@ pub(super) fn check(
                 version(source, job, one)?;
             }
             Part::ByteOrder => byte_order(source, job, one)?,
-            Part::Word => member::pass(source, job, one)?,
+            Part::Number => number(source, job, one)?,
+            Part::Word => {
+                if std::str::from_utf8(&word(source, job, one)?).is_err() {
+                    return job.broken(format!("{} is no text", quoted(&one.name)));
+                }
+            }
             Part::Storage(key) => storage(source, job, one, sizes.remove(key))?,
             Part::Code | Part::Unknown => {
                 return job
@@ -175,6 +192,14 @@ fn version(source: &mut Source<'_>, job: &mut Job<'_>, one: &Member) -> Result<(
         return Ok(());
     }
     job.broken("a version of torch's archives that torch does not know")
+}
+
+fn number(source: &mut Source<'_>, job: &mut Job<'_>, one: &Member) -> Result<(), Halt> {
+    let word = word(source, job, one)?;
+    if word.is_empty() || !word.iter().all(u8::is_ascii_digit) {
+        return job.broken(format!("{} is no number", quoted(&one.name)));
+    }
+    Ok(())
 }
 
 fn byte_order(source: &mut Source<'_>, job: &mut Job<'_>, one: &Member) -> Result<(), Halt> {

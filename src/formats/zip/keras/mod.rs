@@ -4,6 +4,7 @@
 //! and builds it. Here each must be one of Keras's own (`names`), because with any other, and with
 //! a few of its own, loading runs code or reads other files. The weights are an HDF5 file.
 
+mod hdf5;
 mod names;
 
 use serde_json::Value;
@@ -20,11 +21,11 @@ const METADATA: &str = "metadata.json";
 const WEIGHTS: &str = "model.weights.h5";
 const ASSETS: &str = "assets/";
 /// Bytes of a configuration, which is held in memory as a whole, some twenty times over.
-const MAX_CONFIG: u64 = 4 * 1024 * 1024;
+const MAX_CONFIG: u64 = 2 * 1024 * 1024;
+/// Bytes of weights that are held in memory to be followed.
+const MAX_WALKED: u64 = 128 * 1024 * 1024;
 /// Values looked at between two questions whether to go on.
 const POLL_EVERY: usize = 4096;
-
-const HDF5: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// Values that Keras writes as objects and that name no class.
 const PLAIN: [&str; 6] =
@@ -105,6 +106,8 @@ fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<(), H
             Value::Object(fields) => {
                 if let Some(class) = fields.get("class_name") {
                     object(job, class, value);
+                } else if fields.contains_key("registered_name") && fields.contains_key("config") {
+                    job.findings.broken("an object of the configuration without its class");
                 }
                 left.extend(fields.values());
             }
@@ -168,7 +171,10 @@ fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
     if !is_own(module) && job.trusted.contains(module, class) {
         return;
     }
-    let full = quoted(&format!("{module}.{class}"));
+    let full = match module {
+        "" => quoted(class),
+        module => quoted(&format!("{module}.{class}")),
+    };
     let registered = match registered.filter(|name| *name != class) {
         Some(name) => format!(" (registered as {})", quoted(name)),
         None => String::new(),
@@ -216,9 +222,16 @@ fn danger(job: &mut Job<'_>, global: &str, sentence: &str) {
     job.findings.add(finding);
 }
 
+/// Larger weights are not held in memory: of them the frame alone is checked, and the checksum.
 fn weights(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
-    if !source.head().starts_with(&HDF5) {
-        return job.broken("the weights are no HDF5 file");
+    let size = source.len().unwrap_or_default();
+    if size > MAX_WALKED {
+        let head = source.head().get(..hdf5::SUPERBLOCK).unwrap_or_default().to_vec();
+        job.findings.note("the weights are too large to follow their groups; their frame is whole");
+        return hdf5::check_frame(job, &head, size);
     }
-    Ok(())
+    match source.read_bytes(size)? {
+        Some(bytes) => hdf5::check(job, &bytes),
+        None => job.broken("the weights end too early"),
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! Facts about Keras 3 only, taken from its public modules; how they are used is decided elsewhere.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Layers. Not among them: `Lambda`, which carries code, and the layers that wrap models of other
 /// libraries (`TorchModuleWrapper`, `TFSMLayer`, `JaxLayer`, `FlaxLayer`), which load those.
 const LAYERS: &str = "\
@@ -110,18 +113,17 @@ const FUNCTIONS: &str = "\
     sparsemax squared_hinge squareplus swish tanh tanh_shrink threshold \
     top_k_categorical_accuracy tversky";
 
-fn among(list: &str, name: &str) -> bool {
-    list.split(' ').any(|one| one == name)
-}
+static CLASSES: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| [LAYERS, PARTS, OPERATIONS].iter().flat_map(|list| list.split(' ')).collect());
 
 /// Whether a class may be made from its configuration.
 pub(super) fn is_class(name: &str) -> bool {
-    [LAYERS, PARTS, OPERATIONS].iter().any(|list| among(list, name))
+    CLASSES.contains(name)
 }
 
 /// Whether a function may be named.
 pub(super) fn is_function(name: &str) -> bool {
-    among(FUNCTIONS, name)
+    FUNCTIONS.split(' ').any(|function| function == name)
 }
 
 #[cfg(test)]
