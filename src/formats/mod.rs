@@ -7,6 +7,7 @@ mod budget;
 pub mod json;
 mod pickle;
 mod report;
+mod safetensors;
 mod sniff;
 mod source;
 
@@ -156,6 +157,7 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     match job.format {
         Format::Json => json::check(source, job),
         Format::Pickle => pickle::check(source, job),
+        Format::Safetensors => safetensors::check(source, job),
         other => job.broken(no_check(other)),
     }
 }
