@@ -4,7 +4,10 @@
 //! nothing of models, stages, storage or HTTP, imports nothing and runs nothing it reads.
 
 mod budget;
+mod gguf;
 pub mod json;
+mod onnx;
+mod parquet;
 mod pickle;
 mod report;
 mod safetensors;
@@ -155,7 +158,10 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
+        Format::Gguf => gguf::check(source, job),
         Format::Json => json::check(source, job),
+        Format::Onnx => onnx::check(source, job),
+        Format::Parquet => parquet::check(source, job),
         Format::Pickle => pickle::check(source, job),
         Format::Safetensors => safetensors::check(source, job),
         other => job.broken(no_check(other)),

@@ -193,7 +193,11 @@ impl<'de> Deserialize<'de> for Texts {
 
 /// The types of the crate's release 0.8.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
-#[expect(non_camel_case_types, reason = "the names are those in the files")]
+#[expect(
+    non_camel_case_types,
+    clippy::upper_case_acronyms,
+    reason = "the names are those in the files"
+)]
 enum Dtype {
     BOOL,
     F4,
