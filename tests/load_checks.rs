@@ -43,6 +43,8 @@ fn every_real_artifact_is_loadable() {
         assert_eq!(report.errors, Vec::<String>::new(), "{}", path.display());
         let (format, depth) = match path.extension().and_then(|e| e.to_str()) {
             Some("json") => (Format::Json, Depth::Parsed),
+            Some("arrow" | "feather") => (Format::Arrow, Depth::Parsed),
+            Some("parquet") => (Format::Parquet, Depth::Parsed),
             Some("gguf") => (Format::Gguf, Depth::Typed),
             Some("onnx") => (Format::Onnx, Depth::Typed),
             Some("safetensors") => (Format::Safetensors, Depth::Typed),

@@ -3,6 +3,7 @@
 //! Decides from the bytes alone, reading as the format's own loader would, to the end. Knows
 //! nothing of models, stages, storage or HTTP, imports nothing and runs nothing it reads.
 
+mod arrow;
 mod budget;
 mod gguf;
 pub mod json;
@@ -158,6 +159,7 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
+        Format::Arrow => arrow::check(source, job),
         Format::Gguf => gguf::check(source, job),
         Format::Json => json::check(source, job),
         Format::Onnx => onnx::check(source, job),

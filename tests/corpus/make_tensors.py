@@ -545,6 +545,93 @@ def gguf_files():
     gguf.GGUFReader(REAL / "tiny_llama.gguf")
 
 
+def tables():
+    import datetime
+    import decimal
+
+    import polars
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet as pq
+
+    day = datetime.date(2024, 1, 2)
+    table = pa.table(
+        {
+            "date": pa.array([day, None, day], pa.date32()),
+            "time": pa.array([datetime.datetime(2024, 1, 2, 3)] * 3, pa.timestamp("us", "UTC")),
+            "alpha": pa.array([0.5, None, -1.0]),
+            "half": pa.array(np.array([1, 2, 3], np.float16)),
+            "rank": pa.array([1, 2, 3], pa.int16()),
+            "ticker": ["SPY", None, "QQQ"],
+            "sector": pa.array(["a", "b", "a"]).dictionary_encode(),
+            "flag": [True, False, None],
+            "weights": [[1.0, 2.0], None, []],
+            "pair": pa.array([[1, 2], [3, 4], None], pa.list_(pa.int32(), 2)),
+            "factor": [{"name": "value", "score": 1.5}, {"name": None, "score": None}, None],
+            "map": pa.array([[("a", 1)], [], None], pa.map_(pa.string(), pa.int64())),
+            "price": pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("3.00")]),
+            "raw": pa.array([b"ab", b"cd", None], pa.binary(2)),
+            "large": pa.array(["x", "y", None], pa.large_string()),
+        }
+    )
+    nothing = pa.table({"none": pa.nulls(3), "alpha": [1.0, 2.0, 3.0]})
+    for codec in ["none", "snappy", "gzip", "zstd", "brotli", "lz4"]:
+        if pa.Codec.is_available(codec if codec != "none" else "gzip"):
+            part = table if codec in ("none", "zstd") else table.select(["alpha", "ticker", "weights"])
+            pq.write_table(part, REAL / f"pyarrow_{codec}.parquet", compression=codec)
+    pq.write_table(
+        table.drop(["half"]), REAL / "pyarrow_v2_pages.parquet", data_page_version="2.0",
+        row_group_size=2, use_dictionary=False, write_page_index=True, write_page_checksum=True,
+    )
+    pq.write_table(nothing, REAL / "pyarrow_nulls.parquet")
+    pq.write_table(table.slice(0, 0).select(["alpha"]), REAL / "pyarrow_no_rows.parquet")
+    pq.write_table(
+        pa.table({"x": np.arange(3000.0), "y": np.arange(3000) % 7}), REAL / "pyarrow_pages.parquet",
+        data_page_size=1024, column_encoding={"x": "BYTE_STREAM_SPLIT", "y": "DELTA_BINARY_PACKED"},
+        use_dictionary=False, row_group_size=2000, compression="zstd",
+    )
+    frame = polars.from_arrow(table.drop(["map", "raw"]))
+    frame.write_parquet(REAL / "polars.parquet")
+    frame.drop("half").write_ipc(REAL / "polars.arrow", compression="zstd")
+    frame.drop("half").write_ipc(REAL / "polars_views.arrow", compat_level=polars.CompatLevel.newest())
+
+    union = pa.UnionArray.from_dense(
+        pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()),
+        [pa.array(["a", "b"]), pa.array([5])],
+    )
+    sparse = pa.UnionArray.from_sparse(
+        pa.array([0, 1, 0], pa.int8()), [pa.array(["a", "b", "c"]), pa.array([5, 6, 7])]
+    )
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([1.0, 2.0]))
+    odd = pa.table({"union": union, "sparse": sparse, "runs": runs, "none": pa.nulls(3),
+                    "views": pa.array(["a", "b" * 20, None], pa.string_view())})
+    for name, one, compression in [
+        ("pyarrow", table, None), ("pyarrow_zstd", table, "zstd"), ("pyarrow_lz4", table, "lz4"),
+        ("pyarrow_odd_types", odd, None), ("pyarrow_no_rows", table.slice(0, 0), None),
+    ]:
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_file(REAL / f"{name}.arrow", one.schema, options=options) as writer:
+            writer.write_table(one)
+            if one is not odd:
+                writer.write_table(one.slice(1))
+    pa.feather.write_feather(table, REAL / "pyarrow.feather")
+
+    pa.feather.write_feather(table.select(["alpha", "ticker"]), BROKEN / "feather_1.feather", version=1)
+    with pa.ipc.new_stream(BROKEN / "arrow_stream.arrow", table.schema) as writer:
+        writer.write_table(table)
+    whole = (REAL / "pyarrow_none.parquet").read_bytes()
+    (BROKEN / "parquet_encrypted_footer.parquet").write_bytes(b"PARE" + whole[4:-4] + b"PARE")
+    (BROKEN / "parquet_trailing_byte.parquet").write_bytes(whole + b"\0")
+    (BROKEN / "parquet_footer_too_long.parquet").write_bytes(
+        whole[:-8] + struct.pack("<I", len(whole)) + b"PAR1"
+    )
+    arrow = (REAL / "pyarrow.arrow").read_bytes()
+    (BROKEN / "arrow_trailing_byte.arrow").write_bytes(arrow + b"\0")
+    (BROKEN / "arrow_footer_too_long.arrow").write_bytes(
+        arrow[:-10] + struct.pack("<I", len(arrow)) + b"ARROW1"
+    )
+
+
 def main():
     if "--operators" in sys.argv:
         operators()
@@ -555,6 +642,7 @@ def main():
     lightgbm_and_xgboost_onnx()
     broken_onnx()
     gguf_files()
+    tables()
 
 
 if __name__ == "__main__":

@@ -53,11 +53,10 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// The first byte of its pages.
+    /// The first byte of its pages; a chunk without values may have a dictionary alone.
     pub(super) fn start(&self) -> u64 {
-        let data = self.data.unwrap_or(0);
-        let dictionary = self.dictionary.filter(|at| *at > 0).unwrap_or(data);
-        data.min(dictionary).max(0).unsigned_abs()
+        let given = [self.data, self.dictionary].into_iter().flatten().filter(|at| *at > 0);
+        given.min().unwrap_or(0).unsigned_abs()
     }
 
     pub(super) fn end(&self) -> u64 {
@@ -249,8 +248,9 @@ impl Footer {
         if column.values < 0 || (leaf.flat && column.values != rows) {
             return Err(format!("has {} values for {rows} rows", column.values));
         }
-        let sizes = (column.data, column.packed);
-        if !matches!(sizes, (Some(4..), Some(0..))) || column.start() < 4 || column.end() > end {
+        let empty = column.values == 0 && column.packed == Some(0);
+        let said = matches!((column.data, column.packed), (Some(0..), Some(0..)));
+        if !said || !(empty || column.start() >= 4) || column.end() > end {
             return Err(format!(
                 "stands in bytes {} to {}, where the file has none for it",
                 column.start(),

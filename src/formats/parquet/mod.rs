@@ -47,6 +47,14 @@ pub(super) fn in_memory(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Ve
     Ok(bytes)
 }
 
+/// Goes to a place; ahead, without reading anew what is at hand.
+pub(super) fn go(source: &mut Source<'_>, to: u64) -> std::io::Result<()> {
+    match to.checked_sub(source.offset()) {
+        Some(ahead) if source.skip(ahead)? => Ok(()),
+        _ => source.seek_to(to),
+    }
+}
+
 fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, Halt> {
     let Some(tail) = len.checked_sub(8).filter(|tail| *tail >= 4) else {
         return job.broken("the file ends before its footer");
@@ -74,7 +82,11 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
         return thrift.fault("bytes after the metadata in the footer");
     }
     footer.consistent(start).or_else(|what| job.broken(what))?;
-    for column in footer.groups.iter().flat_map(|group| &group.columns) {
+    let mut columns: Vec<_> = footer.groups.iter().flat_map(|group| &group.columns).collect();
+    // In the order of the file, so that it is read once however many there are.
+    columns.sort_unstable_by_key(|column| column.start());
+    source.seek_to(4)?;
+    for column in columns {
         job.poll()?;
         pages(source, column, job)?;
     }
@@ -93,7 +105,7 @@ struct Page {
 /// Walks the pages of a chunk, which must fill it.
 fn pages(source: &mut Source<'_>, column: &Column, job: &mut Job<'_>) -> Result<(), Halt> {
     let end = column.end();
-    source.seek_to(column.start())?;
+    go(source, column.start())?;
     let mut values = 0_i64;
     let mut first = true;
     while source.offset() < end {
