@@ -222,6 +222,9 @@ fn batch(
     for (node, length) in nodes.iter().zip(lengths) {
         let (length, nulls) = pair(length);
         let name = &node.name;
+        if node.column && length != rows {
+            return Err(format!("column \"{name}\" has {length} values in a batch of {rows} rows"));
+        }
         if length < 0 || nulls < 0 || nulls > length {
             return Err(format!(
                 "column \"{name}\" has {length} values of which {nulls} are missing"

@@ -27,6 +27,8 @@ impl From<Bad> for Wrong {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) layout: Layout,
+    /// It is no part of another, so it has a value for every row.
+    pub(super) column: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -96,6 +98,7 @@ impl Schema {
             if depth > MAX_DEPTH || self.fields > MAX_FIELDS {
                 return Err("the schema has columns beyond any measure".to_owned());
             }
+            let column = depth == 1 && self.nesting == 0;
             let name = quoted(&String::from_utf8_lossy(field.text(0)?));
             let (layout, children) = layout(&field, &name)?;
             if let Some(dictionary) = field.table(4)? {
@@ -106,11 +109,11 @@ impl Schema {
                 let Some(bits @ (8 | 16 | 32 | 64)) = u64::try_from(bits).ok() else {
                     return Err(format!("the dictionary of \"{name}\" has indices of {bits} bits"));
                 };
-                into.push(Node { name, layout: Layout::Fixed(bits) });
+                into.push(Node { name, layout: Layout::Fixed(bits), column });
                 dictionaries.push((dictionary.i64(0)?, field, layout));
                 continue;
             }
-            into.push(Node { name: name.clone(), layout });
+            into.push(Node { name: name.clone(), layout, column });
             let mut count = 0;
             for child in field.tables(5)?.rev() {
                 open.push((child?, depth + 1));
@@ -132,7 +135,7 @@ impl Schema {
             return Ok(());
         }
         let name = quoted(&String::from_utf8_lossy(field.text(0)?));
-        let mut nodes = vec![Node { name, layout }];
+        let mut nodes = vec![Node { name, layout, column: true }];
         self.dictionaries.insert(id, Vec::new());
         if self.nesting == MAX_DICTIONARIES {
             return Err("the schema has dictionaries of dictionaries beyond any measure".to_owned());

@@ -62,12 +62,15 @@ impl Checker<'_, '_, '_> {
 
     pub(super) fn main(&mut self, graph: &Graph, opsets: &Opsets) -> Checked {
         for value in &graph.inputs {
-            if let Type::Tensor { element, .. } = value.kind
-                && !tensors::is_type(element)
-            {
-                let name = self.told(value.name);
-                self.fault(value.at, format!("input \"{name}\" has no data type {element}"));
-            }
+            let what = match value.kind {
+                Type::Tensor { element, .. } if !tensors::is_type(element) => {
+                    format!("has no data type {element}")
+                }
+                Type::Unknown => "has no type".to_owned(),
+                Type::Tensor { .. } | Type::Other => continue,
+            };
+            let name = self.told(value.name);
+            self.fault(value.at, format!("input \"{name}\" {what}"));
         }
         let mut shapes = Shapes::of(graph);
         self.graph(graph, opsets, None, None, Some(&mut shapes))
