@@ -3,14 +3,17 @@
 //! Every value is written once and before it is read, in its own graph or one around it; every
 //! node is what its operator asks for.
 
-use std::collections::{HashMap, HashSet};
-
 use super::super::report::{Finding, quoted};
 use super::super::{Halt, Job};
-use super::model::{Attribute, Function, Given, Graph, Model, NONE, Name, Names, Node, Type};
+use super::model::{
+    Attribute, Function, Given, Graph, Model, NONE, Name, NameSet, Names, Node, Type,
+};
 use super::shapes::Shapes;
 use super::trees::Bad;
 use super::{Opsets, operators, tensors, trees};
+
+/// Findings after which a graph is read no further.
+const MAX_FAULTS: usize = 100;
 
 pub(super) struct Checker<'c, 'j, 'k> {
     pub(super) names: &'c Names,
@@ -23,7 +26,7 @@ pub(super) struct Checker<'c, 'j, 'k> {
 
 /// What can be read at a place.
 pub(super) struct Scope<'o> {
-    written: HashSet<Name>,
+    written: NameSet,
     outer: Option<&'o Scope<'o>>,
 }
 
@@ -46,6 +49,11 @@ impl Checker<'_, '_, '_> {
     pub(super) fn fault(&mut self, at: u64, what: impl Into<String>) {
         let told = format!("{} at byte {at}", what.into());
         self.job.findings.add(Finding::fault(told).at(at));
+    }
+
+    /// Stops where so much is wrong that more would tell nothing.
+    fn enough(&self) -> Checked {
+        if self.job.findings.len() < MAX_FAULTS { Ok(()) } else { Err(Halt::Broken) }
     }
 
     fn told(&self, name: Name) -> String {
@@ -94,7 +102,7 @@ impl Checker<'_, '_, '_> {
         function: Option<&Function>,
         shapes: Option<&mut Shapes>,
     ) -> Checked {
-        let mut scope = Scope { written: HashSet::new(), outer };
+        let mut scope = Scope { written: NameSet::default(), outer };
         for value in &graph.inputs {
             if value.name == NONE {
                 self.fault(value.at, "an input without a name");
@@ -115,10 +123,11 @@ impl Checker<'_, '_, '_> {
     }
 
     fn initializers(&mut self, graph: &Graph, scope: &mut Scope<'_>) -> Checked {
-        let mut seen = HashSet::new();
+        let mut seen = NameSet::default();
         let sparse = graph.sparse.iter().filter_map(|sparse| sparse.values.as_ref());
         for tensor in graph.initializers.iter().chain(sparse) {
             self.job.poll()?;
+            self.enough()?;
             if tensor.name == NONE {
                 self.fault(tensor.at, "a tensor of the model without a name");
             } else if !seen.insert(tensor.name) {
@@ -137,7 +146,7 @@ impl Checker<'_, '_, '_> {
     }
 
     pub(super) fn function(&mut self, function: &Function, opsets: &Opsets) -> Checked {
-        let mut scope = Scope { written: HashSet::new(), outer: None };
+        let mut scope = Scope { written: NameSet::default(), outer: None };
         for name in &function.inputs {
             if *name == NONE || !scope.written.insert(*name) {
                 let name = self.told(*name);
@@ -170,6 +179,7 @@ impl Checker<'_, '_, '_> {
     ) -> Checked {
         for (i, node) in nodes.iter().enumerate() {
             self.job.poll()?;
+            self.enough()?;
             for name in &node.inputs {
                 if *name != NONE && !scope.has(*name) {
                     let later = nodes[i..].iter().any(|node| node.outputs.contains(name));
@@ -259,15 +269,17 @@ impl Checker<'_, '_, '_> {
             self.fault(node.at, format!("{told}: the operator is gone from opset {version}"));
             return None;
         };
-        let told = self.node_told(node);
         if let Some(what) = rules.inputs.fault(node.inputs.iter().map(|name| *name != NONE)) {
+            let told = self.node_told(node);
             self.fault(node.at, format!("{told}: its inputs are {what}"));
         }
         if let Some(what) = rules.outputs.fault(node.outputs.iter().map(|name| *name != NONE)) {
+            let told = self.node_told(node);
             self.fault(node.at, format!("{told}: its outputs are {what}"));
         }
         for (name, _, needed) in &rules.attributes {
             if *needed && !node.attributes.iter().any(|a| self.names.get(a.name) == *name) {
+                let told = self.node_told(node);
                 self.fault(node.at, format!("{told}: the attribute {name} is missing"));
             }
         }
@@ -277,7 +289,7 @@ impl Checker<'_, '_, '_> {
             match rule {
                 Some((_, kind, _)) if attribute.kind.is_none_or(|given| given == *kind) => {}
                 Some((_, kind, _)) => {
-                    let what = operators::kind_name(*kind);
+                    let (told, what) = (self.node_told(node), operators::kind_name(*kind));
                     self.fault(
                         attribute.at,
                         format!("{told}: the attribute {name} must be of type {what}"),
@@ -285,7 +297,7 @@ impl Checker<'_, '_, '_> {
                 }
                 None if name.starts_with("__") => {}
                 None => {
-                    let name = quoted(name);
+                    let (told, name) = (self.node_told(node), quoted(name));
                     self.fault(attribute.at, format!("{told} has no attribute \"{name}\""));
                 }
             }
@@ -300,17 +312,18 @@ impl Checker<'_, '_, '_> {
         scope: &Scope<'_>,
         function: Option<&Function>,
     ) -> Checked {
-        let mut seen = HashMap::new();
+        let mut seen = NameSet::default();
         for attribute in &node.attributes {
-            let name = self.told(attribute.name);
-            if attribute.name == NONE || seen.insert(attribute.name, ()).is_some() {
-                let told = self.node_told(node);
+            if attribute.name == NONE || !seen.insert(attribute.name) {
+                let (told, name) = (self.node_told(node), self.told(attribute.name));
                 self.fault(
                     attribute.at,
                     format!("{told}: attribute \"{name}\" is there twice or nameless"),
                 );
             }
+            self.enough()?;
             if let Some(what) = self.attribute_fault(attribute, function) {
+                let name = self.told(attribute.name);
                 self.fault(attribute.at, format!("attribute \"{name}\" {what}"));
             }
             self.given(&attribute.given, opsets, scope, function)?;

@@ -4,7 +4,8 @@
 //! passed over and only measured, names are kept once, and what is kept is counted, so that no
 //! model takes more memory than it may. Fields that are not known are passed over, as Protobuf does.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use super::super::Halt;
@@ -26,6 +27,32 @@ const MAX_SHAPE: u64 = 1024;
 
 /// A name, kept once.
 pub(super) type Name = u32;
+
+/// Spreads the numbers of names, which are given in turn and not by the artifact's author: nothing
+/// could be made to collide, and there are many of them.
+#[derive(Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}
+
+/// A set of names.
+pub(super) type NameSet = HashSet<Name, BuildHasherDefault<Spread>>;
+/// What is known of names.
+pub(super) type NameMap<T> = HashMap<Name, T, BuildHasherDefault<Spread>>;
 
 /// The name that was not given.
 pub(super) const NONE: Name = 0;

@@ -3,9 +3,7 @@
 //! Finds what cannot work for any input: sizes that are both known and differ. Whatever is not
 //! known, or of an operator that is not told here, stays unknown; nothing is ever guessed.
 
-use std::collections::HashMap;
-
-use super::model::{Given, Graph, NONE, Name, Names, Node, Tensor, Type};
+use super::model::{Given, Graph, NONE, Name, NameMap, Names, Node, Tensor, Type};
 use super::tensors::{self, BOOL, FLOAT, INT64};
 
 /// Dimensions of a tensor that is followed; more are only made to cost time.
@@ -27,7 +25,7 @@ struct Info {
 }
 
 pub(super) struct Shapes {
-    of: HashMap<Name, Info>,
+    of: NameMap<Info>,
 }
 
 /// What is wrong, in words.
@@ -37,7 +35,7 @@ type Shape = Option<Vec<Dim>>;
 impl Shapes {
     /// What a graph says of its inputs and holds in its tensors.
     pub(super) fn of(graph: &Graph) -> Self {
-        let mut shapes = Self { of: HashMap::new() };
+        let mut shapes = Self { of: NameMap::default() };
         for tensor in &graph.initializers {
             shapes.put(tensor.name, Info::of(tensor));
         }

@@ -57,8 +57,9 @@ impl Tensor {
 
 /// Writes down what is wrong with a tensor.
 pub(super) fn check(tensor: &Tensor, what: &str, names: &Names, job: &mut Job<'_>) {
-    let name = quoted(names.get(tensor.name));
+    let name = || quoted(names.get(tensor.name));
     if let Some(fault) = fault(tensor) {
+        let name = name();
         job.findings.add(
             super::super::Finding::fault(format!(
                 "{what} \"{name}\" at byte {}: {fault}",
@@ -70,6 +71,7 @@ pub(super) fn check(tensor: &Tensor, what: &str, names: &Names, job: &mut Job<'_
     if !tensor.external {
         return;
     }
+    let name = name();
     let location = tensor.location.as_deref().unwrap_or_default();
     let told = quoted(location);
     if is_plain(location) {
