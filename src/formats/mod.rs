@@ -3,13 +3,18 @@
 //! Decides from the bytes alone, reading as the format's own loader would, to the end. Knows
 //! nothing of models, stages, storage or HTTP, imports nothing and runs nothing it reads.
 
+mod arrow;
 mod budget;
 mod compressed;
+mod gguf;
 pub mod json;
 mod lightgbm;
 mod npy;
+mod onnx;
+mod parquet;
 mod pickle;
 mod report;
+mod safetensors;
 mod sniff;
 mod source;
 mod tar;
@@ -167,17 +172,23 @@ fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
     job.format = sniff::format_of(source.head(), source.len());
     match job.format {
+        Format::Arrow => arrow::check(source, job),
+        Format::Gguf => gguf::check(source, job),
+        // An XGBoost model is JSON as well.
         Format::Json => xgboost::check_json(source, job),
         Format::LightgbmText => lightgbm::check(source, job),
+        Format::Npy => npy::check(source, job),
+        Format::Onnx => onnx::check(source, job),
+        Format::Parquet => parquet::check(source, job),
         Format::Pickle => pickle::check(source, job),
+        Format::Safetensors => safetensors::check(source, job),
+        Format::Tar => tar::check(source, job),
+        Format::TorchLegacy => pickle::torch_legacy::check(source, job),
+        Format::Ubjson => xgboost::check_ubjson(source, job),
+        Format::Zip => zip::check(source, job),
         Format::Gzip | Format::Zlib | Format::Bzip2 | Format::Xz | Format::Lzma | Format::Lz4 => {
             compressed::check(source, job)
         }
-        Format::Npy => npy::check(source, job),
-        Format::Zip => zip::check(source, job),
-        Format::Ubjson => xgboost::check_ubjson(source, job),
-        Format::Tar => tar::check(source, job),
-        Format::TorchLegacy => pickle::torch_legacy::check(source, job),
         other => job.broken(no_check(other)),
     }
 }

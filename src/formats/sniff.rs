@@ -22,6 +22,10 @@ const MAGICS: &[(&[u8], Format)] = &[
     (b"\x93NUMPY", Format::Npy),
     (b"GGUF", Format::Gguf),
     (b"PAR1", Format::Parquet),
+    (b"PARE", Format::Parquet),
+    (b"ARROW1\0\0", Format::Arrow),
+    (b"FEA1", Format::Arrow),
+    (b"\xff\xff\xff\xff", Format::Arrow),
     (b"\x89HDF\r\n\x1a\n", Format::Hdf5),
     (b"tree\n", Format::LightgbmText),
     (b"tree\r\n", Format::LightgbmText),
@@ -45,6 +49,9 @@ pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     }
     if is_safetensors(head, len) {
         return Format::Safetensors;
+    }
+    if super::onnx::starts(head, len) {
+        return Format::Onnx;
     }
     if is_ubjson(head) {
         return Format::Ubjson;

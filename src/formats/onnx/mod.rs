@@ -1,0 +1,107 @@
+//! ONNX graphs.
+//!
+//! The reference is what the format's own checker and runtime accept: a node may read what was
+//! written before it, once; an operator is what its opset says; a tensor holds what its shape
+//! says; a contradiction between shapes is found before the first prediction. Operators of a
+//! domain that ONNX does not define are passed over with a note: their loader must bring them.
+
+mod functions;
+mod graph;
+mod model;
+mod operators;
+mod shapes;
+mod tensors;
+mod trees;
+mod wire;
+
+use super::report::{Depth, quoted};
+use super::source::Source;
+use super::{Halt, Job};
+use graph::Checker;
+use model::{NONE, Opset, Reader};
+
+/// Releases of the format's own library can read so far.
+const NEWEST_IR: i64 = 14;
+/// Versions of a later format that may come; a number beyond is damage.
+const LATER: i64 = 4;
+
+/// Whether these are the first bytes of a model: its version, then one of the few fields that
+/// serializers write next. There is no magic.
+pub(super) fn starts(head: &[u8], len: Option<u64>) -> bool {
+    let [0x08, 1..=40, tag, rest @ ..] = head else {
+        return false;
+    };
+    let mut length = 0_u64;
+    let mut read = 0;
+    for (i, byte) in rest.iter().take(9).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * i);
+        if *byte < 0x80 {
+            read = i + 1;
+            break;
+        }
+    }
+    let fits = read > 0 && len.is_none_or(|len| length <= len.saturating_sub(3 + read as u64));
+    let text = rest.get(read..).unwrap_or_default();
+    let text = text.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(text);
+    match tag {
+        // The producer, its version, the domain, the text about it.
+        0x12 | 0x1a | 0x22 | 0x32 => {
+            fits && text.iter().all(|byte| *byte >= 0x20 || b"\t\r\n".contains(byte))
+        }
+        0x28 => read > 0,
+        0x3a | 0x42 => fits,
+        _ => false,
+    }
+}
+
+pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    let mut reader = Reader::new(source, job.keep_going);
+    let model = reader.model()?.indexed();
+    let names = reader.names;
+    let ir = model.ir_version.unwrap_or(0);
+    if !(1..=NEWEST_IR + LATER).contains(&ir) {
+        return job.broken(format!("there is no version {ir} of the format"));
+    }
+    let Some(main) = &model.graph else {
+        return job.broken("a model without a graph");
+    };
+    let mut checker = Checker { names: &names, job, model: &model, ir, whole: true };
+    if ir > NEWEST_IR {
+        checker.job.findings.note(format!("the format's version {ir} is newer than this check"));
+        checker.whole = false;
+    }
+    let opsets = checker.opsets(&model.opsets, ir)?;
+    checker.main(main, &opsets)?;
+    for graph in &model.training {
+        checker.subgraph(graph, &opsets, None, None)?;
+    }
+    functions::check(&mut checker, main, &model)?;
+    Ok(if checker.whole { Depth::Typed } else { Depth::Parsed })
+}
+
+/// The versions of the domains that a graph or function uses.
+pub(super) type Opsets = std::collections::HashMap<model::Name, i64>;
+
+impl Checker<'_, '_, '_> {
+    fn opsets(&mut self, given: &[Opset], ir: i64) -> Result<Opsets, Halt> {
+        let mut opsets = Opsets::new();
+        for opset in given {
+            let domain = self.names.get(opset.domain);
+            let told = if opset.domain == NONE { "ai.onnx".to_owned() } else { quoted(domain) };
+            let known = operators::knows(domain);
+            if opset.version < 1 || (known && opset.version > operators::newest(domain) + LATER) {
+                return self.job.broken(format!("there is no opset {} of {told}", opset.version));
+            }
+            if opsets.insert(opset.domain, opset.version).is_some_and(|v| v != opset.version) {
+                return self.job.broken(format!("two versions of the operators of {told}"));
+            }
+        }
+        if given.is_empty() {
+            if ir >= 3 {
+                return self.job.broken("a model that says no version of its operators");
+            }
+            opsets.insert(NONE, 1);
+        }
+        Ok(opsets)
+    }
+}
