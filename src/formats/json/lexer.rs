@@ -232,18 +232,18 @@ impl<R: BufRead> Lexer<'_, R> {
 
 /// Checks UTF-8 byte by byte (RFC 3629: no overlong forms, no surrogates).
 #[derive(Default)]
-struct Utf8 {
+pub(super) struct Utf8 {
     left: u8,
     low: u8,
     high: u8,
 }
 
 impl Utf8 {
-    fn pending(&self) -> bool {
+    pub(super) fn pending(&self) -> bool {
         self.left > 0
     }
 
-    fn accept(&mut self, byte: u8) -> bool {
+    pub(super) fn accept(&mut self, byte: u8) -> bool {
         if self.left > 0 {
             let fits = (self.low..=self.high).contains(&byte);
             self.left -= 1;

@@ -362,6 +362,7 @@ impl Nesting {
 
 #[cfg(test)]
 mod tests {
+    use super::lexer::Utf8;
     use super::*;
 
     #[test]

@@ -127,6 +127,11 @@ impl Header {
         })
     }
 
+    /// Whether the header names a tree of this number, which then starts where the last one ended.
+    pub(super) fn has_tree(&self, index: usize) -> bool {
+        self.ends.as_ref().is_some_and(|ends| index < ends.len())
+    }
+
     /// Where tree number `index` ends in the file, if the header says so.
     pub(super) fn end_of_tree(
         &self,

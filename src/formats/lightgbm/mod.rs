@@ -8,6 +8,7 @@
 mod header;
 mod lines;
 mod objective;
+mod parameters;
 mod tail;
 mod tree;
 
@@ -25,7 +26,7 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     let mut kept = job.sample.is_some().then(Vec::new);
     let mut nodes = 0_usize;
     let mut count = 0_usize;
-    while tree::starts(&mut lines, job)? {
+    while tree::starts(header.has_tree(count), &mut lines, job)? {
         let end = header.end_of_tree(count, &mut lines, job)?;
         let tree = tree::read(&header, count, end, &mut lines, job)?;
         nodes = nodes.saturating_add(tree.nodes());

@@ -5,6 +5,7 @@ use super::super::report::quoted;
 use super::super::{Halt, Job};
 use super::header::Header;
 use super::lines::{Line, Lines};
+use super::parameters::is_parameter;
 
 /// Where in the tail a line stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -79,10 +80,4 @@ fn step(part: Part, line: &Line, old: bool) -> Result<Part, String> {
 /// `name=12`.
 fn is_importance(text: &str) -> bool {
     text.rsplit_once('=').is_some_and(|(_, count)| count.parse::<u64>().is_ok())
-}
-
-/// `[name: value]`: the loader reads past the end of a line without the colon.
-fn is_parameter(text: &str) -> bool {
-    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    inner.is_some_and(|inner| inner.split_once(": ").is_some_and(|(name, _)| !name.is_empty()))
 }

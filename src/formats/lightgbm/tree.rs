@@ -38,9 +38,14 @@ struct Linear {
     factors: Vec<f64>,
 }
 
-/// Passes over blank lines; whether a tree comes next.
-pub(super) fn starts(lines: &mut Lines<'_, '_>, job: &mut Job<'_>) -> Result<bool, Halt> {
-    while lines.peek(job)?.is_some_and(|line| line.text.is_empty()) {
+/// Whether a tree comes next. Blank lines may stand before it unless the header says that it
+/// is `due` here: the loader aborts the process where one is due and none starts.
+pub(super) fn starts(
+    due: bool,
+    lines: &mut Lines<'_, '_>,
+    job: &mut Job<'_>,
+) -> Result<bool, Halt> {
+    while !due && lines.peek(job)?.is_some_and(|line| line.text.is_empty()) {
         lines.next(job)?;
     }
     Ok(lines.peek(job)?.is_some_and(|line| line.text.starts_with("Tree=")))
@@ -137,12 +142,12 @@ impl Fields<'_, '_> {
         tree.features = self.needed("split_feature", splits)?;
         tree.thresholds = self.needed("threshold", splits)?;
         tree.decisions = self.optional("decision_type", splits)?.unwrap_or(vec![0; splits]);
-        for key in ["split_gain", "internal_count", "internal_value", "internal_weight"] {
-            self.counted(key, splits)?;
-        }
-        for key in ["leaf_weight", "leaf_count"] {
-            self.counted(key, leaves)?;
-        }
+        self.counted::<f64>("split_gain", splits)?;
+        self.counted::<f64>("internal_value", splits)?;
+        self.counted::<f64>("internal_weight", splits)?;
+        self.counted::<i32>("internal_count", splits)?;
+        self.counted::<f64>("leaf_weight", leaves)?;
+        self.counted::<i32>("leaf_count", leaves)?;
         if linear {
             tree.linear = Some(self.linear(leaves, header)?);
         }
@@ -204,9 +209,9 @@ impl Fields<'_, '_> {
     }
 
     /// The same, of numbers that only have to be there.
-    fn counted(&mut self, key: &str, count: usize) -> Result<(), Fault> {
+    fn counted<T: FromStr>(&mut self, key: &str, count: usize) -> Result<(), Fault> {
         match self.fields.remove(key) {
-            Some(text) => self.each(key, &text, count, |_: f64| ()),
+            Some(text) => self.each(key, &text, count, |_: T| ()),
             None => Ok(()),
         }
     }
