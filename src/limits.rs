@@ -117,7 +117,5 @@ pub const CHECK_GRACE: Duration = Duration::from_secs(10);
 pub const CHECK_POLL: Duration = Duration::from_millis(50);
 /// Largest answer of a load check's process, in bytes.
 pub const CHECK_ANSWER: usize = 4 << 20;
-/// How often it is looked whether the client of a validation is still there.
-pub const CLIENT_GONE_POLL: Duration = Duration::from_millis(200);
 /// How often the log tells that a long validation goes on.
 pub const VALIDATION_LOG_ROUND: Duration = Duration::from_secs(5);

@@ -34,11 +34,6 @@ impl Budget {
         }
     }
 
-    /// Bytes that may still be unpacked.
-    pub(super) fn unpacked_left(&self) -> u64 {
-        self.meter.0.get()
-    }
-
     /// For a stream that counts what it unpacks while it is read.
     pub(super) fn meter(&self) -> Meter {
         self.meter.clone()

@@ -3,7 +3,6 @@
 pub mod artifact;
 pub mod client;
 pub mod conditional;
-pub mod connection;
 pub mod errors;
 pub mod guard;
 pub mod lifecycle;

@@ -4,13 +4,11 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{
     conditional,
-    connection::client_gone,
     errors::ApiError,
     guard::{Guard, Read, Write},
     path::{self, note},
     query,
 };
-use crate::error::RegistryError;
 use crate::progress::unwatched;
 use crate::schemas::{
     CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
@@ -69,13 +67,7 @@ pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` and `VALIDATION_FAILED` with every error found.
 pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
-    let validated = tokio::select! {
-        validated = guard.registry().validate(&model_type, version, unwatched()) => validated?,
-        // Dropping the work above is what ends it. Nobody reads this answer; the log does.
-        () = client_gone(&request) => {
-            return Err(RegistryError::unavailable("The request was given up", "the client went away").into());
-        }
-    };
+    let validated = guard.registry().validate(&model_type, version, unwatched()).await?;
     note(&request, |log| log.model_id = Some(validated.model_id.to_string()));
     Ok(HttpResponse::Ok().json(ValidationResultResponse::from(&validated)))
 }

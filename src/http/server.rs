@@ -15,8 +15,7 @@ use actix_web::{
 use rustls::ServerConfig;
 
 use super::{
-    client::Gateways, connection, guard::HttpState, lifecycle::Lifecycle, middleware::observe,
-    routes,
+    client::Gateways, guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes,
 };
 use crate::limits;
 
@@ -45,16 +44,17 @@ pub fn start(
             .configure(routes::mount)
             .default_service(web::to(routes::not_found))
     })
+    // A client that closed its half is gone, and nothing is worked for it any more.
+    .h1_allow_half_closed(false)
     .keep_alive(limits::KEEP_ALIVE)
     .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
     .shutdown_timeout(limits::SHUTDOWN_SECONDS)
     .tls_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT)
     .disable_signals();
     let server = match tls {
-        None => server.on_connect(connection::remember).listen(listener)?,
+        None => server.listen(listener)?,
         Some(tls) => server
             .on_connect(move |connection, data| {
-                connection::remember(connection, data);
                 if !speaks_http2(connection) {
                     data.insert(connections.begin_connection());
                 }

@@ -39,19 +39,18 @@ impl Wall {
 
 /// Raises every wall, and answers which could not be, and why.
 pub(super) fn raise(memory: u64, cpu_seconds: u64, leave_out: &[String]) -> Vec<String> {
-    let walls: [(Wall, &dyn Fn() -> Result<(), String>); 3] = [
-        (Wall::Files, &landlock),
-        // After that one: it leaves no room for another descriptor.
-        (Wall::Limits, &|| limits(memory, cpu_seconds)),
-        // The last one: it forbids the calls that raise the others.
-        (Wall::SystemCalls, &seccomp),
-    ];
     let mut missing = Vec::new();
-    for (wall, raise) in walls {
+    // Limits leave no room for Landlock's own descriptor, and system calls forbid what raises the others.
+    for wall in [Wall::Files, Wall::Limits, Wall::SystemCalls] {
         if leave_out.iter().any(|name| name == wall.name()) {
             continue;
         }
-        if let Err(why) = raise() {
+        let raised = match wall {
+            Wall::Files => landlock(),
+            Wall::Limits => limits(memory, cpu_seconds),
+            Wall::SystemCalls => seccomp(),
+        };
+        if let Err(why) = raised {
             missing.push(format!("{} ({why})", wall.name()));
         }
     }
