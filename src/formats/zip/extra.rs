@@ -76,6 +76,9 @@ fn large(mut body: &[u8], sizes: &mut Sizes) -> Result<(), &'static str> {
         let mut words = body.chunks_exact(8).filter_map(|word| word.try_into().ok());
         let mut next = || words.next().map(u64::from_le_bytes);
         if body.len() > 8 {
+            if [sizes.size, sizes.packed].iter().any(|size| ![0, SATURATED].contains(size)) {
+                return Err("a zip64 field with more values than the header needs");
+            }
             (sizes.size, sizes.packed) = (next().unwrap_or(0), next().unwrap_or(0));
         }
         sizes.header = next();
