@@ -396,7 +396,8 @@ fn local_header(
         return truncated(job);
     };
     let [crc, packed, size] = [14, 18, 22].map(|at| u32_at(&bytes, at));
-    let mut sizes = Sizes::new(size, packed, None);
+    let later = flags & FLAG_DESCRIPTOR != 0;
+    let mut sizes = Sizes { later, ..Sizes::new(size, packed, None) };
     if let Err(what) = extra::read(&extra, &mut sizes) {
         return fault_at(job, &format!("{name}: {what}"), at);
     }
@@ -404,7 +405,6 @@ fn local_header(
         Method::Stored => method == 0,
         Method::Deflated => method == 8,
     };
-    let later = flags & FLAG_DESCRIPTOR != 0;
     let agrees = |local: u64, central: u64| local == central || (later && local == 0);
     let different = if local_name != member.name.as_bytes() {
         "names"
@@ -414,6 +414,8 @@ fn local_header(
         "methods"
     } else if !agrees(sizes.size, member.size) || !agrees(sizes.packed, member.packed) {
         "sizes"
+    } else if sizes.header.is_some_and(|told| told != member.header) {
+        "places"
     } else if !agrees(crc.into(), member.crc.unwrap_or_default().into()) {
         "checksums"
     } else {

@@ -19,11 +19,18 @@ pub(super) struct Sizes {
     pub(super) packed: u64,
     /// Only central headers tell it.
     pub(super) header: Option<u64>,
+    /// They are told after the data, and stand here as zeros.
+    pub(super) later: bool,
 }
 
 impl Sizes {
     pub(super) fn new(size: u32, packed: u32, header: Option<u32>) -> Self {
-        Self { size: size.into(), packed: packed.into(), header: header.map(u64::from) }
+        Self {
+            size: size.into(),
+            packed: packed.into(),
+            header: header.map(u64::from),
+            later: false,
+        }
     }
 }
 
@@ -63,6 +70,20 @@ fn field(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 
 /// The zip64 field holds exactly the values that stand saturated in the header, in this order.
 fn large(mut body: &[u8], sizes: &mut Sizes) -> Result<(), &'static str> {
+    // torch tells here what is large, though it leaves the header's own sizes at zero: the sizes,
+    // the header's own place, or both.
+    if sizes.later && matches!(body.len(), 8 | 16 | 24) {
+        let mut words = body.chunks_exact(8).filter_map(|word| word.try_into().ok());
+        let mut next = || words.next().map(u64::from_le_bytes);
+        if body.len() > 8 {
+            if [sizes.size, sizes.packed].iter().any(|size| ![0, SATURATED].contains(size)) {
+                return Err("a zip64 field with more values than the header needs");
+            }
+            (sizes.size, sizes.packed) = (next().unwrap_or(0), next().unwrap_or(0));
+        }
+        sizes.header = next();
+        return Ok(());
+    }
     let values = [Some(&mut sizes.size), Some(&mut sizes.packed), sizes.header.as_mut()];
     for value in values.into_iter().flatten().filter(|value| **value == SATURATED) {
         let (large, rest) = body.split_first_chunk().ok_or("a zip64 field is truncated")?;
@@ -80,7 +101,7 @@ fn large(mut body: &[u8], sizes: &mut Sizes) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
-    const NONE: Sizes = Sizes { size: 3, packed: 3, header: Some(0) };
+    const NONE: Sizes = Sizes { size: 3, packed: 3, header: Some(0), later: false };
 
     #[test]
     fn large_values_come_from_the_zip64_field_and_only_there() {
@@ -88,10 +109,23 @@ mod tests {
         let body = [&5_000_000_000_u64.to_le_bytes()[..], &9_u64.to_le_bytes()].concat();
         let bytes = [&b"\x01\0\x10\0"[..], &body].concat();
         assert_eq!(read(&bytes, &mut sizes), Ok(()));
-        assert_eq!(sizes, Sizes { size: 5_000_000_000, packed: 7, header: Some(9) });
+        assert_eq!(sizes, Sizes { size: 5_000_000_000, packed: 7, header: Some(9), later: false });
         assert!(read(b"", &mut Sizes::new(u32::MAX, 7, None)).is_err());
         assert!(read(&bytes, &mut NONE.clone()).is_err());
         assert!(read(&bytes[..11], &mut Sizes::new(u32::MAX, 7, None)).is_err());
+    }
+
+    #[test]
+    fn sizes_told_after_the_data_may_be_told_in_advance() {
+        let mut sizes = Sizes { later: true, ..Sizes::new(0, 0, None) };
+        let body = [4_400_000_000_u64.to_le_bytes(), [0; 8]].concat();
+        let bytes = [&b"\x01\0\x10\0"[..], &body].concat();
+        assert_eq!(read(&bytes, &mut sizes), Ok(()));
+        assert_eq!((sizes.size, sizes.packed), (4_400_000_000, 0));
+        assert!(read(&bytes, &mut Sizes::new(0, 0, None)).is_err());
+        let mut place = Sizes { later: true, ..Sizes::new(0, 0, None) };
+        assert_eq!(read(b"\x01\0\x08\0\x07\0\0\0\x01\0\0\0", &mut place), Ok(()));
+        assert_eq!(place, Sizes { size: 0, packed: 0, header: Some((1 << 32) + 7), later: true });
     }
 
     #[test]
