@@ -9,6 +9,8 @@ mod functions;
 mod graph;
 mod model;
 mod operators;
+mod read;
+mod shape_moves;
 mod shapes;
 mod tensors;
 mod trees;
@@ -18,7 +20,8 @@ use super::report::{Depth, quoted};
 use super::source::Source;
 use super::{Halt, Job};
 use graph::Checker;
-use model::{NONE, Opset, Reader};
+use model::{NONE, Opset};
+use read::Reader;
 
 /// Releases of the format's own library can read so far.
 const NEWEST_IR: i64 = 14;
