@@ -304,12 +304,7 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    /// Arrays and objects that are open.
-    pub(super) fn depth(&self) -> usize {
-        self.open.len()
-    }
-
-    pub(super) fn in_object(&self) -> bool {
+    fn in_object(&self) -> bool {
         matches!(self.open.last(), Some(Some(_)))
     }
 
