@@ -151,7 +151,12 @@ impl<'v> Arrays<'v> {
             last = last.max(Some(self.split(node)?));
             Ok(Some([self.child(node, self.left[node])?, self.child(node, self.right[node])?]))
         })?;
-        let deleted = self.features.iter().skip(1).filter(|f| DELETED.contains(f)).count();
+        // The mark takes all bits of a word, and the highest one says where what is missing goes.
+        let deleted = (1..nodes)
+            .filter(|node| {
+                DELETED.contains(&self.features[*node]) && self.default_left[*node] == 1.0
+            })
+            .count();
         if reached + deleted != nodes || (self.width == 1 && deleted != self.deleted) {
             return Err(format!(
                 "{reached} of {nodes} nodes are reached from the root, and {deleted} are marked as deleted where num_deleted is {}",
