@@ -117,19 +117,21 @@ fn no_changed_byte_of_a_checked_member_goes_unnoticed() {
 /// Bytes of a header that no reader of models looks at: versions, times, attributes, and the
 /// rest of the last packed byte.
 fn tells_nothing(bytes: &[u8], at: usize) -> bool {
-    let within = |signature: &[u8], fields: &[std::ops::Range<usize>]| {
+    let within = |signature: &[u8], fields: &[(usize, usize)]| {
         let start = bytes[..=at].windows(signature.len()).rposition(|window| window == signature);
-        start.is_some_and(|start| fields.iter().any(|field| field.contains(&(at - start))))
+        start.is_some_and(|start| {
+            fields.iter().any(|field| (field.0..field.1).contains(&(at - start)))
+        })
     };
     // Deflate ends within a byte; what is left of that byte is nothing.
     let last_packed = bytes[at + 1..].starts_with(b"PK");
     last_packed
-        || within(b"PK\x03\x04", &[4..6, 10..14])
+        || within(b"PK\x03\x04", &[(4, 6), (10, 14)])
         // A size that is left for after the data may as well be told.
-        || within(b"PK\x03\x04\0\0\x08\x08", &[18..26])
-        || within(b"PK\x01\x02", &[4..8, 12..16, 36..42])
-        || within(b"PK\x06\x06", &[12..16])
-        || within(b"PK\x06\x07", &[16..20])
+        || within(b"PK\x03\x04\0\0\x08\x08", &[(18, 26)])
+        || within(b"PK\x01\x02", &[(4, 8), (12, 16), (36, 42)])
+        || within(b"PK\x06\x06", &[(12, 16)])
+        || within(b"PK\x06\x07", &[(16, 20)])
 }
 
 #[test]

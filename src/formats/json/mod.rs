@@ -304,7 +304,7 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    pub(super) fn in_object(&self) -> bool {
+    fn in_object(&self) -> bool {
         matches!(self.open.last(), Some(Some(_)))
     }
 

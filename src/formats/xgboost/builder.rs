@@ -12,18 +12,8 @@ const MAX_HELD: usize = 192 * 1024 * 1024;
 /// What a value costs besides its content.
 const VALUE: usize = 48;
 
-/// What the first keys of a model can be; any other document is not kept.
+/// What the keys of a model can be before its booster; any other document is not kept.
 const TOP: &[&[u8]] = &[b"learner", b"version"];
-const LEARNER: &[&[u8]] = &[
-    b"attributes",
-    b"cats",
-    b"feature_names",
-    b"feature_types",
-    b"gradient_booster",
-    b"learner_model_param",
-    b"learner_train_param",
-    b"objective",
-];
 
 pub(super) struct Builder {
     /// Whether the document may still be a model.
@@ -85,7 +75,9 @@ impl Builder {
 
     fn hold(&mut self, bytes: usize) -> Result<(), String> {
         self.held = self.held.saturating_add(bytes);
-        if self.held > MAX_HELD {
+        if self.held > MAX_HELD && !self.looks_like_model() {
+            self.give_up();
+        } else if self.held > MAX_HELD {
             return Err(format!(
                 "a part of the model takes more than {MAX_HELD} bytes; it is too large to be checked"
             ));
@@ -104,6 +96,9 @@ impl Builder {
 
     /// Puts a complete value where it belongs.
     fn put(&mut self, value: Value) -> Result<(), String> {
+        if !self.maybe {
+            return Ok(());
+        }
         if self.in_trees() {
             let tree = self.trees.add(&value);
             self.held = self.frames.last().map_or(0, |frame| frame.held);
@@ -179,14 +174,7 @@ impl Visitor for Builder {
     }
 
     fn key(&mut self, key: &[u8]) {
-        let known = match self.frames.len() {
-            1 => TOP.contains(&key),
-            2 if self.top_key() == Some("learner") => {
-                let first = matches!(self.frames.last(), Some(frame) if frame.key.is_empty());
-                !first || LEARNER.contains(&key)
-            }
-            _ => true,
-        };
+        let known = self.frames.len() != 1 || TOP.contains(&key);
         if !known && !self.looks_like_model() {
             return self.give_up();
         }
@@ -199,10 +187,12 @@ impl Visitor for Builder {
         if !self.maybe {
             return Ok(());
         }
+        // Counted while it is still open, so that what it holds can tell that this is a model.
+        let key = self.frames.last().map_or(0, |frame| frame.key.len());
+        self.hold(VALUE + key)?;
         let Some(frame) = self.frames.pop() else {
             return Ok(());
         };
-        self.hold(VALUE + frame.key.len())?;
         self.put(frame.value)
     }
 

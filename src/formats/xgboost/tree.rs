@@ -43,6 +43,8 @@ struct Arrays<'v> {
     types: Option<&'v [f64]>,
     sets: Vec<Set<'v>>,
     width: usize,
+    /// Nodes that pruning has left behind, as the tree says.
+    deleted: usize,
     /// Leaves name their values by a number of their own.
     numbered: bool,
 }
@@ -73,7 +75,9 @@ impl<'v> Arrays<'v> {
         let param = value.object("tree_param")?;
         let nodes = param.count("num_nodes")?;
         // Written as 0 before leaves could be vectors.
-        let width = param.count("size_leaf_vector").unwrap_or(1).max(1);
+        let width = param.count("size_leaf_vector")?.max(1);
+        let deleted = param.count("num_deleted")?;
+        param.count("num_feature")?;
         if nodes == 0 {
             return Err("it has no nodes".to_owned());
         }
@@ -122,6 +126,7 @@ impl<'v> Arrays<'v> {
             types,
             sets,
             width,
+            deleted,
             numbered,
         })
     }
@@ -146,10 +151,16 @@ impl<'v> Arrays<'v> {
             last = last.max(Some(self.split(node)?));
             Ok(Some([self.child(node, self.left[node])?, self.child(node, self.right[node])?]))
         })?;
-        let deleted = self.features.iter().skip(1).filter(|f| DELETED.contains(f)).count();
-        if reached + deleted != nodes {
+        // The mark takes all bits of a word, and the highest one says where what is missing goes.
+        let deleted = (1..nodes)
+            .filter(|node| {
+                DELETED.contains(&self.features[*node]) && self.default_left[*node] == 1.0
+            })
+            .count();
+        if reached + deleted != nodes || (self.width == 1 && deleted != self.deleted) {
             return Err(format!(
-                "{reached} of {nodes} nodes are reached from the root, and {deleted} are marked as deleted"
+                "{reached} of {nodes} nodes are reached from the root, and {deleted} are marked as deleted where num_deleted is {}",
+                self.deleted
             ));
         }
         if self.numbered && self.leaf_values.len() != leaves * self.width {
