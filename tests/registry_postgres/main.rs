@@ -15,6 +15,7 @@ pub const ON_POSTGRES: bool = true;
 #[path = "../registry/postgres.rs"]
 mod postgres;
 #[path = "../registry/support.rs"]
+#[expect(dead_code, reason = "the suite over SQLite uses more of it")]
 mod support;
 
 #[path = "../registry/actors.rs"]
