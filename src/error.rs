@@ -28,6 +28,14 @@ pub enum ErrorKind {
     InvalidRequest,
     /// The request's body is larger than allowed.
     TooLarge,
+    /// Not HTTP as RFC 9112 has it.
+    MalformedRequest,
+    /// The request did not come in time.
+    RequestTimeout,
+    /// The request line is longer than allowed.
+    UriTooLong,
+    /// The request's head is larger than allowed.
+    HeadersTooLarge,
     /// Parameters that the type requires are missing.
     MissingRequiredFields,
     /// No data set versions.
@@ -61,7 +69,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -71,6 +79,10 @@ impl ErrorKind {
         Self::RangeNotSatisfiable,
         Self::InvalidRequest,
         Self::TooLarge,
+        Self::MalformedRequest,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
         Self::MissingRequiredFields,
         Self::InvalidDatasetVersion,
         Self::InvalidSnapshot,
@@ -97,6 +109,10 @@ impl ErrorKind {
             Self::RangeNotSatisfiable => ("RANGE_NOT_SATISFIABLE", 416, 2),
             Self::InvalidRequest => ("INVALID_REQUEST", 422, 2),
             Self::TooLarge => ("TOO_LARGE", 413, 2),
+            Self::MalformedRequest => ("MALFORMED_REQUEST", 400, 2),
+            Self::RequestTimeout => ("REQUEST_TIMEOUT", 408, 6),
+            Self::UriTooLong => ("URI_TOO_LONG", 414, 2),
+            Self::HeadersTooLarge => ("HEADERS_TOO_LARGE", 431, 2),
             Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
             Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
             Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),
