@@ -1,5 +1,5 @@
 //! What the service answers to bytes that are HTTP, nearly HTTP, or an attempt to be taken for two things at once.
-//! The table of `docs/http.md` is this one.
+//! The tables of `docs/http.md` are these.
 
 use serde_json::Value;
 
@@ -554,4 +554,23 @@ fn a_client_that_is_done_sending_is_answered_nevertheless() {
     let statuses: Vec<_> =
         answers(&raw.until_closed(), &[]).iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200]);
+}
+
+#[test]
+fn the_page_on_http_tells_each_of_these_requests_and_its_answer() {
+    let page = include_str!("../../docs/http.md");
+    for (name, _, expected, after) in
+        [framing(), heads(), targets(), pipelines(), negotiation()].into_iter().flatten()
+    {
+        let statuses: Vec<_> = expected.split(' ').map(|text| text.trim_end_matches('h')).collect();
+        let told = match statuses.as_slice() {
+            [first, .., last] if statuses.len() > 9 && first == last => {
+                format!("{} × {first}", statuses.len())
+            }
+            few => few.join(", "),
+        };
+        let connection = if after == Open { "open" } else { "closed" };
+        let line = format!("| {} | {told} | {connection} |", name.replace('*', "\\*"));
+        assert!(page.contains(&line), "{line}");
+    }
 }
