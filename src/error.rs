@@ -24,6 +24,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The route has no such bytes.
     RangeNotSatisfiable,
+    /// The client wants another state than there is.
+    PreconditionFailed,
     /// A parameter or field is not what it may be.
     InvalidRequest,
     /// The request's body is larger than allowed.
@@ -69,7 +71,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -77,6 +79,7 @@ impl ErrorKind {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RangeNotSatisfiable,
+        Self::PreconditionFailed,
         Self::InvalidRequest,
         Self::TooLarge,
         Self::MalformedRequest,
@@ -107,6 +110,7 @@ impl ErrorKind {
             Self::NotFound => ("NOT_FOUND", 404, 3),
             Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", 405, 2),
             Self::RangeNotSatisfiable => ("RANGE_NOT_SATISFIABLE", 416, 2),
+            Self::PreconditionFailed => ("PRECONDITION_FAILED", 412, 2),
             Self::InvalidRequest => ("INVALID_REQUEST", 422, 2),
             Self::TooLarge => ("TOO_LARGE", 413, 2),
             Self::MalformedRequest => ("MALFORMED_REQUEST", 400, 2),

@@ -42,13 +42,14 @@ enum Wanted {
 /// The artifact, or its headers alone.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `RANGE_NOT_SATISFIABLE`.
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `PRECONDITION_FAILED`, `RANGE_NOT_SATISFIABLE`.
 pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let record = guard.registry().record_of(&model_type, version).await?;
     note(&request, |log| log.model_id = Some(record.model_id.to_string()));
     let file = guard.registry().open_artifact(record.clone()).await?;
     let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
+    conditional::check_wanted(&request, &tag)?;
     if conditional::client_has(&request, &tag) {
         let mut response = HttpResponse::NotModified().finish();
         conditional::mark(&mut response, &tag);

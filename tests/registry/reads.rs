@@ -192,6 +192,24 @@ fn what_is_polled_honours_if_none_match() {
             assert_eq!(reply.header("etag"), Some(tag.as_str()));
         }
     }
+    for path in ["/api/v1/models/risk_model/current", "/api/v1/models/risk_model/v1.0.0/artifact"] {
+        let tag = server.get(path).header("etag").unwrap().to_owned();
+        for (condition, status) in [
+            (tag.as_str(), 200),
+            (&format!("\"other\", {tag}"), 200),
+            ("*", 200),
+            (&format!("W/{tag}"), 412),
+            ("\"other\"", 412),
+            ("garbage", 412),
+        ] {
+            let headers = [("authorization", token.as_str()), ("if-match", condition)];
+            let reply = server.ask("GET", path, &headers);
+            assert_eq!(reply.status, status, "{path} {condition}");
+            if status == 412 {
+                reply.is_error(412, "PRECONDITION_FAILED", "If-Match");
+            }
+        }
+    }
     let before = server.model("risk_model/v1.0.0").header("etag").unwrap().to_owned();
     world.register("v1.1.0").ok();
     world.promote("v1.1.0").ok();
