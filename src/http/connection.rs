@@ -287,7 +287,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                 // What was asked of this connection is answered; that it cannot be said is no news.
                 drop(this.poll_refuse(cx));
             }
-            let waiting = matches!(this.reading, Reading::HandedOn | Reading::Following(..));
+            // What is held back may be the next request; of a body that broke off it never will be.
+            let waiting = matches!(
+                this.reading,
+                Reading::HandedOn
+                    | Reading::Following(Following::Bytes(_), _)
+                    | Reading::Following(Following::Chunked, Chunks::End)
+            );
             if this.ended && (!waiting || this.incoming.is_empty()) {
                 return Poll::Ready(Ok(()));
             }

@@ -554,6 +554,18 @@ fn a_client_that_is_done_sending_is_answered_nevertheless() {
     let statuses: Vec<_> =
         answers(&raw.until_closed(), &[]).iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200]);
+    for body in ["3\r\nab", "0\r\nA: b\r\n\r", "0\r\n\n", "3"] {
+        let mut raw = Raw::connect(&server);
+        let started = std::time::Instant::now();
+        raw.send(&post("Transfer-Encoding: chunked\r\n", body));
+        raw.0.shutdown(std::net::Shutdown::Write).unwrap();
+        let found = answers(&raw.until_closed(), &[]);
+        assert_eq!(found.first().map(|answer| answer.status), Some(400), "{body:?}: {found:?}");
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(5),
+            "{body:?}: the end is the end"
+        );
+    }
 }
 
 #[test]
