@@ -235,3 +235,17 @@ fn one_module_alone_has_code_that_the_compiler_cannot_check() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     assert!(fs::read_to_string(manifest).unwrap().contains("unsafe_code = \"deny\""));
 }
+
+#[test]
+fn routes_are_mounted_from_their_table_alone() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for (name, text) in files {
+        for mounting in ["web::resource(", "web::scope(", "web::route(", ".route(", ".service("] {
+            let mounts = text.contains(mounting);
+            // The metrics' server has one path, on a port of its own.
+            let may = ["http/routes.rs", "http/scrape.rs"].contains(&name.as_str());
+            assert!(!mounts || may, "{name} mounts a route by {mounting}");
+        }
+    }
+}

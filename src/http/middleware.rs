@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    metrics,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,7 +76,7 @@ impl ResponseError for Unexpected {
         let mut response = self.error.error_response();
         // In what state its connection is nobody knows.
         response.head_mut().set_connection_type(ConnectionType::Close);
-        set_request_id(response.headers_mut(), &self.request_id);
+        finish(&mut response, &self.request_id);
         response
     }
 }
@@ -97,22 +97,7 @@ pub async fn observe(
         gateways.and_then(|gateways| gateways.admit(&request, &gateways.look(&request)).err());
     if let Some(error) = misdirected {
         let mut response = request.error_response(ApiError(error));
-        set_request_id(response.headers_mut(), &request_id);
-        log(&response, &request_id, method.as_str(), started);
-        return Ok(response);
-    }
-    if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
-        let error = RegistryError::new(
-            ErrorKind::TooLarge,
-            format!(
-                "The request's body is larger than {} bytes; this route takes none",
-                limits::REQUEST_BODY
-            ),
-        );
-        let mut response = request.error_response(ApiError(error));
-        // What is on its way is not read: the connection cannot be used again.
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        set_request_id(response.headers_mut(), &request_id);
+        finish(response.response_mut(), &request_id);
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
@@ -132,7 +117,7 @@ pub async fn observe(
     let error = match result {
         Ok(Ok(response)) => {
             let mut response = flatten(response.map_into_boxed_body());
-            set_request_id(response.headers_mut(), &request_id);
+            finish(response.response_mut(), &request_id);
             if lifecycle.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
@@ -162,10 +147,6 @@ pub async fn observe(
     Err(Unexpected { request_id, error: ApiError(error) }.into())
 }
 
-fn declared_length(request: &ServiceRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// The id that a gateway gave, where it is one, or a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let fit = |id: &&str| {
@@ -176,9 +157,17 @@ fn request_id(request: &ServiceRequest) -> String {
     given.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
 }
 
-fn set_request_id(headers: &mut header::HeaderMap, request_id: &str) {
+/// What every answer carries: its id, that its type is what it says, and whether it may be kept. An answer that
+/// says nothing of the last, or is an error, may not.
+fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if failed || !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 

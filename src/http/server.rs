@@ -1,23 +1,56 @@
-//! The HTTP server: workers, limits and CORS around the route table.
+//! The HTTP server: workers, limits and CORS around the route table, over connections of our own.
 
-use std::{any::Any, io, net::TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use actix_cors::Cors;
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_http::{HttpService, Protocol, error::DispatchError};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{
+    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
+    map_config,
+};
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::{
-    App, HttpServer,
-    dev::Server,
+    App,
+    dev::{AppConfig, Server},
     http::{Method, header},
     middleware::from_fn,
-    rt::net::TcpStream,
     web,
 };
 use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::{
-    client::Gateways, guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes,
+    client::Gateways,
+    conduct::{InFlight, conduct},
+    connection::Connection,
+    exchange::{expected, follow},
+    guard::HttpState,
+    lifecycle::Lifecycle,
+    middleware::observe,
+    routes,
 };
 use crate::limits;
+
+const HTTP_2: &[u8] = b"h2";
+
+/// What every worker shares.
+#[derive(Clone)]
+struct Shared {
+    state: web::Data<HttpState>,
+    lifecycle: web::Data<Lifecycle>,
+    gateways: web::Data<Gateways>,
+    in_flight: web::Data<InFlight>,
+    allowed_origins: Vec<String>,
+    stopping: GracefulShutdownSignal,
+}
 
 /// Starts serving on a socket that listens already.
 ///
@@ -31,43 +64,93 @@ pub fn start(
     allowed_origins: Vec<String>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
-    let connections = lifecycle.clone();
-    let (state, lifecycle) = (web::Data::new(state), web::Data::new(lifecycle));
-    let gateways = web::Data::new(gateways);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(state.clone())
-            .app_data(lifecycle.clone())
-            .app_data(gateways.clone())
-            .wrap(cors(&allowed_origins))
-            .wrap(from_fn(observe))
-            .configure(routes::mount)
-            .default_service(web::to(routes::not_found))
-    })
-    // A client that closed its half is gone, and nothing is worked for it any more.
-    .h1_allow_half_closed(false)
-    .keep_alive(limits::KEEP_ALIVE)
-    .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
-    .shutdown_timeout(limits::SHUTDOWN_SECONDS)
-    .tls_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT)
-    .disable_signals();
+    let server = Server::build()
+        .max_concurrent_connections(limits::CONNECTIONS_PER_WORKER)
+        .shutdown_timeout(limits::SHUTDOWN_SECONDS)
+        .disable_signals();
+    let in_flight = InFlight::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let shared = Shared {
+        state: web::Data::new(state),
+        lifecycle: web::Data::new(lifecycle),
+        gateways: web::Data::new(gateways),
+        in_flight: web::Data::new(in_flight),
+        allowed_origins,
+        stopping: server.graceful_shutdown_signal(),
+    };
     let server = match tls {
-        None => server.listen(listener)?,
-        Some(tls) => server
-            .on_connect(move |connection, data| {
-                if !speaks_http2(connection) {
-                    data.insert(connections.begin_connection());
-                }
-            })
-            .listen_rustls_0_23(listener, tls)?,
+        None => server.listen("http", listener, move || {
+            let accepted = |io: TcpStream| {
+                let peer = io.peer_addr().ok();
+                std::future::ready(Ok((Connection::new(io), Protocol::Http1, peer)))
+            };
+            fn_service(accepted).and_then(protocol(shared.clone(), false))
+        })?,
+        Some(mut tls) => {
+            tls.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
+            server.listen("https", listener, move || {
+                let mut acceptor = Acceptor::new(tls.clone());
+                acceptor.set_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT);
+                let encrypted = acceptor.map_init_err(drop).map_err(drop);
+                let encrypted = encrypted.map(|io: TlsStream<TcpStream>| {
+                    let (socket, session) = io.get_ref();
+                    let peer = socket.peer_addr().ok();
+                    if session.alpn_protocol() == Some(HTTP_2) {
+                        (Connection::transparent(io), Protocol::Http2, peer)
+                    } else {
+                        (Connection::new(io), Protocol::Http1, peer)
+                    }
+                });
+                encrypted.and_then(protocol(shared.clone(), true).map_err(drop))
+            })?
+        }
     };
     Ok(server.run())
 }
 
-/// Whether client and server agreed on HTTP/2 in their handshake.
-fn speaks_http2(connection: &dyn Any) -> bool {
-    let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
-    tls.is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+/// The application, spoken to over connections of any make. Those of HTTP/1 are counted where `counted` says so.
+fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    shared: Shared,
+    counted: bool,
+) -> impl ServiceFactory<
+    (Connection<T>, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> {
+    let connections = shared.lifecycle.get_ref().clone();
+    let app = App::new()
+        .app_data(shared.state)
+        .app_data(shared.lifecycle)
+        .app_data(shared.gateways)
+        .app_data(shared.in_flight)
+        .wrap(from_fn(conduct))
+        .wrap(cors(&shared.allowed_origins))
+        .wrap(from_fn(observe))
+        .configure(routes::mount)
+        .default_service(web::to(routes::not_found));
+    let app = app.into_factory().map_err(|error| error.error_response());
+    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), follow);
+    let stopping = shared.stopping;
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(limits::KEEP_ALIVE)
+        // The connection sees to it, for every head and not only for the first.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(limits::LINGER)
+        .expect(fn_service(|request| std::future::ready(expected(request))))
+        .on_connect_ext(move |connection: &Connection<T>, data| {
+            if !connection.is_transparent() {
+                data.insert(connection.exchange());
+                if counted {
+                    data.insert(connections.begin_connection());
+                }
+            }
+        })
+        .finish(app)
 }
 
 fn cors(allowed_origins: &[String]) -> Cors {
@@ -77,6 +160,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             header::AUTHORIZATION,
             header::ACCEPT,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
             header::IF_RANGE,
             header::RANGE,
@@ -88,6 +172,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             "content-range",
             "digest",
             "etag",
+            "link",
             "repr-digest",
             "retry-after",
             "www-authenticate",
