@@ -7,6 +7,8 @@ use std::{
     process::ExitCode,
 };
 
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
 use super::{
     descriptors, probe, walls,
     wire::{Answer, Request, Work},
@@ -29,14 +31,20 @@ pub fn run() -> ExitCode {
 }
 
 fn converse() -> io::Result<()> {
+    // A child whose parent is gone answers nobody.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let line_to_parent = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let artifact = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut asked = String::new();
     BufReader::new(&line_to_parent).read_line(&mut asked)?;
     let request: Request = serde_json::from_str(&asked)?;
+    let parent = getppid();
+    if parent.map(|parent| parent.as_raw_nonzero().get().unsigned_abs()) != Some(request.parent) {
+        // It died before its death could be heard of.
+        return Err(io::ErrorKind::NotConnected.into());
+    }
     // What the parent's other threads, or its own parent, left open.
     let strangers = descriptors::close_all_but(&[&artifact, &line_to_parent])?;
-    let parent = rustix::process::getppid();
     let leave_out = if cfg!(debug_assertions) { request.leave_out } else { Vec::new() };
     let mut missing = walls::raise(request.memory, request.cpu_seconds, &leave_out);
     if cfg!(debug_assertions) {

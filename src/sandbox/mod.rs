@@ -134,6 +134,7 @@ impl Sandbox {
             cpu = Duration::from_secs(1);
         }
         let request = Request {
+            parent: std::process::id(),
             strict: self.mode == Mode::Strict,
             memory: limits::CHECK_MEMORY,
             cpu_seconds: cpu.as_secs(),
@@ -170,6 +171,7 @@ impl Sandbox {
     /// [`SandboxError::Process`].
     pub fn probe(&self, leave_out: Vec<String>) -> Result<Probe, SandboxError> {
         let request = Request {
+            parent: std::process::id(),
             strict: false,
             memory: limits::CHECK_MEMORY,
             cpu_seconds: limits::CHECK_CPU.as_secs(),

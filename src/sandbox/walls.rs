@@ -8,7 +8,7 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
     RulesetStatus, Scope,
 };
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Compare,
     SeccompCondition as Condition, SeccompFilter, SeccompRule, TargetArch,
@@ -59,8 +59,6 @@ pub(super) fn raise(memory: u64, cpu_seconds: u64, leave_out: &[String]) -> Vec<
 
 fn limits(memory: u64, cpu_seconds: u64) -> Result<(), String> {
     let told = |error: rustix::io::Errno| error.to_string();
-    // A child whose parent is gone answers nobody.
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(told)?;
     for (resource, limit) in [
         (Resource::Core, 0),
         (Resource::As, memory),

@@ -8,6 +8,8 @@ use crate::formats::{LoadReport, Sample};
 /// The parent's one line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
+    /// The parent's process.
+    pub(super) parent: u32,
     /// Whether a missing wall ends it.
     pub(super) strict: bool,
     /// Bytes of address space.

@@ -549,7 +549,8 @@ fn a_client_that_is_done_sending_is_answered_nevertheless() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve();
     let mut raw = Raw::connect(&server);
-    raw.send(&[post("", ""), get(HOST), get(HOST)].concat());
+    // Not of a validation: its work is given up when nobody may be there to hear of it.
+    raw.send(&[get(HOST), get(HOST), get(HOST)].concat());
     raw.0.shutdown(std::net::Shutdown::Write).unwrap();
     let statuses: Vec<_> =
         answers(&raw.until_closed(), &[]).iter().map(|answer| answer.status).collect();
