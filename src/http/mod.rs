@@ -2,10 +2,12 @@
 
 pub mod artifact;
 pub mod conditional;
+pub mod docs;
 pub mod errors;
 pub mod guard;
 pub mod middleware;
 pub mod models;
+pub mod openapi;
 pub mod path;
 pub mod query;
 pub mod routes;

@@ -12,9 +12,12 @@ use actix_web::{
 
 use super::{
     artifact::artifact,
+    docs,
     errors::ApiError,
     guard::{Guard, RequiredScope},
-    models, service,
+    models,
+    openapi::{self, Description, operations},
+    service,
 };
 use crate::{
     domain::Scope,
@@ -29,6 +32,8 @@ pub struct RouteSpec {
     pub path: &'static str,
     /// The scope; `None` where no token is wanted.
     pub scope: Option<Scope>,
+    /// What the OpenAPI document says of it.
+    pub describe: fn() -> Description,
     route: Route,
 }
 
@@ -42,25 +47,35 @@ impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
 }
 
 /// A route behind the guard that its handler names.
-fn guarded<F, Args>(method: Method, path: &'static str, handler: F) -> RouteSpec
+fn guarded<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
 where
     F: Handler<Args>,
     Args: FromRequest + Guarded + 'static,
     F::Output: Responder + 'static,
 {
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope: Some(Args::SCOPE), route }
+    RouteSpec { method, path, scope: Some(Args::SCOPE), describe, route }
 }
 
 /// A route without a token. It cannot reach the registry: that takes a guard.
-fn open<F, Args>(method: Method, path: &'static str, handler: F) -> RouteSpec
+fn open<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope: None, route }
+    RouteSpec { method, path, scope: None, describe, route }
 }
 
 /// The table. A path's rows stand together; a fixed segment stands before a parameter in its place.
@@ -73,17 +88,22 @@ pub fn table() -> Vec<RouteSpec> {
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
     const HISTORY: &str = "/api/v1/models/{model_type}/{version}/history";
     vec![
-        open(Method::GET, "/", service::root),
-        open(Method::GET, "/health", service::health),
-        open(Method::HEAD, "/health", service::health),
-        open(Method::GET, "/ready", service::ready),
-        guarded(Method::GET, TYPE, models::list),
-        guarded(Method::GET, CURRENT, models::current),
-        guarded(Method::GET, VERSION, models::metadata),
-        guarded(Method::POST, VALIDATE, models::validate),
-        guarded(Method::GET, ARTIFACT, artifact),
-        guarded(Method::HEAD, ARTIFACT, artifact),
-        guarded(Method::GET, HISTORY, models::history),
+        open(Method::GET, "/", service::root, operations::root),
+        open(Method::GET, "/health", service::health, operations::health),
+        open(Method::HEAD, "/health", service::health, operations::health),
+        open(Method::GET, "/ready", service::ready, operations::ready),
+        open(Method::GET, "/openapi.json", openapi::openapi, operations::openapi),
+        open(Method::GET, "/docs", docs::page, operations::docs),
+        open(Method::GET, "/docs/", docs::with_slash, operations::docs_with_slash),
+        open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
+        open(Method::GET, "/redoc", docs::redoc, operations::redoc),
+        guarded(Method::GET, TYPE, models::list, operations::list),
+        guarded(Method::GET, CURRENT, models::current, operations::current),
+        guarded(Method::GET, VERSION, models::metadata, operations::metadata),
+        guarded(Method::POST, VALIDATE, models::validate, operations::validate),
+        guarded(Method::GET, ARTIFACT, artifact, operations::artifact),
+        guarded(Method::HEAD, ARTIFACT, artifact, operations::artifact),
+        guarded(Method::GET, HISTORY, models::history, operations::history),
     ]
 }
 
@@ -140,6 +160,11 @@ mod tests {
                 "GET /health none",
                 "HEAD /health none",
                 "GET /ready none",
+                "GET /openapi.json none",
+                "GET /docs none",
+                "GET /docs/ none",
+                "GET /docs/{asset} none",
+                "GET /redoc none",
                 "GET /api/v1/models/{model_type} model:read",
                 "GET /api/v1/models/{model_type}/current model:read",
                 "GET /api/v1/models/{model_type}/{version} model:read",

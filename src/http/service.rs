@@ -7,7 +7,7 @@ use crate::{
     clock,
     error::ErrorKind,
     limits,
-    schemas::{HealthResponse, ReadyResponse, ServiceResponse},
+    schemas::{ComponentResponse, HealthResponse, ReadyResponse, ServiceResponse},
     telemetry::SERVICE,
 };
 
@@ -43,6 +43,7 @@ pub async fn ready(state: web::Data<HttpState>) -> HttpResponse {
         .filter(|component| !component.ready)
         .map(|component| format!("{} {}", component.name, component.detail))
         .collect();
+    let components = components.into_iter().map(ComponentResponse::from).collect();
     if waiting.is_empty() {
         return HttpResponse::Ok().json(ReadyResponse {
             status: "ready",
