@@ -17,6 +17,7 @@ mod postgres;
 mod support;
 
 mod actors;
+mod api_page;
 mod authorization;
 mod catalog;
 mod commands;

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        Content, ContentBuilder, HttpMethod, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-        Schema, Type,
+        Content, ContentBuilder, HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Response,
+        ResponseBuilder, Schema, SchemaFormat, Type,
         example::ExampleBuilder,
         extensions::ExtensionsBuilder,
+        link::Link,
         path::{Operation, OperationBuilder, Parameter},
-        schema::SchemaType,
         security::SecurityRequirement,
     },
 };
@@ -34,6 +34,10 @@ const GUARDED: [ErrorKind; 5] = [
     ErrorKind::Overloaded,
 ];
 
+/// The operations that take a version.
+const OF_A_VERSION: [&str; 4] =
+    ["getModelMetadata", "getModelHistory", "downloadArtifact", "validateModel"];
+
 const JSON: &str = "application/json";
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
@@ -47,6 +51,7 @@ struct Answer {
     /// The name of its example.
     example: Option<&'static str>,
     headers: Vec<Named>,
+    links: Vec<(&'static str, Link)>,
 }
 
 /// What the document says of one operation. Its path, method and scope are its row's.
@@ -95,6 +100,7 @@ impl Description {
             body: vec![(JSON, schema)],
             example: Some(example),
             headers: Vec::new(),
+            links: Vec::new(),
         });
         self
     }
@@ -107,7 +113,8 @@ impl Description {
         body: impl IntoIterator<Item = (&'static str, Schema)>,
     ) -> Self {
         let body = body.into_iter().map(|(media, schema)| (media, schema.into())).collect();
-        self.answers.push(Answer { status, about, body, example: None, headers: Vec::new() });
+        let (headers, links) = (Vec::new(), Vec::new());
+        self.answers.push(Answer { status, about, body, example: None, headers, links });
         self
     }
 
@@ -115,6 +122,21 @@ impl Description {
     pub(super) fn with(mut self, headers: impl IntoIterator<Item = Named>) -> Self {
         if let Some(answer) = self.answers.last_mut() {
             answer.headers.extend(headers);
+        }
+        self
+    }
+
+    /// The version at this place of the answer named last may be asked about further.
+    pub(super) fn leads_to_version(mut self, place: &str) -> Self {
+        let link = |operation: &str| {
+            Link::builder()
+                .operation_id(operation)
+                .parameter("model_type", "$request.path.model_type")
+                .parameter("version", format!("$response.body#{place}"))
+                .build()
+        };
+        if let Some(answer) = self.answers.last_mut() {
+            answer.links.extend(OF_A_VERSION.map(|operation| (operation, link(operation))));
         }
         self
     }
@@ -213,6 +235,9 @@ fn success(answer: Answer, examples: &BTreeMap<String, Value>) -> Response {
     for (name, header) in answer.headers.into_iter().chain([headers::request_id()]) {
         response = response.header(name, header);
     }
+    for (name, link) in answer.links {
+        response = response.link(name, link);
+    }
     response.build()
 }
 
@@ -288,11 +313,11 @@ fn meaning(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Bytes.
+/// Bytes, in the words that makers of client programs know.
 pub(super) fn bytes() -> Schema {
     ObjectBuilder::new()
-        .schema_type(SchemaType::AnyValue)
-        .content_media_type("application/octet-stream")
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .build()
         .into()
 }

@@ -191,6 +191,7 @@ pub fn current() -> Description {
     Description::new(MODELS, "getCurrentModel", "The version in production", about)
         .parameter(model_type())
         .json::<CurrentModelResponse<'_>>(200, "The version in production.", "current")
+        .leads_to_version("/version")
         .conditional()
         .errors(&READ)
 }
