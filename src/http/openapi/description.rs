@@ -180,7 +180,7 @@ impl Description {
         }
         for (status, kinds) in by_status(&errors) {
             // `/ready` describes its 503 itself.
-            responses.entry(status).or_insert_with(|| failure(status, &kinds, examples));
+            responses.entry(status).or_insert_with(|| failure(status, &kinds, self.id, examples));
         }
         let head = *method == HttpMethod::Head;
         let id = if head { format!("{}Headers", self.id) } else { self.id.to_owned() };
@@ -241,14 +241,21 @@ fn success(answer: Answer, examples: &BTreeMap<String, Value>) -> Response {
     response.build()
 }
 
-/// The errors of one status: the codes in words, for programs (`x-error-codes`), and by example.
-fn failure(status: u16, kinds: &[ErrorKind], examples: &BTreeMap<String, Value>) -> Response {
+/// The errors of one status: the codes in words, for programs (`x-error-codes`), and by example, this operation's
+/// own where there is one.
+fn failure(
+    status: u16,
+    kinds: &[ErrorKind],
+    id: &str,
+    examples: &BTreeMap<String, Value>,
+) -> Response {
     let about: Vec<_> =
         kinds.iter().map(|kind| format!("`{}`: {}.", kind.code(), meaning(*kind))).collect();
     let codes: Vec<_> = kinds.iter().map(|kind| kind.code()).collect();
     let shown = kinds.iter().filter_map(|kind| {
-        let value = examples.get(&format!("{status} {}", kind.code()))?.clone();
-        Some((kind.code(), ExampleBuilder::new().value(Some(value)).build()))
+        let any = format!("{status} {}", kind.code());
+        let value = examples.get(&format!("{any} {id}")).or_else(|| examples.get(&any))?;
+        Some((kind.code(), ExampleBuilder::new().value(Some(value.clone())).build()))
     });
     let content: Content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(ErrorBody::name())))
