@@ -109,3 +109,18 @@ fn http_method(method: &actix_web::http::Method) -> Result<HttpMethod, RegistryE
         other => Err(RegistryError::internal(format!("the OpenAPI document knows no {other}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_where_clients_find_the_service_and_changes_nothing_else() {
+        let told = |prefix: &str| serde_json::to_value(document(prefix).unwrap()).unwrap();
+        let (plain, mut prefixed) = (told(""), told("/registry"));
+        assert_eq!(plain["servers"][0]["url"], "/");
+        assert_eq!(prefixed["servers"][0]["url"], "/registry");
+        prefixed["servers"][0]["url"] = "/".into();
+        assert_eq!(plain, prefixed);
+    }
+}
