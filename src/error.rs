@@ -24,10 +24,20 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The route has no such bytes.
     RangeNotSatisfiable,
+    /// The client wants another state than there is.
+    PreconditionFailed,
     /// A parameter or field is not what it may be.
     InvalidRequest,
     /// The request's body is larger than allowed.
     TooLarge,
+    /// Not HTTP as RFC 9112 has it.
+    MalformedRequest,
+    /// The request did not come in time.
+    RequestTimeout,
+    /// The request line is longer than allowed.
+    UriTooLong,
+    /// The request's head is larger than allowed.
+    HeadersTooLarge,
     /// Parameters that the type requires are missing.
     MissingRequiredFields,
     /// No data set versions.
@@ -61,7 +71,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -69,8 +79,13 @@ impl ErrorKind {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RangeNotSatisfiable,
+        Self::PreconditionFailed,
         Self::InvalidRequest,
         Self::TooLarge,
+        Self::MalformedRequest,
+        Self::RequestTimeout,
+        Self::UriTooLong,
+        Self::HeadersTooLarge,
         Self::MissingRequiredFields,
         Self::InvalidDatasetVersion,
         Self::InvalidSnapshot,
@@ -95,8 +110,13 @@ impl ErrorKind {
             Self::NotFound => ("NOT_FOUND", 404, 3),
             Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", 405, 2),
             Self::RangeNotSatisfiable => ("RANGE_NOT_SATISFIABLE", 416, 2),
+            Self::PreconditionFailed => ("PRECONDITION_FAILED", 412, 2),
             Self::InvalidRequest => ("INVALID_REQUEST", 422, 2),
             Self::TooLarge => ("TOO_LARGE", 413, 2),
+            Self::MalformedRequest => ("MALFORMED_REQUEST", 400, 2),
+            Self::RequestTimeout => ("REQUEST_TIMEOUT", 408, 6),
+            Self::UriTooLong => ("URI_TOO_LONG", 414, 2),
+            Self::HeadersTooLarge => ("HEADERS_TOO_LARGE", 431, 2),
             Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
             Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
             Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),

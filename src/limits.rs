@@ -54,10 +54,34 @@ pub const VERIFIED_FILES: usize = 100_000;
 /// Buffer of file copies, hashes and artifact downloads, in bytes.
 pub const FILE_BUFFER: usize = 256 * 1024;
 
-/// Largest request body, in bytes; no route takes one.
-pub const REQUEST_BODY: usize = 64 * 1024;
-/// How long a client may take to send its request's head.
+/// Longest request line, in bytes: RFC 9112 section 3 asks for 8000 at least, and no query here needs more.
+pub const REQUEST_LINE: usize = 8 * 1024;
+/// Largest head of a request, in bytes. Twice [`TOKEN_BYTES`], so that a token is refused for what it is.
+pub const REQUEST_HEAD: usize = 32 * 1024;
+/// How long a client may take to send its request's head, from its connection or from the head's first byte.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest request body, in bytes. No route takes one; this much is read and ignored, since some clients send
+/// `{}` with every POST.
+pub const REQUEST_BODY: usize = 64 * 1024;
+/// How long a client may take to send a body that is ignored.
+pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a connection reads ahead of the request that is being answered, in bytes; the client's next ones wait in
+/// its own buffers.
+pub const READ_AHEAD: usize = 2 * REQUEST_HEAD;
+/// How long a client may take nothing of an answer that is ready for it. Above what a paused virtual machine
+/// needs to come back.
+pub const ANSWER_STALL: Duration = Duration::from_secs(30);
+/// How long a connection that is being closed still takes what the client sends, so that the client sees the
+/// answer and not a reset.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// Connections of one worker (there is one a core); more wait to be accepted. Each holds some 20 kB.
+pub const CONNECTIONS_PER_WORKER: usize = 4096;
+/// Requests that are worked on at a time; one more is answered `OVERLOADED`. Below [`ACTOR_CAPACITY`], so that
+/// it is decided here, before anything was done for the request.
+pub const REQUESTS_IN_FLIGHT: usize = 512;
+/// Artifacts that are sent at a time; one more is answered `OVERLOADED`. They are counted apart, since they last:
+/// slow downloads must not keep out who asks what is in production.
+pub const DOWNLOADS_IN_FLIGHT: usize = 128;
 /// Longer than a gateway's own, so that it is the gateway that closes an idle connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Most versions in one page of a list that asks for a limit.

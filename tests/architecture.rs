@@ -209,3 +209,15 @@ fn handlers_hold_no_sql_file_or_environment() {
         }
     }
 }
+
+#[test]
+fn routes_are_mounted_from_their_table_alone() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for (name, text) in files {
+        for mounting in ["web::resource(", "web::scope(", "web::route(", ".route(", ".service("] {
+            let mounts = text.contains(mounting);
+            assert!(!mounts || name == "http/routes.rs", "{name} mounts a route by {mounting}");
+        }
+    }
+}

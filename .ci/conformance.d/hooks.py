@@ -24,7 +24,7 @@ NAMES = [{"model_type": kind, "version": version} for kind in VERSIONS for versi
 RANGES = ["bytes=0-9", "bytes=-5", "bytes=3-", "bytes=99999-", "bytes=0-0,5-6", "lines=1-2"]
 
 # Statuses that a run over a sound registry with a token that holds every scope does not meet, or not surely.
-NOT_MET = {"401", "403", "413", "500", "503"}
+NOT_MET = {"400", "401", "403", "408", "413", "414", "431", "500", "503"}
 
 seen = collections.Counter()
 lock = threading.Lock()
@@ -63,12 +63,15 @@ def before_add_examples(context, examples):
     parameters = {parameter.name for parameter in operation.path_parameters}
     headers = {parameter.name for parameter in operation.headers}
     sent = [{}]
+    sent += [{"If-Match": '"0"'}] if "If-Match" in headers else []
     sent += [{"If-None-Match": "*"}] if "If-None-Match" in headers else []
     sent += [{"Range": value} for value in RANGES] if "Range" in headers else []
     if parameters == {"model_type", "version"}:
         paths = NAMES
     elif parameters == {"model_type"}:
         paths = [{"model_type": kind} for kind in VERSIONS]
+    elif parameters == {"asset"}:
+        paths = [{"asset": "start.js"}]
     elif not parameters and len(sent) > 1:
         paths = [{}]
     else:

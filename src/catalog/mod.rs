@@ -98,6 +98,16 @@ impl From<DieselError> for CatalogError {
     }
 }
 
+/// In which order versions are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The one registered last first.
+    #[default]
+    Newest,
+    /// The one registered first first: what is registered while pages are read comes after them.
+    Oldest,
+}
+
 /// Which versions to list.
 #[derive(Debug, Clone, Default)]
 pub struct VersionFilter {
@@ -105,13 +115,15 @@ pub struct VersionFilter {
     pub model_type: Option<ModelType>,
     /// In this status only.
     pub status: Option<Status>,
+    /// In this order.
+    pub order: Order,
     /// At most this many; all where `None`.
     pub limit: Option<u32>,
     /// After leaving out this many.
     pub offset: u32,
 }
 
-/// A page of versions, newest first.
+/// A page of versions, in the order asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionPage {
     /// The page.
@@ -189,7 +201,7 @@ pub trait Catalog: Send + Sync {
         version: Version,
     ) -> Result<Option<VersionRecord>, CatalogError>;
 
-    /// Versions, newest first, and how many match.
+    /// Versions, in the order asked for, and how many match.
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError>;
 
     /// The history of one version, or of the whole registry, oldest first.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     catalog::{
-        Catalog, CatalogError, CatalogState, Change, ImportBatch, ProductionChange,
+        Catalog, CatalogError, CatalogState, Change, ImportBatch, Order, ProductionChange,
         RecordedDigests, VersionFilter, VersionPage, WriterLock, in_time,
     },
     domain::{
@@ -90,8 +90,15 @@ impl Catalog for Store {
                 query
             };
             let total: i64 = matching().count().get_result(conn).await?;
-            let rows: Vec<VersionRow> = matching()
-                .order((versions::created_at.desc(), versions::model_id))
+            let ordered = match filter.order {
+                Order::Newest => {
+                    matching().order((versions::created_at.desc(), versions::model_id.desc()))
+                }
+                Order::Oldest => {
+                    matching().order((versions::created_at.asc(), versions::model_id.asc()))
+                }
+            };
+            let rows: Vec<VersionRow> = ordered
                 .limit(filter.limit.map_or(i64::MAX, i64::from))
                 .offset(i64::from(filter.offset))
                 .load(conn)

@@ -40,6 +40,7 @@ impl List {
             status: self.status,
             limit: self.limit,
             offset: self.offset,
+            ..VersionFilter::default()
         };
         let page = core.registry.list(filter).await?;
         context.output.result(&ModelListResponse::from(&page), || {

@@ -42,13 +42,14 @@ enum Wanted {
 /// The artifact, or its headers alone.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `RANGE_NOT_SATISFIABLE`.
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `PRECONDITION_FAILED`, `RANGE_NOT_SATISFIABLE`.
 pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let record = guard.registry().record_of(&model_type, version).await?;
     note(&request, |log| log.model_id = Some(record.model_id.to_string()));
     let file = guard.registry().open_artifact(record.clone()).await?;
     let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
+    conditional::check_wanted(&request, &tag)?;
     if conditional::client_has(&request, &tag) {
         let mut response = HttpResponse::NotModified().finish();
         conditional::mark(&mut response, &tag);
@@ -86,15 +87,18 @@ fn describe(builder: &mut actix_web::HttpResponseBuilder, record: &VersionRecord
         .content_type("application/octet-stream")
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("Digest", format!("sha-256={digest}")))
         .insert_header(("Repr-Digest", format!("sha-256=:{digest}:")));
 }
 
 /// One range is honoured. Several, another unit, or one that is malformed: the whole, as RFC 9110 section
-/// 14.2 allows; and the whole where `If-Range` names another state of the artifact.
+/// 14.2 allows; and the whole where `If-Range` names another state of the artifact. Only `GET` has ranges.
 fn wanted(request: &HttpRequest, tag: &EntityTag, size: u64) -> Wanted {
-    if !request.headers().contains_key(header::RANGE) {
+    if request.method() != Method::GET || !request.headers().contains_key(header::RANGE) {
+        return Wanted::All;
+    }
+    // Which of two is meant cannot be known.
+    if request.headers().get_all(header::RANGE).nth(1).is_some() {
         return Wanted::All;
     }
     if let Some(condition) = request.headers().get(header::IF_RANGE)

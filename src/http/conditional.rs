@@ -2,12 +2,17 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch, TryIntoHeaderPair as _},
+    http::header::{
+        self, ETag, EntityTag, Header as _, IfMatch, IfNoneMatch, TryIntoHeaderPair as _,
+    },
 };
 use serde::Serialize;
 
 use super::errors::ApiError;
-use crate::{domain::Sha256Digest, error::RegistryError};
+use crate::{
+    domain::Sha256Digest,
+    error::{ErrorKind, RegistryError},
+};
 
 /// Clients may keep the answer, and must ask whether it still holds: `current` can change at any moment.
 const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, no-cache");
@@ -15,12 +20,13 @@ const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private,
 /// A JSON answer tagged with its own digest, or 304 where the client has it.
 ///
 /// # Errors
-/// An internal error where the body cannot be written as JSON.
+/// `PRECONDITION_FAILED`; an internal error where the body cannot be written as JSON.
 pub fn json(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let text = serde_json::to_vec(body).map_err(RegistryError::internal)?;
     let mut tag = Sha256Digest::of(&text).to_string();
     tag.truncate(32);
     let tag = EntityTag::new_strong(tag);
+    check_wanted(request, &tag)?;
     let mut response = if client_has(request, &tag) {
         HttpResponse::NotModified().finish()
     } else {
@@ -36,6 +42,24 @@ pub fn mark(response: &mut HttpResponse, tag: &EntityTag) {
     for (name, value) in pairs.into_iter().flatten() {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// Whether the client wants this state, where `If-Match` says which it wants (strongly, RFC 9110 section 13.1.1).
+///
+/// # Errors
+/// `PRECONDITION_FAILED`.
+pub fn check_wanted(request: &HttpRequest, tag: &EntityTag) -> Result<(), ApiError> {
+    let wanted = match IfMatch::parse(request) {
+        _ if !request.headers().contains_key(header::IF_MATCH) => true,
+        Ok(IfMatch::Any) => true,
+        Ok(IfMatch::Items(tags)) => tags.iter().any(|theirs| theirs.strong_eq(tag)),
+        Err(_) => false,
+    };
+    if wanted {
+        return Ok(());
+    }
+    let detail = format!("If-Match names another state than {tag}");
+    Err(RegistryError::new(ErrorKind::PreconditionFailed, detail).into())
 }
 
 /// Whether `If-None-Match` names this tag (weakly, RFC 9110 section 13.1.2).

@@ -8,7 +8,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        ConnectionType, StatusCode,
+        StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -20,7 +20,6 @@ use super::errors::{ApiError, ErrorBody};
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
-    limits,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -69,7 +68,7 @@ impl ResponseError for Unexpected {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = self.error.error_response();
-        set_request_id(response.headers_mut(), &self.request_id);
+        finish(&mut response, &self.request_id);
         response
     }
 }
@@ -85,26 +84,11 @@ pub async fn observe(
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
-    if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
-        let error = RegistryError::new(
-            ErrorKind::TooLarge,
-            format!(
-                "The request's body is larger than {} bytes; this route takes none",
-                limits::REQUEST_BODY
-            ),
-        );
-        let mut response = request.error_response(ApiError(error));
-        // What is on its way is not read: the connection cannot be used again.
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-        set_request_id(response.headers_mut(), &request_id);
-        log(&response, &request_id, method.as_str(), started);
-        return Ok(response);
-    }
     let result = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     let error = match result {
         Ok(Ok(response)) => {
             let mut response = flatten(response.map_into_boxed_body());
-            set_request_id(response.headers_mut(), &request_id);
+            finish(response.response_mut(), &request_id);
             log(&response, &request_id, method.as_str(), started);
             return Ok(response);
         }
@@ -125,10 +109,6 @@ pub async fn observe(
     Err(Unexpected { request_id, error: ApiError(error) }.into())
 }
 
-fn declared_length(request: &ServiceRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// The id that a gateway gave, where it is one, or a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let fit = |id: &&str| {
@@ -139,9 +119,17 @@ fn request_id(request: &ServiceRequest) -> String {
     given.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
 }
 
-fn set_request_id(headers: &mut header::HeaderMap, request_id: &str) {
+/// What every answer carries: its id, that its type is what it says, and whether it may be kept. An answer that
+/// says nothing of the last, or is an error, may not.
+fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if failed || !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
 }
 

@@ -1,13 +1,19 @@
 //! REST: parse, send a message, render. No SQL, no file, no clock and no environment here.
 
 pub mod artifact;
+pub mod chunks;
 pub mod conditional;
+pub mod conduct;
+pub mod connection;
 pub mod docs;
 pub mod errors;
+pub mod exchange;
 pub mod guard;
+pub mod head;
 pub mod middleware;
 pub mod models;
 pub mod openapi;
+pub mod paging;
 pub mod path;
 pub mod query;
 pub mod routes;

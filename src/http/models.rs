@@ -1,11 +1,15 @@
 //! Routes of models, but for their artifacts.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+};
 
 use super::{
     conditional,
     errors::ApiError,
     guard::{Guard, Read, Write},
+    paging::{self, Page},
     path::{self, note},
     query,
 };
@@ -40,15 +44,24 @@ pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRe
     conditional::json(&request, &ModelMetadataResponse::from(&model))
 }
 
-/// Versions of a type, newest first.
+/// Versions of a type, in pages where a limit is given.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `INVALID_REQUEST`, `CHECKSUM_MISMATCH`.
 pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let model_type = path::model_type(&request)?;
     let filter = query::version_filter(&request, model_type)?;
+    let (limit, offset) = (filter.limit, filter.offset);
     let page = guard.registry().list(filter).await?;
-    Ok(HttpResponse::Ok().json(ModelListResponse::from(&page)))
+    let mut response = conditional::json(&request, &ModelListResponse::from(&page))?;
+    if let Some(limit) = limit {
+        let links =
+            paging::links(request.query_string(), Page { limit, offset, total: page.total });
+        if let Ok(links) = HeaderValue::from_str(&links) {
+            response.headers_mut().insert(header::LINK, links);
+        }
+    }
+    Ok(response)
 }
 
 /// Who moved a version, when and why.
@@ -58,7 +71,7 @@ pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRespon
 pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let transitions = guard.registry().history(&model_type, version).await?;
-    Ok(HttpResponse::Ok().json(HistoryResponse::from(transitions.as_slice())))
+    conditional::json(&request, &HistoryResponse::from(transitions.as_slice()))
 }
 
 /// Is it intact, and would it load?

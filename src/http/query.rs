@@ -4,13 +4,13 @@ use actix_web::{HttpRequest, web::Query};
 
 use super::errors::ApiError;
 use crate::{
-    catalog::VersionFilter,
+    catalog::{Order, VersionFilter},
     domain::{ModelType, Status, text::echo},
     error::{ErrorKind, RegistryError},
     limits,
 };
 
-/// Reads `status_filter`, `limit` and `offset`.
+/// Reads `status_filter`, `order`, `limit` and `offset`.
 ///
 /// # Errors
 /// `INVALID_REQUEST`, which names the parameter and what it may be.
@@ -23,7 +23,7 @@ pub fn version_filter(
     let mut filter = VersionFilter { model_type: Some(model_type), ..VersionFilter::default() };
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in pairs.iter() {
-        if !["status_filter", "limit", "offset"].contains(&name.as_str()) {
+        if !["status_filter", "order", "limit", "offset"].contains(&name.as_str()) {
             continue;
         }
         if seen.contains(&name.as_str()) {
@@ -38,6 +38,16 @@ pub fn version_filter(
                         "status_filter \"{shown}\" is not one of staged, production, archived, failed"
                     ))
                 })?);
+            }
+            "order" => {
+                filter.order = match value.as_str() {
+                    "newest" => Order::Newest,
+                    "oldest" => Order::Oldest,
+                    _ => {
+                        let detail = format!("order \"{shown}\" is not one of newest, oldest");
+                        return Err(refused(detail).into());
+                    }
+                };
             }
             "limit" => {
                 let limit = number(value).filter(|limit| (1..=limits::MAX_PAGE).contains(limit));

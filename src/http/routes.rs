@@ -1,5 +1,8 @@
 //! The route table: every method and path, and the scope that it wants. The scope is read off the handler's
-//! own guard, so that table and door cannot disagree.
+//! own guard, so that table and door cannot disagree: a handler without a guard is no [`guarded`] route, one with
+//! a guard is no [`open`] one, and neither compiles.
+//!
+//! Each path also answers `HEAD` where it answers `GET`, and `OPTIONS`.
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route,
@@ -14,7 +17,7 @@ use super::{
     artifact::artifact,
     docs,
     errors::ApiError,
-    guard::{Guard, RequiredScope},
+    guard::{Guard, HttpState, RequiredScope},
     models,
     openapi::{self, Description, operations},
     service,
@@ -35,10 +38,13 @@ pub struct RouteSpec {
     /// What the OpenAPI document says of it.
     pub describe: fn() -> Description,
     route: Route,
+    /// The same for `HEAD`, where the method is `GET`.
+    head: Option<Route>,
 }
 
 /// Arguments of a handler that begin with a guard.
-trait Guarded {
+pub trait Guarded {
+    /// The guard's scope.
     const SCOPE: Scope;
 }
 
@@ -46,8 +52,34 @@ impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
     const SCOPE: Scope = S::SCOPE;
 }
 
+/// Arguments of a handler without a guard.
+pub trait Unguarded {}
+
+impl Unguarded for () {}
+impl Unguarded for (HttpRequest,) {}
+impl Unguarded for (web::Data<HttpState>,) {}
+
 /// A route behind the guard that its handler names.
-fn guarded<F, Args>(
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
+///
+/// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// assert_eq!(guarded(Method::GET, "/x", handler, operations::root).scope.unwrap().as_str(), "model:read");
+/// ```
+///
+/// A handler that names none does not compile:
+///
+/// ```compile_fail
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
+///
+/// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// guarded(Method::GET, "/x", handler, operations::root);
+/// ```
+#[must_use]
+pub fn guarded<F, Args>(
     method: Method,
     path: &'static str,
     handler: F,
@@ -58,14 +90,47 @@ where
     Args: FromRequest + Guarded + 'static,
     F::Output: Responder + 'static,
 {
-    let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope: Some(Args::SCOPE), describe, route }
+    spec(method, path, Some(Args::SCOPE), handler, describe)
 }
 
 /// A route without a token. It cannot reach the registry: that takes a guard.
-fn open<F, Args>(
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{openapi::operations, routes::open};
+///
+/// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// assert!(open(Method::GET, "/x", handler, operations::root).scope.is_none());
+/// ```
+///
+/// A handler with a guard is not one, and does not compile:
+///
+/// ```compile_fail
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{guard::{Guard, Read}, routes::open};
+///
+/// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// open(Method::GET, "/x", handler, operations::root);
+/// ```
+#[must_use]
+pub fn open<F, Args>(
     method: Method,
     path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
+where
+    F: Handler<Args>,
+    Args: FromRequest + Unguarded + 'static,
+    F::Output: Responder + 'static,
+{
+    spec(method, path, None, handler, describe)
+}
+
+fn spec<F, Args>(
+    method: Method,
+    path: &'static str,
+    scope: Option<Scope>,
     handler: F,
     describe: fn() -> Description,
 ) -> RouteSpec
@@ -74,8 +139,9 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
+    let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope: None, describe, route }
+    RouteSpec { method, path, scope, describe, route, head }
 }
 
 /// The table. A path's rows stand together; a fixed segment stands before a parameter in its place.
@@ -90,11 +156,9 @@ pub fn table() -> Vec<RouteSpec> {
     vec![
         open(Method::GET, "/", service::root, operations::root),
         open(Method::GET, "/health", service::health, operations::health),
-        open(Method::HEAD, "/health", service::health, operations::health),
         open(Method::GET, "/ready", service::ready, operations::ready),
         open(Method::GET, "/openapi.json", openapi::openapi, operations::openapi),
         open(Method::GET, "/docs", docs::page, operations::docs),
-        open(Method::GET, "/docs/", docs::with_slash, operations::docs_with_slash),
         open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
         open(Method::GET, "/redoc", docs::redoc, operations::redoc),
         guarded(Method::GET, TYPE, models::list, operations::list),
@@ -102,7 +166,6 @@ pub fn table() -> Vec<RouteSpec> {
         guarded(Method::GET, VERSION, models::metadata, operations::metadata),
         guarded(Method::POST, VALIDATE, models::validate, operations::validate),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact),
-        guarded(Method::HEAD, ARTIFACT, artifact, operations::artifact),
         guarded(Method::GET, HISTORY, models::history, operations::history),
     ]
 }
@@ -112,16 +175,48 @@ pub fn mount(config: &mut ServiceConfig) {
     let mut rows = table().into_iter().peekable();
     while let Some(first) = rows.next() {
         let path = first.path;
-        let mut methods = vec![first.method.to_string()];
-        let mut resource = web::resource(path).route(first.route);
-        while let Some(row) = rows.next_if(|row| row.path == path) {
+        let mut resource = web::resource(path);
+        let mut methods = Vec::new();
+        let mut heads = Vec::new();
+        let mut next = Some(first);
+        while let Some(row) = next {
             methods.push(row.method.to_string());
+            heads.extend(row.head);
             resource = resource.route(row.route);
+            next = rows.next_if(|row| row.path == path);
         }
+        // A row of its own comes first, and is the one that answers.
+        for head in heads {
+            if !methods.iter().any(|method| method == "HEAD") {
+                methods.insert(1, "HEAD".to_owned());
+            }
+            resource = resource.route(head);
+        }
+        methods.push("OPTIONS".to_owned());
         let allow = methods.join(", ");
-        config
-            .service(resource.default_service(web::to(move || method_not_allowed(allow.clone()))));
+        let told = allow.clone();
+        let options = move || std::future::ready(options(&told));
+        config.service(
+            resource
+                .route(web::method(Method::OPTIONS).to(options))
+                .default_service(web::to(move || method_not_allowed(allow.clone()))),
+        );
     }
+}
+
+/// The methods that any route has.
+pub const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+
+/// The answer to `OPTIONS`: which methods there are, and nothing that wants a token.
+#[must_use]
+pub fn options(allow: &str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+/// Whether a path is an artifact's, the one answer that lasts.
+#[must_use]
+pub fn is_download(path: &str) -> bool {
+    path.ends_with("/artifact")
 }
 
 async fn method_not_allowed(allow: String) -> HttpResponse {
@@ -133,12 +228,27 @@ async fn method_not_allowed(allow: String) -> HttpResponse {
     response
 }
 
-/// The answer to a path that no row has.
+/// The answer to a path that no row has: another address, where a slash at its end is all that is wrong.
 ///
 /// # Errors
-/// Always `NOT_FOUND`.
-pub async fn not_found() -> Result<HttpResponse, ApiError> {
-    Err(RegistryError::new(ErrorKind::NotFound, "Not Found").into())
+/// `NOT_FOUND`.
+pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    without_slash(&request)
+        .map(|address| {
+            HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
+        })
+        .ok_or_else(|| RegistryError::new(ErrorKind::NotFound, "Not Found").into())
+}
+
+/// A path relative to the one asked, so that it holds behind any gateway and leads to no other host.
+fn without_slash(request: &HttpRequest) -> Option<String> {
+    let path = request.uri().path().strip_suffix('/')?;
+    let (_, last) = path.rsplit_once('/')?;
+    if matches!(last, "" | "." | "..") || !request.resource_map().has_resource(path) {
+        return None;
+    }
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    Some(format!("../{last}{query}"))
 }
 
 #[cfg(test)]
@@ -158,11 +268,9 @@ mod tests {
             [
                 "GET / none",
                 "GET /health none",
-                "HEAD /health none",
                 "GET /ready none",
                 "GET /openapi.json none",
                 "GET /docs none",
-                "GET /docs/ none",
                 "GET /docs/{asset} none",
                 "GET /redoc none",
                 "GET /api/v1/models/{model_type} model:read",
@@ -170,7 +278,6 @@ mod tests {
                 "GET /api/v1/models/{model_type}/{version} model:read",
                 "POST /api/v1/models/{model_type}/{version}/validate model:write",
                 "GET /api/v1/models/{model_type}/{version}/artifact model:read",
-                "HEAD /api/v1/models/{model_type}/{version}/artifact model:read",
                 "GET /api/v1/models/{model_type}/{version}/history model:read",
             ]
         );

@@ -1,18 +1,48 @@
-//! The HTTP server: workers, limits and CORS around the route table.
+//! The HTTP server: workers, limits and CORS around the route table, over connections of our own.
 
-use std::{io, net::TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use actix_cors::Cors;
+use actix_http::{HttpService, Protocol, error::DispatchError};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{
+    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
+    map_config,
+};
 use actix_web::{
-    App, HttpServer,
-    dev::Server,
+    App,
+    dev::{AppConfig, Server},
     http::{Method, header},
     middleware::from_fn,
     web,
 };
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
-use super::{guard::HttpState, middleware::observe, routes};
+use super::{
+    conduct::{InFlight, conduct},
+    connection::Connection,
+    exchange::{expected, follow},
+    guard::HttpState,
+    middleware::observe,
+    routes,
+};
 use crate::limits;
+
+/// What every worker shares.
+#[derive(Clone)]
+struct Shared {
+    state: web::Data<HttpState>,
+    in_flight: web::Data<InFlight>,
+    allowed_origins: Vec<String>,
+    stopping: GracefulShutdownSignal,
+}
 
 /// Starts serving on a socket that listens already.
 ///
@@ -23,22 +53,62 @@ pub fn start(
     state: HttpState,
     allowed_origins: Vec<String>,
 ) -> io::Result<Server> {
-    let state = web::Data::new(state);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(state.clone())
-            .wrap(cors(&allowed_origins))
-            .wrap(from_fn(observe))
-            .configure(routes::mount)
-            .default_service(web::to(routes::not_found))
-    })
-    .keep_alive(limits::KEEP_ALIVE)
-    .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
-    .shutdown_timeout(limits::SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok(server)
+    let server = Server::build()
+        .max_concurrent_connections(limits::CONNECTIONS_PER_WORKER)
+        .shutdown_timeout(limits::SHUTDOWN_SECONDS)
+        .disable_signals();
+    let in_flight = InFlight::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let shared = Shared {
+        state: web::Data::new(state),
+        in_flight: web::Data::new(in_flight),
+        allowed_origins,
+        stopping: server.graceful_shutdown_signal(),
+    };
+    let server = server.listen("http", listener, move || {
+        let accept = |io: TcpStream| {
+            let peer = io.peer_addr().ok();
+            std::future::ready(Ok((Connection::new(io), Protocol::Http1, peer)))
+        };
+        fn_service(accept).and_then(protocol(shared.clone()))
+    })?;
+    Ok(server.run())
+}
+
+/// The application, spoken to over connections of any make.
+fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+    shared: Shared,
+) -> impl ServiceFactory<
+    (Connection<T>, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> {
+    let app = App::new()
+        .app_data(shared.state)
+        .app_data(shared.in_flight)
+        .wrap(from_fn(conduct))
+        .wrap(cors(&shared.allowed_origins))
+        .wrap(from_fn(observe))
+        .configure(routes::mount)
+        .default_service(web::to(routes::not_found));
+    let app = app.into_factory().map_err(|error| error.error_response());
+    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), follow);
+    let stopping = shared.stopping;
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(limits::KEEP_ALIVE)
+        // The connection sees to it, for every head and not only for the first.
+        .client_request_timeout(Duration::ZERO)
+        .client_disconnect_timeout(limits::LINGER)
+        .expect(fn_service(|request| std::future::ready(expected(request))))
+        .on_connect_ext(|connection: &Connection<T>, data| {
+            data.insert(connection.exchange());
+        })
+        .finish(app)
 }
 
 fn cors(allowed_origins: &[String]) -> Cors {
@@ -48,6 +118,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             header::AUTHORIZATION,
             header::ACCEPT,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
             header::IF_RANGE,
             header::RANGE,
@@ -59,6 +130,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             "content-range",
             "digest",
             "etag",
+            "link",
             "repr-digest",
             "retry-after",
             "www-authenticate",

@@ -24,7 +24,7 @@ pub struct Model {
     pub metadata: Arc<Metadata>,
 }
 
-/// A page of versions, newest first.
+/// A page of versions, in the order asked for.
 #[derive(Debug, Clone)]
 pub struct ModelPage {
     /// The page.
@@ -82,7 +82,7 @@ impl Registry {
         Ok(Model { record, metadata })
     }
 
-    /// Versions of one type or of all, newest first.
+    /// Versions of one type or of all.
     ///
     /// # Errors
     /// `MODEL_NOT_FOUND` for an unknown type; `CHECKSUM_MISMATCH` where a sidecar on the page is not what

@@ -290,7 +290,7 @@ fn shapes_and_sizes() {
         ),
         case("nested JWS", nested),
         case("over 16 kB", fat(13_000)),
-        case("100 kB", fat(70_000)),
+        case("30 kB", fat(22_000)),
         case(
             "JSON serialisation",
             json!({"payload": parts[1], "protected": parts[0], "signature": parts[2]}).to_string(),

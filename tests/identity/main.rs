@@ -24,6 +24,7 @@ mod provider;
 mod hostile;
 mod keys;
 mod logging;
+mod matrix;
 mod outages;
 mod rotation;
 mod scopes;

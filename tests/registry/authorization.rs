@@ -52,60 +52,118 @@ fn callers() -> Vec<Caller> {
     ]
 }
 
+/// Methods that are asked of every path, whatever the table says of them.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
+
+/// Paths that no row has.
+const NOWHERE: [&str; 5] = [
+    "/nope",
+    "/api/v1/models",
+    "/api/v1/models/{model_type}/{version}/promote",
+    "/api/v1/models/{model_type}/{version}/validate/x",
+    "/API/v1/models/{model_type}/current",
+];
+
+/// Generated from the binary's own table: each of its paths and some that it has not, each method, each caller.
 #[test]
 fn every_route_lets_in_exactly_who_holds_its_scope() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve();
-    let mut asked = 0;
-    for row in routes::table() {
-        let path = row
-            .path
+    let table = routes::table();
+    let mut paths: Vec<_> = table.iter().map(|row| row.path).collect();
+    paths.dedup();
+    paths.extend(NOWHERE);
+    let mut asked = [0; 5];
+    for path in &paths {
+        let address = path
             .replace("{model_type}", "risk_model")
             .replace("{version}", "v1.0.0")
             .replace("{asset}", "start.js");
-        for caller in callers() {
-            let headers: Vec<_> = caller
-                .authorization
-                .iter()
-                .map(|value| ("authorization", value.as_str()))
-                .collect();
-            let reply = server.ask(row.method.as_str(), &path, &headers);
-            let case = format!("{} {path} as {}", row.method, caller.name);
-            asked += 1;
-            match (row.scope, caller.holds) {
-                (None, _) if ["/docs/", "/redoc"].contains(&row.path) => {
-                    assert_eq!(reply.status, 308, "{case}");
-                }
-                (None, _) => assert_eq!(reply.status, 200, "{case}"),
-                (Some(required), Some(holds)) if holds.contains(&required) => {
-                    assert_eq!(reply.status, 200, "{case}: {reply:?}");
-                }
-                (Some(required), Some(_)) => {
-                    assert_eq!(reply.status, 403, "{case}");
-                    if row.method != "HEAD" {
-                        let sentence = format!("Insufficient scope: {required} required");
-                        reply.is_error(403, "INSUFFICIENT_SCOPE", &sentence);
+        let rows: Vec<_> = table.iter().filter(|row| row.path == *path).collect();
+        for method in METHODS {
+            // A path answers HEAD as it would GET.
+            let is = |row: &&&routes::RouteSpec| {
+                row.method == method || (method == "HEAD" && row.method == "GET")
+            };
+            let row = rows.iter().find(is);
+            for caller in callers() {
+                let headers: Vec<_> = caller
+                    .authorization
+                    .iter()
+                    .map(|value| ("authorization", value.as_str()))
+                    .collect();
+                let reply = server.ask(method, &address, &headers);
+                let case = format!("{method} {address} as {}", caller.name);
+                let error = |status: u16, code: &str, sentence: &str| {
+                    assert_eq!(reply.status, status, "{case}: {reply:?}");
+                    if method != "HEAD" {
+                        reply.is_error(status, code, sentence);
                     }
-                }
-                (Some(_), None) => {
-                    assert_eq!(reply.status, 401, "{case}");
-                    let challenge = reply.header("www-authenticate").unwrap();
-                    assert!(challenge.starts_with("Bearer"), "{case}");
-                    let invalid = caller.refusal == "INVALID_TOKEN";
-                    assert_eq!(challenge.contains("error=\"invalid_token\""), invalid, "{case}");
-                    if row.method != "HEAD" {
+                };
+                asked[usize::from(reply.status / 100) - 1] += 1;
+                match (row.map(|row| row.scope), caller.holds) {
+                    (None, _) if rows.is_empty() => error(404, "NOT_FOUND", "Not Found"),
+                    (None, _) if method == "OPTIONS" => {
+                        assert_eq!((reply.status, reply.body.len()), (204, 0), "{case}");
+                        assert_allows(&reply, &rows, &case);
+                    }
+                    (None, _) => {
+                        error(405, "METHOD_NOT_ALLOWED", "Method Not Allowed");
+                        assert_allows(&reply, &rows, &case);
+                    }
+                    (Some(None), _) if *path == "/redoc" => {
+                        assert_eq!(reply.status, 308, "{case}");
+                    }
+                    (Some(None), _) => assert_eq!(reply.status, 200, "{case}"),
+                    (Some(Some(required)), Some(holds)) if holds.contains(&required) => {
+                        assert_eq!(reply.status, 200, "{case}: {reply:?}");
+                    }
+                    (Some(Some(required)), Some(_)) => {
+                        let sentence = format!("Insufficient scope: {required} required");
+                        error(403, "INSUFFICIENT_SCOPE", &sentence);
+                    }
+                    (Some(Some(_)), None) => {
+                        let challenge = reply.header("www-authenticate").unwrap();
+                        assert!(challenge.starts_with("Bearer"), "{case}");
+                        let invalid = caller.refusal == "INVALID_TOKEN";
+                        assert_eq!(
+                            challenge.contains("error=\"invalid_token\""),
+                            invalid,
+                            "{case}"
+                        );
                         let sentence = if invalid {
                             "Invalid authentication token"
                         } else {
                             "Missing authorization header"
                         };
-                        reply.is_error(401, caller.refusal, sentence);
+                        error(401, caller.refusal, sentence);
                     }
+                }
+                if method == "HEAD" {
+                    assert!(reply.body.is_empty(), "{case}");
                 }
             }
         }
     }
-    assert_eq!(asked, routes::table().len() * callers().len());
+    assert_eq!(asked.iter().sum::<usize>(), paths.len() * METHODS.len() * callers().len());
+    assert!(asked[1] > 200 && asked[3] > 1000 && asked[4] == 0, "{asked:?}");
+    println!("{} requests: {asked:?} by class", asked.iter().sum::<usize>());
+}
+
+/// `Allow` names the path's methods, and no other.
+#[track_caller]
+fn assert_allows(reply: &crate::support::Reply, rows: &[&routes::RouteSpec], case: &str) {
+    let mut expected: Vec<_> = rows.iter().map(|row| row.method.to_string()).collect();
+    if expected.contains(&"GET".to_owned()) {
+        expected.push("HEAD".to_owned());
+    }
+    expected.push("OPTIONS".to_owned());
+    expected.sort_unstable();
+    expected.dedup();
+    let mut allowed: Vec<_> = reply.header("allow").unwrap().split(", ").collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, expected, "{case}");
 }
 
 #[test]

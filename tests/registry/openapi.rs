@@ -93,10 +93,16 @@ fn the_document_tells_exactly_the_route_tables_paths_methods_and_scopes() {
             format!("{} {path} {scope}", method.to_uppercase())
         })
         .collect();
+    let head = |row: &routes::RouteSpec| (row.describe)().tells_of_head();
     let mut table: Vec<_> = routes::table()
         .into_iter()
-        .map(|row| {
-            format!("{} {} {}", row.method, row.path, row.scope.map_or("none", |s| s.as_str()))
+        .flat_map(|row| {
+            let methods = if head(&row) { vec!["GET", "HEAD"] } else { vec![row.method.as_str()] };
+            let scope = row.scope.map_or("none", |scope| scope.as_str());
+            methods
+                .into_iter()
+                .map(|method| format!("{method} {} {scope}", row.path))
+                .collect::<Vec<_>>()
         })
         .collect();
     told.sort();

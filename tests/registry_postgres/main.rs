@@ -19,6 +19,8 @@ mod support;
 
 #[path = "../registry/actors.rs"]
 mod actors;
+#[path = "../registry/answers.rs"]
+mod answers;
 #[path = "../registry/authorization.rs"]
 mod authorization;
 #[path = "../registry/catalog.rs"]
@@ -38,6 +40,8 @@ mod logging;
 #[path = "../registry/model.rs"]
 mod model;
 mod outages;
+#[path = "../registry/paging.rs"]
+mod paging;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;

@@ -5,10 +5,7 @@ use std::{io::Read as _, sync::LazyLock};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        StatusCode,
-        header::{self, EntityTag},
-    },
+    http::header::{self, EntityTag},
 };
 use flate2::read::GzDecoder;
 
@@ -93,8 +90,12 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// The page.
-pub async fn page(request: HttpRequest) -> HttpResponse {
+///
+/// # Errors
+/// `PRECONDITION_FAILED`.
+pub async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let tag = EntityTag::new_strong(digest(PAGE.as_bytes()));
+    conditional::check_wanted(&request, &tag)?;
     let mut response = if conditional::client_has(&request, &tag) {
         HttpResponse::NotModified().finish()
     } else {
@@ -106,17 +107,17 @@ pub async fn page(request: HttpRequest) -> HttpResponse {
             .body(PAGE)
     };
     conditional::mark(&mut response, &tag);
-    response
+    Ok(response)
 }
 
 /// A file that the page needs.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// `NOT_FOUND`, `PRECONDITION_FAILED`.
 pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let name = request.match_info().query("asset");
     let Some(asset) = Asset::ALL.into_iter().find(|asset| asset.name() == name) else {
-        return routes::not_found().await;
+        return routes::not_found(request).await;
     };
     let (bytes, compressed) = asset.bytes();
     let mut tag = asset.tag();
@@ -125,6 +126,7 @@ pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
         // Another representation, another strong tag.
         tag = EntityTag::new_strong(format!("{}0", tag.tag()));
     }
+    conditional::check_wanted(&request, &tag)?;
     let mut response = if conditional::client_has(&request, &tag) {
         HttpResponse::NotModified().finish()
     } else {
@@ -169,20 +171,9 @@ fn takes_gzip(request: &HttpRequest) -> bool {
     weight("gzip").or_else(|| weight("*")).unwrap_or(false)
 }
 
-/// `/docs/`, which some try: one step up.
-pub async fn with_slash() -> HttpResponse {
-    lead_to("../docs")
-}
-
 /// `/redoc`, where the Python service had a page.
 pub async fn redoc() -> HttpResponse {
-    lead_to("docs")
-}
-
-fn lead_to(relative: &'static str) -> HttpResponse {
-    HttpResponse::build(StatusCode::PERMANENT_REDIRECT)
-        .insert_header((header::LOCATION, relative))
-        .finish()
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "docs")).finish()
 }
 
 #[cfg(test)]

@@ -22,8 +22,15 @@ use super::{
 };
 use crate::{domain::Scope, error::ErrorKind, http::errors::ErrorBody};
 
-/// What any operation may answer: the request's body is larger than allowed; anything unexpected.
-const ANY: [ErrorKind; 2] = [ErrorKind::TooLarge, ErrorKind::Internal];
+/// What any operation may answer, most of it before it is known which one is asked for.
+const ANY: [ErrorKind; 6] = [
+    ErrorKind::MalformedRequest,
+    ErrorKind::RequestTimeout,
+    ErrorKind::TooLarge,
+    ErrorKind::UriTooLong,
+    ErrorKind::HeadersTooLarge,
+    ErrorKind::Internal,
+];
 
 /// What any operation behind a guard may answer besides.
 const GUARDED: [ErrorKind; 5] = [
@@ -64,6 +71,7 @@ pub struct Description {
     answers: Vec<Answer>,
     errors: Vec<ErrorKind>,
     schemas: Schemas,
+    head: bool,
 }
 
 impl Description {
@@ -77,7 +85,7 @@ impl Description {
         let mut schemas = Schemas::new();
         collect::<ErrorBody<'_>>(&mut schemas);
         let (parameters, answers, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Self { id, tag, summary, about, parameters, answers, errors, schemas }
+        Self { id, tag, summary, about, parameters, answers, errors, schemas, head: false }
     }
 
     pub(super) fn parameter(mut self, parameter: impl Into<Parameter>) -> Self {
@@ -146,8 +154,22 @@ impl Description {
         let tagged = || [headers::etag(), headers::cache_control()];
         self.with(tagged())
             .parameter(super::operations::if_none_match())
+            .parameter(super::operations::if_match())
+            .errors(&[ErrorKind::PreconditionFailed])
             .raw(304, "The client has this answer already.", None)
             .with(tagged())
+    }
+
+    /// Asking for its headers alone is worth a mention of its own.
+    pub(super) fn also_head(mut self) -> Self {
+        self.head = true;
+        self
+    }
+
+    /// Whether the document tells of `HEAD` as well.
+    #[must_use]
+    pub fn tells_of_head(&self) -> bool {
+        self.head
     }
 
     /// May answer with these errors, besides those that any route may answer with.
@@ -183,6 +205,13 @@ impl Description {
             responses.entry(status).or_insert_with(|| failure(status, &kinds, self.id, examples));
         }
         let head = *method == HttpMethod::Head;
+        let mut parameters = self.parameters;
+        if head {
+            // Only `GET` has ranges.
+            parameters
+                .retain(|parameter| !["Range", "If-Range"].contains(&parameter.name.as_str()));
+            responses.retain(|status, _| ![206, 416].contains(status));
+        }
         let id = if head { format!("{}Headers", self.id) } else { self.id.to_owned() };
         let summary =
             if head { format!("{}: headers alone", self.summary) } else { self.summary.to_owned() };
@@ -195,7 +224,7 @@ impl Description {
             .operation_id(Some(id))
             .summary(Some(summary))
             .description(Some(about))
-            .parameters((!self.parameters.is_empty()).then_some(self.parameters));
+            .parameters((!parameters.is_empty()).then_some(parameters));
         for (status, mut response) in responses {
             if head {
                 response.content.clear();
@@ -292,6 +321,11 @@ fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "no such route",
         ErrorKind::MethodNotAllowed => "the route has other methods, named in `Allow`",
         ErrorKind::RangeNotSatisfiable => "the artifact has no such bytes",
+        ErrorKind::PreconditionFailed => "`If-Match` names another state than there is",
+        ErrorKind::MalformedRequest => "the request is not HTTP as RFC 9112 has it",
+        ErrorKind::RequestTimeout => "the request did not come in time",
+        ErrorKind::UriTooLong => "the request line is longer than allowed",
+        ErrorKind::HeadersTooLarge => "the request's head is larger than allowed",
         ErrorKind::InvalidRequest => {
             "a parameter or field is not what it may be; `detail` names it"
         }

@@ -25,6 +25,11 @@ pub fn cache_control() -> Named {
     text("Cache-Control", None, about)
 }
 
+pub fn link() -> Named {
+    let about = "The first, previous, next and last page, where a `limit` was given (RFC 8288).";
+    text("Link", Some("rel=\"first\""), about)
+}
+
 pub fn challenge() -> Named {
     let about = "`Bearer`, with `error=\"invalid_token\"` where a token was sent (RFC 6750).";
     text("WWW-Authenticate", Some("^Bearer"), about)

@@ -34,7 +34,7 @@ load.
 Every error is `{\"detail\": \"<sentence>\", \"code\": \"<CODE>\"}`; match on `code`. Every answer carries \
 `X-Request-Id`: the request's own where it sent one of up to 64 letters, digits, `-`, `_` and `.`, else a new \
 one. Numbers keep the text they were registered with: `48.0` stays `48.0`. New fields and codes may be added to \
-answers; none is removed.";
+answers; none is removed. `HEAD` is answered wherever `GET` is, and `OPTIONS` everywhere.";
 
 const ABOUT_BEARER: &str = "A static token of the service's configuration, or a JWT access token of the \
 identity provider that the service trusts. A route's requirement names the scope that the token must hold: \
@@ -69,11 +69,16 @@ fn build() -> Result<OpenApi, RegistryError> {
     let mut paths = Paths::new();
     let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
     for row in routes::table() {
-        let method = http_method(&row.method)?;
         let description = (row.describe)();
         schemas.extend(description.schemas());
-        let operation = description.operation(&method, row.scope, &examples);
-        paths.add_path_operation(row.path, vec![method], operation);
+        let mut methods = vec![http_method(&row.method)?];
+        if description.tells_of_head() {
+            methods.push(HttpMethod::Head);
+        }
+        for method in methods {
+            let operation = (row.describe)().operation(&method, row.scope, &examples);
+            paths.add_path_operation(row.path, vec![method], operation);
+        }
     }
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)

@@ -59,6 +59,11 @@ pub(super) fn if_none_match() -> ParameterBuilder {
     header("If-None-Match", "The `ETag` of the answer that the client has.")
 }
 
+/// `If-Match`, of the same.
+pub(super) fn if_match() -> ParameterBuilder {
+    header("If-Match", "The `ETag` that the answer must have; another is refused.")
+}
+
 fn model_type() -> ParameterBuilder {
     path("model_type", ModelType::schema().into())
         .description(Some("What is no type is answered as an unknown one is: 404."))
@@ -91,11 +96,9 @@ pub fn root() -> Description {
 #[must_use]
 pub fn health() -> Description {
     let about = "Whether the process lives. Touches neither disk nor database: ask `/ready` whether it can answer questions.";
-    Description::new(SERVICE, "health", "Whether the process lives", about).json::<HealthResponse>(
-        200,
-        "It lives.",
-        "health",
-    )
+    Description::new(SERVICE, "health", "Whether the process lives", about)
+        .json::<HealthResponse>(200, "It lives.", "health")
+        .also_head()
 }
 
 /// `GET /ready`.
@@ -143,14 +146,6 @@ pub fn asset() -> Description {
         .errors(&[ErrorKind::NotFound])
 }
 
-/// `GET /docs/`.
-#[must_use]
-pub fn docs_with_slash() -> Description {
-    Description::new(SERVICE, "docsWithSlash", "Leads to `/docs`", "Leads to `/docs`.")
-        .raw(308, "Leads to `/docs`.", None)
-        .with([headers::location("Relative to this path.")])
-}
-
 /// `GET /redoc`.
 #[must_use]
 pub fn redoc() -> Description {
@@ -169,17 +164,28 @@ pub fn list() -> Description {
         .required(Required::False)
         .schema(Some(status))
         .description(Some("Versions of this status alone."));
-    let about = "Versions of a type, newest first. Without `limit`, all of them. A parameter that is not known is ignored; one that is given twice is refused.";
+    let order = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["newest", "oldest"]))
+        .default(Some("newest".into()));
+    let about = "Versions of a type, newest first where `order` does not say otherwise. Without `limit`, all of them; with it, `Link` names the other pages. A parameter that is not known is ignored; one that is given twice is refused.";
     Description::new(MODELS, "listModels", "List versions", about)
         .parameter(model_type())
         .parameter(status)
+        .parameter(query(
+            "order",
+            order,
+            "By when they were registered; `newest` first unless told.",
+        ))
         .parameter(query("limit", number(1, limits::MAX_PAGE), "Most versions to answer with."))
-        .parameter(query("offset", number(0, u32::MAX), "How many of the newest to leave out."))
+        .parameter(query("offset", number(0, u32::MAX), "How many of the first to leave out."))
         .json::<ModelListResponse<'_>>(
             200,
             "A page of versions, and how many match in all.",
             "list",
         )
+        .with([headers::link()])
+        .conditional()
         .errors(&READ)
         .errors(&[ErrorKind::InvalidRequest])
 }
@@ -245,6 +251,7 @@ pub fn artifact() -> Description {
         .conditional()
         .errors(&READ)
         .errors(&[ErrorKind::RangeNotSatisfiable])
+        .also_head()
 }
 
 /// `GET /api/v1/models/{model_type}/{version}/history`.
@@ -255,5 +262,6 @@ pub fn history() -> Description {
         .parameter(model_type())
         .parameter(version())
         .json::<HistoryResponse<'_>>(200, "Every step of its life.", "history")
+        .conditional()
         .errors(&READ)
 }

@@ -1,0 +1,406 @@
+//! The bytes beneath the framework.
+//!
+//! The framework sees one request at a time, and only heads that [`super::head`] lets through; what it refuses
+//! itself, with an empty body, leaves with the body that all errors have. Clients that are too slow, in sending
+//! a head or in taking an answer, lose their connection.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::web::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    chunks::Chunks,
+    errors::BareAnswer,
+    exchange::{Exchange, Following},
+    head::{self, Head},
+};
+use crate::{
+    error::{ErrorKind, RegistryError},
+    limits,
+};
+
+/// How much is read at once.
+const PIECE: usize = 8 * 1024;
+
+/// A connection.
+pub struct Connection<T> {
+    io: T,
+    /// Whether it carries frames of another protocol, which are none of our business.
+    transparent: bool,
+    exchange: Rc<Exchange>,
+    reading: Reading,
+    /// Read and not yet handed on.
+    incoming: BytesMut,
+    /// How much of it the framework may have now.
+    allowed: u64,
+    /// The client sends no more.
+    ended: bool,
+    /// When the head has to be there; `None` while none has begun on a connection that served one before.
+    head_due: Option<Instant>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    writing: Writing,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+enum Reading {
+    /// Collecting a head.
+    Head,
+    /// A head was handed on, and the service has not taken the request yet.
+    HandedOn,
+    /// What follows the head, until it is answered.
+    Following(Following, Chunks),
+    /// The head was refused.
+    Refusing(BareAnswer),
+    /// The answer is out; the rest of what the client sends is thrown away until then.
+    Ending(Instant),
+}
+
+enum Writing {
+    /// The next byte is an answer's first.
+    Boundary,
+    /// So many bytes of an answer are still to come.
+    Answer(u64),
+    /// An answer that ends with the connection.
+    Endless,
+    /// In place of so many bytes of the framework's own.
+    Instead(BareAnswer, usize),
+}
+
+impl<T> Connection<T> {
+    /// A connection that was just accepted.
+    pub fn new(io: T) -> Self {
+        Self {
+            io,
+            transparent: false,
+            exchange: Rc::default(),
+            reading: Reading::Head,
+            incoming: BytesMut::new(),
+            allowed: 0,
+            ended: false,
+            head_due: Some(Instant::now() + limits::REQUEST_HEAD_TIMEOUT),
+            alarm: None,
+            writing: Writing::Boundary,
+            stalled: None,
+        }
+    }
+
+    /// A connection for HTTP/2, whose bytes go through as they are.
+    pub fn transparent(io: T) -> Self {
+        Self { transparent: true, ..Self::new(io) }
+    }
+
+    /// What the service tells it by.
+    #[must_use]
+    pub fn exchange(&self) -> Rc<Exchange> {
+        self.exchange.clone()
+    }
+
+    fn is_answered(&self) -> bool {
+        matches!(self.writing, Writing::Boundary) && !self.exchange.is_busy()
+    }
+
+    fn refuse(&mut self, error: RegistryError) {
+        self.incoming.clear();
+        self.reading = Reading::Refusing(BareAnswer::new(error));
+    }
+
+    /// Takes a step that needs no bytes; `false` where there is none to take.
+    fn step(&mut self) -> bool {
+        match self.reading {
+            Reading::Head => {
+                let empty = head::empty_lines(&self.incoming);
+                drop(self.incoming.split_to(empty));
+                match head::look(&self.incoming) {
+                    Head::Partial => return false,
+                    Head::Refused(error) => self.refuse(error),
+                    Head::Whole(length) => {
+                        self.allowed = length as u64;
+                        self.head_due = None;
+                        self.reading = Reading::HandedOn;
+                    }
+                }
+            }
+            Reading::HandedOn => match self.exchange.take_request() {
+                None => return false,
+                Some(following) => {
+                    self.allowed = match following {
+                        Following::Bytes(length) => length,
+                        Following::Chunked => 0,
+                        Following::Everything => u64::MAX,
+                    };
+                    self.reading = Reading::Following(following, Chunks::Size);
+                }
+            },
+            Reading::Following(following, _) if self.is_answered() => match following {
+                Following::Bytes(_) if self.allowed > 0 => return false,
+                Following::Bytes(_) => self.reading = Reading::Head,
+                Following::Chunked | Following::Everything => {
+                    self.allowed = 0;
+                    self.reading = Reading::Ending(Instant::now() + limits::LINGER);
+                }
+            },
+            Reading::Following(Following::Chunked, chunks) if self.allowed == 0 => {
+                let Some((allowed, next)) = chunks.next(&self.incoming) else { return false };
+                self.allowed = allowed;
+                self.reading = Reading::Following(Following::Chunked, next);
+            }
+            Reading::Following(..) | Reading::Refusing(_) | Reading::Ending(_) => return false,
+        }
+        true
+    }
+}
+
+/// Looks whether a time has come, and has the task woken when it does. An alarm that is set for an earlier time
+/// is left as it is, so that a connection that serves one request after another sets few.
+fn has_come(alarm: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> bool {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+    if alarm.deadline() > due {
+        alarm.as_mut().reset(due);
+    }
+    while alarm.as_mut().poll(cx).is_ready() {
+        if Instant::now() >= due {
+            return true;
+        }
+        alarm.as_mut().reset(due);
+    }
+    false
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
+    /// Reads ahead; `Ready(true)` where something came.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [const { MaybeUninit::uninit() }; PIECE];
+        let mut piece = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut piece))?;
+        self.incoming.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(!piece.filled().is_empty()))
+    }
+
+    /// The head's time is over: with an answer, where the client had begun to send one.
+    fn too_slow(&mut self) {
+        if self.incoming.is_empty() {
+            self.ended = true;
+            return;
+        }
+        self.refuse(RegistryError::new(
+            ErrorKind::RequestTimeout,
+            format!(
+                "The request's head did not come within {} seconds",
+                limits::REQUEST_HEAD_TIMEOUT.as_secs()
+            ),
+        ));
+    }
+
+    /// Writes the refusal, and says that no more will come.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Reading::Refusing(answer) = &mut self.reading {
+            while !answer.rest().is_empty() {
+                let written = ready!(Pin::new(&mut self.io).poll_write(cx, answer.rest()))?;
+                answer.advance(written);
+            }
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.reading = Reading::Ending(Instant::now() + limits::LINGER);
+        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    /// An answer that is taken by nobody ends the connection.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let due = Instant::now() + limits::ANSWER_STALL;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if stalled.as_mut().poll(cx).is_ready() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer"));
+        }
+        Ok(())
+    }
+
+    fn poll_write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        if written.is_pending() {
+            self.poll_stalled(cx)?;
+        } else {
+            self.stalled = None;
+        }
+        written
+    }
+
+    /// What begins at an answer's first byte. The framework writes a head in one piece.
+    fn begin_answer(&self, bytes: &[u8]) -> Writing {
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Writing::Endless;
+        };
+        let head = end + 4;
+        if bytes.starts_with(b"HTTP/1.1 100 ") {
+            return Writing::Answer(head as u64);
+        }
+        match self.exchange.take_answer() {
+            Some(answer) => {
+                answer.body.map_or(Writing::Endless, |body| Writing::Answer(head as u64 + body))
+            }
+            None => match BareAnswer::instead_of(&bytes[..head]) {
+                Some(answer) => Writing::Instead(answer, head),
+                None => Writing::Answer(head as u64),
+            },
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.transparent {
+            return Pin::new(&mut this.io).poll_read(cx, out);
+        }
+        loop {
+            while this.step() {}
+            let ready = this.allowed.min(this.incoming.len() as u64).min(out.remaining() as u64);
+            if ready > 0 {
+                let piece = this.incoming.split_to(usize::try_from(ready).unwrap_or(0));
+                out.put_slice(&piece);
+                this.allowed -= ready;
+                return Poll::Ready(Ok(()));
+            }
+            let ending = match this.reading {
+                Reading::Refusing(_) => {
+                    ready!(this.poll_refuse(cx))?;
+                    continue;
+                }
+                Reading::Ending(due) => Some(due),
+                _ => None,
+            };
+            if ending.is_some() {
+                this.incoming.clear();
+                // What was asked of this connection is answered; that it cannot be said is no news.
+                drop(this.poll_refuse(cx));
+            }
+            // What is held back may be the next request; of a body that broke off it never will be.
+            let waiting = matches!(
+                this.reading,
+                Reading::HandedOn
+                    | Reading::Following(Following::Bytes(_), _)
+                    | Reading::Following(Following::Chunked, Chunks::End)
+            );
+            if this.ended && (!waiting || this.incoming.is_empty()) {
+                return Poll::Ready(Ok(()));
+            }
+            this.exchange.remember_reader(cx.waker());
+            if this.ended || this.incoming.len() >= limits::READ_AHEAD {
+                return Poll::Pending;
+            }
+            match this.fill(cx)? {
+                Poll::Ready(more) => {
+                    this.ended = !more;
+                    continue;
+                }
+                Poll::Pending => {}
+            }
+            if let Some(due) = ending {
+                if has_come(&mut this.alarm, due, cx) {
+                    this.ended = true;
+                    continue;
+                }
+            } else if matches!(this.reading, Reading::Head) {
+                if this.head_due.is_none() && !this.incoming.is_empty() {
+                    this.head_due = Some(Instant::now() + limits::REQUEST_HEAD_TIMEOUT);
+                }
+                if let Some(due) = this.head_due
+                    && has_come(&mut this.alarm, due, cx)
+                {
+                    this.too_slow();
+                    continue;
+                }
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.transparent {
+            return this.poll_write_some(cx, bytes);
+        }
+        if matches!(this.writing, Writing::Boundary) {
+            this.writing = this.begin_answer(bytes);
+        }
+        let written = match &mut this.writing {
+            Writing::Boundary | Writing::Endless => return this.poll_write_some(cx, bytes),
+            Writing::Answer(left) => {
+                let piece =
+                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let written = ready!(this.poll_write_some(cx, &bytes[..piece]))?;
+                if let Writing::Answer(left) = &mut this.writing {
+                    *left -= written as u64;
+                    if *left == 0 {
+                        this.writing = Writing::Boundary;
+                    }
+                }
+                written
+            }
+            Writing::Instead(answer, replaced) => {
+                let replaced = *replaced;
+                while !answer.rest().is_empty() {
+                    let written = ready!(Pin::new(&mut this.io).poll_write(cx, answer.rest()))?;
+                    answer.advance(written);
+                }
+                this.writing = Writing::Boundary;
+                replaced
+            }
+        };
+        if this.is_answered() {
+            // The next request may be here already.
+            this.exchange.wake_reader();
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn frames_of_another_protocol_go_through_as_they_are() {
+        let (mut client, server) = duplex(64);
+        let mut server = Connection::transparent(server);
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n";
+        let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        client.write_all(preface).await.expect("written");
+        let mut read = vec![0; preface.len()];
+        server.read_exact(&mut read).await.expect("read");
+        assert_eq!(read, preface);
+        server.write_all(bare).await.expect("written");
+        let mut read = vec![0; bare.len()];
+        client.read_exact(&mut read).await.expect("read");
+        assert_eq!(read, bare);
+    }
+}

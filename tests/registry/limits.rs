@@ -1,0 +1,114 @@
+//! Clients that are too slow, or too many at a time.
+
+use std::{thread, time::Duration};
+
+use crate::{
+    raw::{Raw, answers},
+    support::{ADMIN, READ, Server, World, eventually},
+};
+
+/// The answers, and after how long the connection was closed.
+fn answered(server: &Server, send: impl FnOnce(&mut Raw)) -> (Vec<(u16, String)>, Duration) {
+    let mut raw = Raw::connect(server);
+    let started = std::time::Instant::now();
+    send(&mut raw);
+    let found = answers(&raw.until_closed(), &[]);
+    let told = |answer: crate::raw::Answer| {
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        (answer.status, body["code"].as_str().unwrap_or("-").to_owned())
+    };
+    (found.into_iter().map(told).collect(), started.elapsed())
+}
+
+#[test]
+fn who_is_too_slow_in_asking_is_told_so_and_cut_off() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    let good = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let timeout = vec![(408, "REQUEST_TIMEOUT".to_owned())];
+    let drip = |raw: &mut Raw| {
+        for _ in 0..40 {
+            raw.send(b"a");
+            thread::sleep(Duration::from_millis(400));
+        }
+    };
+    thread::scope(|scope| {
+        let head = scope.spawn(|| answered(&server, |raw| raw.send(b"GET /health HTTP/1.1\r\n")));
+        let second = scope.spawn(|| {
+            answered(&server, |raw| {
+                raw.send(good);
+                raw.at_least(100);
+                raw.send(b"GET /health HTTP/1.1\r\nHost: x\r\n");
+            })
+        });
+        let dripping = scope.spawn(|| {
+            answered(&server, |raw| {
+                raw.send(b"GET /health HTTP/1.1\r\nA: ");
+                drip(raw);
+            })
+        });
+        let body = scope.spawn(|| {
+            answered(&server, |raw| {
+                let token = format!("Authorization: Bearer {ADMIN}\r\n");
+                let path = "/api/v1/models/risk_model/v1.0.0/validate";
+                raw.send(
+                    format!("POST {path} HTTP/1.1\r\nHost: x\r\n{token}Content-Length: 40\r\n\r\n")
+                        .as_bytes(),
+                );
+                raw.send(b"abc");
+            })
+        });
+        let silent = scope.spawn(|| answered(&server, |_| {}));
+        let range = Duration::from_secs(9)..Duration::from_secs(16);
+        for (name, client, expected) in [
+            ("head", head, timeout.clone()),
+            ("second head", second, timeout.clone()),
+            ("body", body, timeout.clone()),
+            ("silent", silent, Vec::new()),
+        ] {
+            let (found, after) = client.join().unwrap();
+            assert_eq!(found, expected, "{name}");
+            assert!(range.contains(&after), "{name}: {after:?}");
+        }
+        // Each byte is no new beginning. Who goes on sending may see a reset and not the answer.
+        let (found, _) = dripping.join().unwrap();
+        assert!(found.is_empty() || found == timeout, "{found:?}");
+    });
+    assert_eq!(server.ask("GET", "/health", &[]).status, 200);
+}
+
+#[test]
+fn downloads_that_nobody_takes_keep_no_question_out_and_end() {
+    let world = World::new();
+    let file = world.outside("big.json");
+    std::fs::write(&file, vec![b' '; 24 << 20]).unwrap();
+    world.register_with("v1.0.0", &[]).ok();
+    let mut arguments = World::register_arguments("v2.0.0");
+    arguments[2] = file.to_str().unwrap().to_owned();
+    world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    world.promote("v1.0.0").ok();
+    let server = world.serve();
+    let path = "/api/v1/models/risk_model/v2.0.0/artifact";
+    let asked = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\n\r\n");
+    let room = model_registry::limits::DOWNLOADS_IN_FLIGHT;
+    let clients: Vec<_> = (0..room)
+        .map(|_| {
+            let mut raw = Raw::connect(&server);
+            raw.send(asked.as_bytes());
+            assert!(raw.at_least(12).starts_with(b"HTTP/1.1 200"));
+            raw
+        })
+        .collect();
+    let refused = server.get(path);
+    refused.is_error(503, "OVERLOADED", "try again");
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(server.ask("HEAD", path, &[]).status, 503, "decided before anything else");
+    assert_eq!(server.model("risk_model/current").status, 200);
+    assert_eq!(server.ask("GET", "/health", &[]).status, 200);
+    assert_eq!(server.ask("GET", "/ready", &[]).status, 200);
+    // None of them ever reads on, or hangs up: the server does.
+    let limit = model_registry::limits::ANSWER_STALL + Duration::from_secs(30);
+    let whole = eventually(limit, || Some(server.get(path)).filter(|reply| reply.status == 200));
+    assert_eq!(whole.body.len(), 24 << 20);
+    drop(clients);
+}
