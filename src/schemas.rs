@@ -1,10 +1,14 @@
 //! The bodies of answers, over HTTP and with `--json`, field by field as clients of the Python service know
-//! them. Absent optional values are `null`, not left out.
+//! them. Absent optional values are `null`, not left out. The comments on the fields are what the OpenAPI
+//! document says of them.
+
+mod described;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     domain::{
@@ -19,7 +23,7 @@ use crate::{
 };
 
 /// `GET /`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ServiceResponse {
     /// "Model Registry API".
     pub service: &'static str,
@@ -36,7 +40,7 @@ pub struct ServiceResponse {
 }
 
 /// `GET /health`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HealthResponse {
     /// "healthy".
     pub status: &'static str,
@@ -47,26 +51,50 @@ pub struct HealthResponse {
 }
 
 /// `GET /ready`, ready or not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ReadyResponse {
     /// "ready" or "not ready".
     pub status: &'static str,
-    /// Each component.
-    pub components: Vec<ComponentState>,
+    /// Each component: the catalog, the manifest, the validator and, where there is an identity provider, its
+    /// keys.
+    pub components: Vec<ComponentResponse>,
     /// What is not ready; absent where all is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub detail: Option<String>,
     /// `REGISTRY_UNAVAILABLE`; absent where all is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub code: Option<&'static str>,
 }
 
+/// How one component is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ComponentResponse {
+    /// Its name.
+    name: &'static str,
+    /// Whether it does its work.
+    ready: bool,
+    /// A line that an operator can act on.
+    detail: &'static str,
+}
+
+impl From<ComponentState> for ComponentResponse {
+    fn from(ComponentState { name, ready, detail }: ComponentState) -> Self {
+        Self { name, ready, detail }
+    }
+}
+
 /// `GET /{model_type}/current`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct CurrentModelResponse<'a> {
+    /// The type asked for.
     model_type: &'a ModelType,
+    /// The production version's number.
     version: Version,
+    /// SHA-256 of the artifact.
     checksum: Sha256Digest,
+    /// Versions of the data sets it was trained on, by data set.
     dataset_version_ids: &'a BTreeMap<String, String>,
 }
 
@@ -82,28 +110,55 @@ impl<'a> From<&'a Model> for CurrentModelResponse<'a> {
 }
 
 /// `GET /{model_type}/{version}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ModelMetadataResponse<'a> {
+    /// Given at registration, and never again to another version.
     model_id: ModelId,
+    /// The type it is a version of.
     model_type: &'a ModelType,
+    /// Its number.
     version: Version,
+    /// Where it stands in its life.
     status: Status,
+    /// Its folder, relative to the registry: ends in `artifacts/<model_type>/<version>`.
     artifact_path: String,
+    /// SHA-256 of the artifact.
     checksum_sha256: Sha256Digest,
+    /// Versions of the data sets it was trained on, by data set.
     dataset_version_ids: &'a BTreeMap<String, String>,
+    /// The data snapshot it was trained on.
     snapshot_id: &'a str,
+    /// Factors it uses.
     factor_list: &'a [String],
+    #[schema(schema_with = described::parameters)]
     parameters: &'a Map<String, Value>,
+    #[schema(schema_with = described::metrics)]
     metrics: &'a Map<String, Value>,
+    #[schema(schema_with = described::config)]
     config: &'a Map<String, Value>,
+    /// SHA-256 of `config` as compact JSON with sorted keys.
     config_hash: Sha256Digest,
+    /// Formulas of its features.
+    #[schema(required)]
     feature_formulas: Option<&'a [String]>,
-    env: &'a Environment,
+    /// Where and by whom it was trained.
+    env: EnvironmentResponse<'a>,
+    /// The experiment it came from.
+    #[schema(required)]
     experiment_id: Option<&'a str>,
+    /// The run it came from.
+    #[schema(required)]
     run_id: Option<&'a str>,
+    /// Where its data set is.
+    #[schema(required)]
     dataset_uri: Option<&'a str>,
+    /// The version of Qlib that trained it.
+    #[schema(required)]
     qlib_version: Option<&'a str>,
+    /// When it was registered.
     created_at: Timestamp,
+    /// When it last came into production.
+    #[schema(required)]
     promoted_at: Option<Timestamp>,
 }
 
@@ -124,7 +179,7 @@ impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
             config: &metadata.config,
             config_hash: metadata.config_hash,
             feature_formulas: metadata.feature_formulas.as_deref(),
-            env: &metadata.env,
+            env: EnvironmentResponse::from(&metadata.env),
             experiment_id: metadata.experiment_id.as_deref(),
             run_id: metadata.run_id.as_deref(),
             dataset_uri: metadata.dataset_uri.as_deref(),
@@ -135,10 +190,51 @@ impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
     }
 }
 
+/// Where and by whom a version was trained.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EnvironmentMetadataResponse)]
+pub struct EnvironmentResponse<'a> {
+    /// Who registered it.
+    created_by: &'a str,
+    /// Version of CVXPY.
+    #[schema(required)]
+    cvxpy_version: Option<&'a str>,
+    /// Digest of the trainer's dependency list.
+    dependencies_hash: &'a str,
+    /// Version of NumPy.
+    numpy_version: &'a str,
+    /// Operating system and architecture.
+    platform: &'a str,
+    /// Version of polars.
+    polars_version: &'a str,
+    /// Version of Python.
+    python_version: &'a str,
+    /// Version of scikit-learn.
+    #[schema(required)]
+    sklearn_version: Option<&'a str>,
+}
+
+impl<'a> From<&'a Environment> for EnvironmentResponse<'a> {
+    fn from(env: &'a Environment) -> Self {
+        Self {
+            created_by: &env.created_by,
+            cvxpy_version: env.cvxpy_version.as_deref(),
+            dependencies_hash: &env.dependencies_hash,
+            numpy_version: &env.numpy_version,
+            platform: &env.platform,
+            polars_version: &env.polars_version,
+            python_version: &env.python_version,
+            sklearn_version: env.sklearn_version.as_deref(),
+        }
+    }
+}
+
 /// `GET /{model_type}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ModelListResponse<'a> {
+    /// The page, newest first.
     models: Vec<ModelMetadataResponse<'a>>,
+    /// How many match in all, on this page or not.
     total: u64,
 }
 
@@ -150,19 +246,28 @@ impl<'a> From<&'a ModelPage> for ModelListResponse<'a> {
 }
 
 /// `GET /{model_type}/{version}/history`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HistoryResponse<'a> {
+    /// Oldest first.
     transitions: Vec<TransitionResponse<'a>>,
 }
 
 /// One step of a version's life.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TransitionResponse<'a> {
+    /// The status before; null for the registration.
+    #[schema(required)]
     from_status: Option<Status>,
+    /// The status after.
     to_status: Status,
+    /// When.
     changed_at: Timestamp,
+    /// Who.
     changed_by: &'a str,
+    /// Why, where it was said.
+    #[schema(required)]
     reason: Option<&'a str>,
+    /// Whether the promotion gates were skipped.
     gates_skipped: bool,
 }
 
@@ -181,12 +286,17 @@ impl<'a> From<&'a [Transition]> for HistoryResponse<'a> {
 }
 
 /// `POST /{model_type}/{version}/validate`, of a version that is valid.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ValidationResultResponse {
+    /// Whether it is intact and would load.
     valid: bool,
+    /// The version examined.
     model_id: ModelId,
+    /// Whether the files' hashes are the recorded ones.
     checksum_verified: bool,
+    /// Whether the artifact was read to its end as its format's own loader would.
     load_successful: bool,
+    /// What was found; empty where it is valid.
     errors: Vec<String>,
 }
 

@@ -226,6 +226,7 @@ impl Application {
         let metrics_port = metrics_listener.map(serve_metrics).transpose()?;
         let gateways = Gateways {
             trusted: server.edge.trusted_proxies.clone(),
+            encrypted: has_tls,
             hosts: server.edge.allowed_hosts.clone(),
         };
         let server = server::start(

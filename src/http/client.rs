@@ -18,6 +18,7 @@ use actix_web::{
         header::{self, HeaderMap, HeaderName},
         uri::Authority,
     },
+    web::Data,
 };
 use ipnet::IpNet;
 
@@ -39,6 +40,8 @@ const PROBES: [&str; 2] = ["/health", "/ready"];
 pub struct Gateways {
     /// Whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
+    /// Whether the service speaks TLS itself.
+    pub encrypted: bool,
     /// The hosts that requests may be for, in lower case; any where there is none.
     pub hosts: Vec<String>,
 }
@@ -62,7 +65,8 @@ impl ClientView {
     pub fn of(request: &HttpRequest) -> Rc<Self> {
         let known = request.extensions().get::<Rc<Self>>().cloned();
         known.unwrap_or_else(|| {
-            let secure = request.app_config().secure();
+            let gateways = request.app_data::<Data<Gateways>>();
+            let secure = gateways.is_some_and(|gateways| gateways.encrypted);
             let (peer, headers) = (request.peer_addr(), request.headers());
             Rc::new(Self::resolve(peer, headers, request.uri().authority(), secure, &[]))
         })
@@ -136,7 +140,7 @@ impl Gateways {
     pub fn look(&self, request: &ServiceRequest) -> Rc<ClientView> {
         let (peer, headers) = (request.peer_addr(), request.headers());
         let authority = request.uri().authority();
-        let secure = request.app_config().secure();
+        let secure = self.encrypted;
         let view = ClientView::resolve(peer, headers, authority, secure, &self.trusted);
         let view = Rc::new(view);
         request.extensions_mut().insert(view.clone());

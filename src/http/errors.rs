@@ -11,6 +11,7 @@ use actix_web::{
     },
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -20,11 +21,12 @@ use crate::{
 };
 
 /// The body of every error.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ErrorResponse)]
 pub struct ErrorBody<'a> {
-    /// A sentence.
+    /// A sentence for people. Its wording may change.
     pub detail: &'a str,
-    /// What programs match on.
+    /// What programs match on; codes stay, and new ones may be added.
     pub code: &'a str,
 }
 

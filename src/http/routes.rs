@@ -15,10 +15,13 @@ use actix_web::{
 
 use super::{
     artifact::artifact,
+    docs,
     errors::ApiError,
     guard::{Guard, HttpState, RequiredScope},
     lifecycle::Lifecycle,
-    models, service,
+    models,
+    openapi::{self, Description, operations},
+    service,
 };
 use crate::{
     domain::Scope,
@@ -33,6 +36,8 @@ pub struct RouteSpec {
     pub path: &'static str,
     /// The scope; `None` where no token is wanted.
     pub scope: Option<Scope>,
+    /// What the OpenAPI document says of it.
+    pub describe: fn() -> Description,
     route: Route,
     /// The same for `HEAD`, where the method is `GET`.
     head: Option<Route>,
@@ -60,39 +65,44 @@ impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::{guard::{Guard, Read}, routes::guarded};
+/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
 ///
 /// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
-/// assert_eq!(guarded(Method::GET, "/x", handler).scope.unwrap().as_str(), "model:read");
+/// assert_eq!(guarded(Method::GET, "/x", handler, operations::root).scope.unwrap().as_str(), "model:read");
 /// ```
 ///
 /// A handler that names none does not compile:
 ///
 /// ```compile_fail
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::{guard::{Guard, Read}, routes::guarded};
+/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
 ///
 /// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
-/// guarded(Method::GET, "/x", handler);
+/// guarded(Method::GET, "/x", handler, operations::root);
 /// ```
 #[must_use]
-pub fn guarded<F, Args>(method: Method, path: &'static str, handler: F) -> RouteSpec
+pub fn guarded<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
 where
     F: Handler<Args>,
     Args: FromRequest + Guarded + 'static,
     F::Output: Responder + 'static,
 {
-    spec(method, path, Some(Args::SCOPE), handler)
+    spec(method, path, Some(Args::SCOPE), handler, describe)
 }
 
 /// A route without a token. It cannot reach the registry: that takes a guard.
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::routes::open;
+/// use model_registry::http::{openapi::operations, routes::open};
 ///
 /// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
-/// assert!(open(Method::GET, "/x", handler).scope.is_none());
+/// assert!(open(Method::GET, "/x", handler, operations::root).scope.is_none());
 /// ```
 ///
 /// A handler with a guard is not one, and does not compile:
@@ -102,19 +112,30 @@ where
 /// use model_registry::http::{guard::{Guard, Read}, routes::open};
 ///
 /// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
-/// open(Method::GET, "/x", handler);
+/// open(Method::GET, "/x", handler, operations::root);
 /// ```
 #[must_use]
-pub fn open<F, Args>(method: Method, path: &'static str, handler: F) -> RouteSpec
+pub fn open<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
 where
     F: Handler<Args>,
     Args: FromRequest + Unguarded + 'static,
     F::Output: Responder + 'static,
 {
-    spec(method, path, None, handler)
+    spec(method, path, None, handler, describe)
 }
 
-fn spec<F, Args>(method: Method, path: &'static str, scope: Option<Scope>, handler: F) -> RouteSpec
+fn spec<F, Args>(
+    method: Method,
+    path: &'static str,
+    scope: Option<Scope>,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
@@ -122,7 +143,7 @@ where
 {
     let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope, route, head }
+    RouteSpec { method, path, scope, describe, route, head }
 }
 
 /// The table. A path's rows stand together; a fixed segment stands before a parameter in its place.
@@ -135,15 +156,19 @@ pub fn table() -> Vec<RouteSpec> {
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
     const HISTORY: &str = "/api/v1/models/{model_type}/{version}/history";
     vec![
-        open(Method::GET, "/", service::root),
-        open(Method::GET, "/health", service::health),
-        open(Method::GET, "/ready", service::ready),
-        guarded(Method::GET, TYPE, models::list),
-        guarded(Method::GET, CURRENT, models::current),
-        guarded(Method::GET, VERSION, models::metadata),
-        guarded(Method::POST, VALIDATE, models::validate),
-        guarded(Method::GET, ARTIFACT, artifact),
-        guarded(Method::GET, HISTORY, models::history),
+        open(Method::GET, "/", service::root, operations::root),
+        open(Method::GET, "/health", service::health, operations::health),
+        open(Method::GET, "/ready", service::ready, operations::ready),
+        open(Method::GET, "/openapi.json", openapi::openapi, operations::openapi),
+        open(Method::GET, "/docs", docs::page, operations::docs),
+        open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
+        open(Method::GET, "/redoc", docs::redoc, operations::redoc),
+        guarded(Method::GET, TYPE, models::list, operations::list),
+        guarded(Method::GET, CURRENT, models::current, operations::current),
+        guarded(Method::GET, VERSION, models::metadata, operations::metadata),
+        guarded(Method::POST, VALIDATE, models::validate, operations::validate),
+        guarded(Method::GET, ARTIFACT, artifact, operations::artifact),
+        guarded(Method::GET, HISTORY, models::history, operations::history),
     ]
 }
 
@@ -246,6 +271,10 @@ mod tests {
                 "GET / none",
                 "GET /health none",
                 "GET /ready none",
+                "GET /openapi.json none",
+                "GET /docs none",
+                "GET /docs/{asset} none",
+                "GET /redoc none",
                 "GET /api/v1/models/{model_type} model:read",
                 "GET /api/v1/models/{model_type}/current model:read",
                 "GET /api/v1/models/{model_type}/{version} model:read",

@@ -8,7 +8,7 @@ use crate::{
     error::ErrorKind,
     limits,
     registry::ready::ComponentState,
-    schemas::{HealthResponse, ReadyResponse, ServiceResponse},
+    schemas::{ComponentResponse, HealthResponse, ReadyResponse, ServiceResponse},
     telemetry::SERVICE,
 };
 
@@ -49,6 +49,7 @@ pub async fn ready(state: web::Data<HttpState>, lifecycle: web::Data<Lifecycle>)
         .filter(|component| !component.ready)
         .map(|component| format!("{} {}", component.name, component.detail))
         .collect();
+    let components = components.into_iter().map(ComponentResponse::from).collect();
     if waiting.is_empty() {
         return HttpResponse::Ok().json(ReadyResponse {
             status: "ready",

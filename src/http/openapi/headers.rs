@@ -1,0 +1,76 @@
+//! Headers of answers, each told once.
+
+use utoipa::openapi::{Header, HeaderBuilder, ObjectBuilder, Type};
+
+/// A header's name and what the document says of it.
+pub type Named = (&'static str, Header);
+
+fn text(name: &'static str, pattern: Option<&str>, about: &str) -> Named {
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(pattern);
+    (name, HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build())
+}
+
+pub fn request_id() -> Named {
+    let pattern = Some("^[A-Za-z0-9_.-]{1,64}$");
+    text("X-Request-Id", pattern, "The request's identifier; the service's log has it too.")
+}
+
+pub fn etag() -> Named {
+    let about = "Changes with the answer; send it back in `If-None-Match`.";
+    text("ETag", Some("^\"[0-9a-f]+\"$"), about)
+}
+
+pub fn cache_control() -> Named {
+    let about = "The answer may be kept, and must be asked about again before it is used.";
+    text("Cache-Control", None, about)
+}
+
+pub fn link() -> Named {
+    let about = "The first, previous, next and last page, where a `limit` was given (RFC 8288).";
+    text("Link", Some("rel=\"first\""), about)
+}
+
+pub fn challenge() -> Named {
+    let about = "`Bearer`, with `error=\"invalid_token\"` where a token was sent (RFC 6750).";
+    text("WWW-Authenticate", Some("^Bearer"), about)
+}
+
+pub fn retry_after() -> Named {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    let about = "After how many seconds to try again; absent where trying again does not help.";
+    ("Retry-After", HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build())
+}
+
+pub fn content_range(pattern: &str, about: &str) -> Named {
+    text("Content-Range", Some(pattern), about)
+}
+
+pub fn location(about: &str) -> Named {
+    text("Location", None, about)
+}
+
+pub fn content_security_policy() -> Named {
+    text("Content-Security-Policy", None, "Nothing but what this service serves.")
+}
+
+/// What an artifact's answer says about its bytes.
+pub fn of_artifact() -> [Named; 4] {
+    [
+        text("Accept-Ranges", Some("^bytes$"), "Ranges of bytes may be asked for."),
+        text(
+            "Content-Disposition",
+            Some("^attachment; filename=\"[a-z0-9_.-]+\"$"),
+            "A name for the file: type, version and format.",
+        ),
+        text(
+            "Digest",
+            Some("^sha-256=[A-Za-z0-9+/]{43}=$"),
+            "SHA-256 of the whole artifact (RFC 3230).",
+        ),
+        text(
+            "Repr-Digest",
+            Some("^sha-256=:[A-Za-z0-9+/]{43}=:$"),
+            "SHA-256 of the whole artifact (RFC 9530).",
+        ),
+    ]
+}

@@ -1,0 +1,131 @@
+//! The OpenAPI document: the route table, told in full. Paths, methods and scopes are the table's rows, schemas
+//! the types that handlers answer with, errors the rows of the one error table; `operations.rs` adds the words.
+
+mod description;
+mod headers;
+pub mod operations;
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
+use utoipa::openapi::{
+    ComponentsBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Paths,
+    RefOr, Schema, ServerBuilder,
+    security::{Http, HttpAuthScheme, SecurityScheme},
+    tag::TagBuilder,
+};
+
+pub use description::Description;
+
+use super::{client::ClientView, conditional, errors::ApiError, routes};
+use crate::error::RegistryError;
+
+/// The name of the one security scheme.
+const BEARER: &str = "bearer";
+
+/// Answers of a running service, by the name that an operation asks for them with. A test holds that it still
+/// answers so.
+const EXAMPLES: &str = include_str!("examples.json");
+
+const ABOUT: &str = "Which version of a model is in production, whether it is intact, and whether it would \
+load.
+
+Every error is `{\"detail\": \"<sentence>\", \"code\": \"<CODE>\"}`; match on `code`. Every answer carries \
+`X-Request-Id`: the request's own where it sent one of up to 64 letters, digits, `-`, `_` and `.`, else a new \
+one. Numbers keep the text they were registered with: `48.0` stays `48.0`. New fields and codes may be added to \
+answers; none is removed. `HEAD` is answered wherever `GET` is, and `OPTIONS` everywhere.";
+
+const ABOUT_BEARER: &str = "A static token of the service's configuration, or a JWT access token of the \
+identity provider that the service trusts. A route's requirement names the scope that the token must hold: \
+`model:read`, `model:write` or `model:admin`; `model:admin` holds the other two.";
+
+const TAGS: [(&str, &str); 2] =
+    [("Models", "Versions of models."), ("Service", "The service itself, without a token.")];
+
+/// The document, as JSON.
+///
+/// # Errors
+/// An internal error where it cannot be made; tests make it.
+pub async fn openapi(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    conditional::json(&request, &document(ClientView::of(&request).base_path())?)
+}
+
+/// The document of a service that its clients reach under a prefix: `/registry`, or nothing.
+///
+/// # Errors
+/// An internal error where the examples are no JSON.
+pub fn document(prefix: &str) -> Result<OpenApi, RegistryError> {
+    static PLAIN: LazyLock<Result<OpenApi, RegistryError>> = LazyLock::new(build);
+    let mut document = PLAIN.as_ref().map_err(Clone::clone)?.clone();
+    let url = if prefix.is_empty() { "/" } else { prefix };
+    document.servers = Some(vec![ServerBuilder::new().url(url).build()]);
+    Ok(document)
+}
+
+fn build() -> Result<OpenApi, RegistryError> {
+    let examples: BTreeMap<String, Value> =
+        serde_json::from_str(EXAMPLES).map_err(RegistryError::internal)?;
+    let mut paths = Paths::new();
+    let mut schemas: Vec<(String, RefOr<Schema>)> = Vec::new();
+    for row in routes::table() {
+        let description = (row.describe)();
+        schemas.extend(description.schemas());
+        let mut methods = vec![http_method(&row.method)?];
+        if description.tells_of_head() {
+            methods.push(HttpMethod::Head);
+        }
+        for method in methods {
+            let operation = (row.describe)().operation(&method, row.scope, &examples);
+            paths.add_path_operation(row.path, vec![method], operation);
+        }
+    }
+    let bearer = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(ABOUT_BEARER))
+        .bearer_format("static token or JWT");
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
+    let licence = LicenseBuilder::new().name("MIT OR Apache-2.0");
+    let info = InfoBuilder::new()
+        .title("Model Registry API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(licence.build()));
+    let tags =
+        TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
+    Ok(OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components.build()))
+        .tags(Some(tags))
+        .build())
+}
+
+fn http_method(method: &actix_web::http::Method) -> Result<HttpMethod, RegistryError> {
+    match method.as_str() {
+        "GET" => Ok(HttpMethod::Get),
+        "HEAD" => Ok(HttpMethod::Head),
+        "POST" => Ok(HttpMethod::Post),
+        "PUT" => Ok(HttpMethod::Put),
+        "DELETE" => Ok(HttpMethod::Delete),
+        "PATCH" => Ok(HttpMethod::Patch),
+        other => Err(RegistryError::internal(format!("the OpenAPI document knows no {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_where_clients_find_the_service_and_changes_nothing_else() {
+        let told = |prefix: &str| serde_json::to_value(document(prefix).unwrap()).unwrap();
+        let (plain, mut prefixed) = (told(""), told("/registry"));
+        assert_eq!(plain["servers"][0]["url"], "/");
+        assert_eq!(prefixed["servers"][0]["url"], "/registry");
+        prefixed["servers"][0]["url"] = "/".into();
+        assert_eq!(plain, prefixed);
+    }
+}
