@@ -12,7 +12,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
 
+mod edge;
 mod identity;
+
+pub use edge::EdgeSettings;
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
@@ -100,6 +103,8 @@ pub struct ServerSettings {
     pub identity: Option<IdentitySettings>,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
+    /// What stands between the service and its clients.
+    pub edge: EdgeSettings,
 }
 
 /// Values that flags give.
@@ -355,6 +360,7 @@ impl ServerSettings {
             legacy_token: reader.secret(LEGACY_TOKEN),
             identity: identity::read(&mut reader, &settings.policy),
             allowed_origins: allowed_origins(&mut reader, settings.environment),
+            edge: edge::read(&mut reader, settings.environment),
         };
         let tokens = [&server.read_token, &server.admin_token, &server.legacy_token];
         let names = [READ_TOKEN, ADMIN_TOKEN, LEGACY_TOKEN, "MODEL_REGISTRY_JWT_"];

@@ -64,6 +64,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const MAX_PAGE: u32 = 10_000;
 /// How long the server lets requests in flight finish when it is told to stop.
 pub const SHUTDOWN_SECONDS: u64 = 30;
+/// How long before that a request which is still without an answer is refused one, so that it hears so.
+pub const LAST_ANSWERS_SECONDS: u64 = 2;
 /// After how many seconds a refused client may try again.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.

@@ -5,9 +5,11 @@ use std::{
     net::{TcpListener, ToSocketAddrs as _},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::dev::Server;
+use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -33,7 +35,8 @@ use crate::{
     domain::Policy,
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
-    http::{guard::HttpState, server},
+    http::{guard::HttpState, lifecycle::Lifecycle, server},
+    limits,
     registry::Registry,
 };
 
@@ -156,6 +159,17 @@ pub struct Application {
     server: Server,
     port: u16,
     lost: mpsc::UnboundedReceiver<Fatal>,
+    lifecycle: Lifecycle,
+    drain: Duration,
+}
+
+/// How a server that was told to stop came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// After the requests in flight.
+    Finished,
+    /// By a second signal, at once.
+    CutShort(Signal),
 }
 
 impl Application {
@@ -178,9 +192,11 @@ impl Application {
         let listener = listen(&server.host, server.port)?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let state = HttpState::new(core.registry, auth);
-        let server = server::start(listener, state, server.allowed_origins.clone())
-            .map_err(RegistryError::internal)?;
-        Ok(Self { server, port, lost: core.lost })
+        let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
+        let server =
+            server::start(listener, state, lifecycle.clone(), server.allowed_origins.clone())
+                .map_err(RegistryError::internal)?;
+        Ok(Self { server, port, lost: core.lost, lifecycle, drain })
     }
 
     /// The port that it listens on.
@@ -189,34 +205,93 @@ impl Application {
         self.port
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets requests in flight finish. A second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT; then goes on for the time of the drain while `/ready` says no, takes no
+    /// more connections, and lets requests in flight finish. A second signal ends it at once.
     ///
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
-    pub async fn run_until_stopped(mut self) -> Result<(), RegistryError> {
-        let handle = self.server.handle();
-        let mut terminate = signal(SignalKind::terminate()).map_err(RegistryError::internal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(RegistryError::internal)?;
-        let mut running = std::pin::pin!(self.server);
+    pub async fn run_until_stopped(self) -> Result<Ending, RegistryError> {
+        let Self { server, mut lost, lifecycle, drain, .. } = self;
+        let handle = server.handle();
+        let mut signals = Signals::new()?;
+        let mut running = std::pin::pin!(server);
+        // Requests in flight would wait for ever for an actor that answers no more.
+        let mut lost = std::pin::pin!(async move {
+            let why = lost.recv().await.map(|lost| lost.to_string());
+            RegistryError::internal(why.unwrap_or_else(|| "the actors are gone".to_owned()))
+        });
+        let signal = tokio::select! {
+            ended = &mut running => return over(ended),
+            error = &mut lost => return Err(error),
+            signal = signals.next() => signal,
+        };
+        let name = name_of(signal);
+        tracing::info!(signal = name, drain_seconds = drain.as_secs(), "told to stop");
+        lifecycle.stop();
         tokio::select! {
-            ended = &mut running => return ended.map_err(RegistryError::internal),
-            _ = terminate.recv() => tracing::info!("SIGTERM: finishing requests in flight"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: finishing requests in flight"),
-            fatal = self.lost.recv() => {
-                // Requests in flight would wait for an actor that answers no more.
-                return Err(RegistryError::internal(
-                    fatal.map_or_else(|| "the actors are gone".to_owned(), |lost| lost.to_string()),
-                ));
-            }
+            ended = &mut running => return over(ended),
+            error = &mut lost => return Err(error),
+            signal = signals.next() => return Ok(cut_short(signal)),
+            () = tokio::time::sleep(drain) => {}
         }
-        let stop = handle.stop(true);
+        tracing::info!(in_flight = lifecycle.in_flight(), "finishing requests in flight");
+        let finished = async {
+            let stop = handle.stop(true);
+            let ((), ended) = tokio::join!(stop, &mut running);
+            ended.map_err(RegistryError::internal)
+        };
+        let patience = limits::SHUTDOWN_SECONDS - limits::LAST_ANSWERS_SECONDS;
+        let refuse_the_rest = async {
+            tokio::time::sleep(Duration::from_secs(patience)).await;
+            tracing::warn!(in_flight = lifecycle.in_flight(), "refusing what is not answered yet");
+            lifecycle.run_out_of_time();
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            _ = async { tokio::join!(stop, &mut running) } => {}
-            _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
-            _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
+            ended = finished => ended.map(|()| Ending::Finished),
+            () = refuse_the_rest => Ok(Ending::Finished),
+            error = &mut lost => Err(error),
+            signal = signals.next() => Ok(cut_short(signal)),
         }
-        Ok(())
     }
+}
+
+/// The signals that end a server.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, RegistryError> {
+        let on = |kind| signal(kind).map_err(RegistryError::internal);
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.interrupt.recv() => Signal::INT,
+        }
+    }
+}
+
+fn name_of(signal: Signal) -> &'static str {
+    if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" }
+}
+
+fn cut_short(signal: Signal) -> Ending {
+    tracing::warn!(signal = name_of(signal), "second signal: ending at once");
+    Ending::CutShort(signal)
+}
+
+/// A server never ends by itself.
+fn over(ended: std::io::Result<()>) -> Result<Ending, RegistryError> {
+    ended.map_err(RegistryError::internal)?;
+    Err(RegistryError::internal("the server ended without being told to"))
 }
 
 fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {

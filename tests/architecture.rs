@@ -97,6 +97,7 @@ const RULES: [(&str, &[&str]); 20] = [
             "error",
             "formats",
             "http",
+            "limits",
             "registry",
         ],
     ),

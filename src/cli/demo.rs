@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Context, Outcome, start_logging};
 use crate::{
-    config::{Environment, LogFormat, ServerSettings, Settings},
+    config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
@@ -100,7 +100,7 @@ impl Demo {
             })?;
         // A signal while the registry is made must not leave the directory behind either.
         tokio::select! {
-            made = self.make(directory.path(), &context) => made?.run_until_stopped().await?,
+            made = self.make(directory.path(), &context) => drop(made?.run_until_stopped().await?),
             _ = tokio::signal::ctrl_c() => {}
         }
         let place = directory.path().to_owned();
@@ -141,6 +141,7 @@ impl Demo {
             legacy_token: None,
             identity: None,
             allowed_origins: Vec::new(),
+            edge: EdgeSettings::default(),
         };
         let application = Application::build(&settings, &server).await?;
         announce(context, application.port(), directory, &read, &admin);

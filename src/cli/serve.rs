@@ -3,7 +3,10 @@
 use clap::Args;
 
 use super::{Context, Failure, Outcome, start_logging};
-use crate::{config::ServerSettings, startup::Application};
+use crate::{
+    config::ServerSettings,
+    startup::{Application, Ending},
+};
 
 /// Flags of `serve`; everything else comes from the environment.
 #[derive(Debug, Args)]
@@ -37,8 +40,15 @@ impl Serve {
             registry_dir = %settings.registry_dir.display(),
             "serving"
         );
-        application.run_until_stopped().await?;
-        tracing::info!("stopped");
-        Ok(())
+        match application.run_until_stopped().await? {
+            Ending::Finished => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            // As a shell tells of a program that a signal ended.
+            Ending::CutShort(signal) => {
+                Err(Failure::Verdict(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)))
+            }
+        }
     }
 }

@@ -12,11 +12,15 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
+    web,
 };
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
-use super::errors::{ApiError, ErrorBody};
+use super::{
+    errors::{ApiError, ErrorBody},
+    lifecycle::Lifecycle,
+};
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
@@ -69,6 +73,8 @@ impl ResponseError for Unexpected {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = self.error.error_response();
+        // In what state its connection is nobody knows.
+        response.head_mut().set_connection_type(ConnectionType::Close);
         set_request_id(response.headers_mut(), &self.request_id);
         response
     }
@@ -100,15 +106,33 @@ pub async fn observe(
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
-    let result = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| (***data).clone());
+    let lifecycle = lifecycle.unwrap_or_default();
+    let in_flight = lifecycle.begin_request();
+    let result = tokio::select! {
+        biased;
+        result = AssertUnwindSafe(next.call(request)).catch_unwind() => result,
+        // What the request was at is cancelled with its future.
+        () = lifecycle.out_of_time() => Ok(Err(ApiError(RegistryError::unavailable(
+            "The service is stopping; try again",
+            "it was told to stop, and the request did not end in time",
+        )).into())),
+    };
     let error = match result {
         Ok(Ok(response)) => {
             let mut response = flatten(response.map_into_boxed_body());
             set_request_id(response.headers_mut(), &request_id);
+            if lifecycle.is_stopping() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            let response = response.map_body(|_, body| in_flight.until_sent(body));
             log(&response, &request_id, method.as_str(), started);
             return Ok(response);
         }
-        Ok(Err(error)) => RegistryError::internal(error),
+        Ok(Err(error)) => match error.as_error::<ApiError>() {
+            Some(refused) => refused.0.clone(),
+            None => RegistryError::internal(error),
+        },
         // The hook that logs panics has told where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
@@ -116,7 +140,7 @@ pub async fn observe(
     tracing::error!(
         request_id,
         method = method.as_str(),
-        status = 500_u16,
+        status = error.kind().http_status(),
         code = error.kind().code(),
         cause,
         duration_ms = milliseconds(started),

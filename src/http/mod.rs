@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod conditional;
 pub mod errors;
 pub mod guard;
+pub mod lifecycle;
 pub mod middleware;
 pub mod models;
 pub mod path;

@@ -11,7 +11,7 @@ use actix_web::{
     web,
 };
 
-use super::{guard::HttpState, middleware::observe, routes};
+use super::{guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes};
 use crate::limits;
 
 /// Starts serving on a socket that listens already.
@@ -21,12 +21,14 @@ use crate::limits;
 pub fn start(
     listener: TcpListener,
     state: HttpState,
+    lifecycle: Lifecycle,
     allowed_origins: Vec<String>,
 ) -> io::Result<Server> {
-    let state = web::Data::new(state);
+    let (state, lifecycle) = (web::Data::new(state), web::Data::new(lifecycle));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .app_data(lifecycle.clone())
             .wrap(cors(&allowed_origins))
             .wrap(from_fn(observe))
             .configure(routes::mount)

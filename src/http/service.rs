@@ -2,11 +2,12 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{errors::ApiError, guard::HttpState};
+use super::{errors::ApiError, guard::HttpState, lifecycle::Lifecycle};
 use crate::{
     clock,
     error::ErrorKind,
     limits,
+    registry::ready::ComponentState,
     schemas::{HealthResponse, ReadyResponse, ServiceResponse},
     telemetry::SERVICE,
 };
@@ -36,8 +37,13 @@ pub async fn health() -> Result<HttpResponse, ApiError> {
 }
 
 /// Whether it can answer questions now.
-pub async fn ready(state: web::Data<HttpState>) -> HttpResponse {
-    let components = state.readiness().await;
+pub async fn ready(state: web::Data<HttpState>, lifecycle: web::Data<Lifecycle>) -> HttpResponse {
+    let components = if lifecycle.is_stopping() {
+        // However well the rest is: who asks should send no more requests here.
+        vec![ComponentState { name: "service", ready: false, detail: "is stopping" }]
+    } else {
+        state.readiness().await
+    };
     let waiting: Vec<_> = components
         .iter()
         .filter(|component| !component.ready)

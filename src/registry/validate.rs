@@ -43,6 +43,7 @@ impl Registry {
         progress: Progress,
     ) -> Result<Validation, RegistryError> {
         let cancel = CancelOnDrop::default();
+        crate::fault::pause("registry.examine").await;
         let ask = ValidateArtifact { record, cancelled: cancel.flag(), progress };
         self.validator.ask_within(limits::LONG_WORK_TIMEOUT, ask).await
     }

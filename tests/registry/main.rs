@@ -27,6 +27,7 @@ mod embedded;
 mod harness;
 mod import;
 mod integrity;
+mod lifecycle;
 mod logging;
 mod model;
 mod reads;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{ADMIN, READ, World, ask, until};
+use crate::support::{ADMIN, READ, World};
 
 #[test]
 fn the_root_says_what_this_is() {
@@ -355,17 +355,6 @@ fn history_tells_who_moved_a_version_when_and_why() {
             "archived>production carol -",
         ]
     );
-}
-
-#[test]
-fn requests_in_flight_are_finished_when_the_service_is_told_to_stop() {
-    let world = World::new();
-    let mut server = world.serve();
-    let url = server.url("/health");
-    until(std::time::Duration::from_secs(5), || ask("GET", &url, &[]).status == 200);
-    server.signal(rustix::process::Signal::TERM);
-    assert_eq!(server.wait().code(), Some(0));
-    assert_eq!(server.events("stopped").len(), 1);
 }
 
 #[test]

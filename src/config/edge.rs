@@ -1,0 +1,166 @@
+//! The variables of what stands between the service and its clients: how it is stopped, gateways, TLS; and of
+//! what an operator watches.
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{Environment, Reader};
+
+const DRAIN: &str = "MODEL_REGISTRY_DRAIN_SECONDS";
+const PROXIES: &str = "MODEL_REGISTRY_TRUSTED_PROXIES";
+const HOSTS: &str = "MODEL_REGISTRY_ALLOWED_HOSTS";
+
+/// How long gateways take to hear that a replica is stopping, where nothing is said.
+const DEFAULT_DRAIN: u64 = 5;
+/// Longer than this nobody waits for a replica to go.
+const MAX_DRAIN: u64 = 600;
+
+/// What `serve` is told about its surroundings.
+#[derive(Debug, Clone, Default)]
+pub struct EdgeSettings {
+    /// How long it goes on serving after it was told to stop.
+    pub drain: Duration,
+    /// The gateways whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The hosts that requests may be for, in lower case; any where there is none.
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Reads them.
+pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSettings {
+    let default_drain = match environment {
+        Environment::Production | Environment::Staging => DEFAULT_DRAIN,
+        Environment::Dev | Environment::Test => 0,
+    };
+    let drain = reader.parsed(DRAIN, default_drain, |text| {
+        let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_DRAIN);
+        seconds.ok_or_else(|| format!("is a number of seconds, 0 to {MAX_DRAIN}"))
+    });
+    EdgeSettings {
+        drain: Duration::from_secs(drain),
+        trusted_proxies: reader.parsed(PROXIES, Vec::new(), networks),
+        allowed_hosts: reader.parsed(HOSTS, Vec::new(), hosts),
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// Networks and addresses. Those of IPv4 within IPv6 are taken for what they are.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    items(text)
+        .map(|item| {
+            let network = item.parse::<IpNet>().ok();
+            let network = network.or_else(|| item.parse::<IpAddr>().ok().map(IpNet::from));
+            let network = network.ok_or_else(|| {
+                format!(
+                    "\"{item}\" is neither a network nor an address; for example 10.0.0.0/8, 192.0.2.7, \
+                     2001:db8::/32"
+                )
+            })?;
+            if network.addr() != network.network() {
+                return Err(format!("{item} is an address within {}; write that", network.trunc()));
+            }
+            Ok(without_mapping(network))
+        })
+        .collect()
+}
+
+/// `::ffff:10.0.0.0/104` is 10.0.0.0/8.
+fn without_mapping(network: IpNet) -> IpNet {
+    if let IpNet::V6(v6) = network
+        && let (Some(address), Some(length)) =
+            (v6.network().to_ipv4_mapped(), v6.prefix_len().checked_sub(96))
+        && let Ok(v4) = Ipv4Net::new(address, length)
+    {
+        return v4.into();
+    }
+    network
+}
+
+/// Host names or addresses as in a `Host` header, each with a port or for every port.
+fn hosts(text: &str) -> Result<Vec<String>, String> {
+    items(text)
+        .map(|item| {
+            let authority = item.parse::<actix_web::http::uri::Authority>().ok();
+            let fits = authority.is_some_and(|authority| {
+                !authority.host().is_empty()
+                    && !item.contains(['@', '*'])
+                    && (authority.port().is_none() || authority.port_u16().is_some())
+            });
+            if fits && !item.ends_with(':') {
+                Ok(item.to_ascii_lowercase())
+            } else {
+                Err(format!(
+                    "\"{item}\" is not a host; write models.example.com or models.example.com:8443, \
+                     without a scheme or *"
+                ))
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flags, ServerSettings, Variables};
+
+    fn load(pairs: &[(&str, &str)]) -> Result<EdgeSettings, Vec<String>> {
+        let all = [("MODEL_REGISTRY_READ_TOKEN", "0123456789abcdef"), ("ENVIRONMENT", "dev")];
+        let variables: Variables = all.iter().chain(pairs).copied().collect();
+        ServerSettings::load(&variables, &Flags::default())
+            .map(|(_, server)| server.edge)
+            .map_err(|problems| problems.0)
+    }
+
+    #[test]
+    fn a_drain_is_for_where_there_are_gateways() {
+        let drain = |pairs: &[(&str, &str)]| load(pairs).expect("good").drain.as_secs();
+        assert_eq!(drain(&[]), 0);
+        assert_eq!(drain(&[("ENVIRONMENT", "staging")]), DEFAULT_DRAIN);
+        assert_eq!(drain(&[(DRAIN, "600")]), 600);
+    }
+
+    #[test]
+    fn networks_are_read_in_every_writing() {
+        let read = |text| {
+            let edge = load(&[(PROXIES, text)]).expect("good");
+            edge.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(read("10.0.0.0/8, 192.0.2.7,"), ["10.0.0.0/8", "192.0.2.7/32"]);
+        assert_eq!(read("2001:db8::/32,::1"), ["2001:db8::/32", "::1/128"]);
+        assert_eq!(read("::ffff:10.0.0.0/104"), ["10.0.0.0/8"]);
+        assert_eq!(read("::ffff:192.0.2.7"), ["192.0.2.7/32"]);
+        assert_eq!(read("::/0"), ["::/0"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (name, value) in [
+            (DRAIN, "-1"),
+            (DRAIN, "601"),
+            (DRAIN, "5s"),
+            (PROXIES, "10.0.0.1/8"),
+            (PROXIES, "10.0.0.0/33"),
+            (PROXIES, "gateway"),
+            (PROXIES, "*"),
+            (HOSTS, "https://models.example.com"),
+            (HOSTS, "*.example.com"),
+            (HOSTS, "user@example.com"),
+            (HOSTS, "example.com:99999"),
+            (HOSTS, "example.com:"),
+            (HOSTS, "a b"),
+        ] {
+            let found = load(&[(name, value)]).expect_err(value);
+            assert!(found.len() == 1 && found[0].starts_with(name), "{name} {value}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_compared_in_lower_case() {
+        let edge = load(&[(HOSTS, "Models.Example.com, [::1]:8003")]).expect("good");
+        assert_eq!(edge.allowed_hosts, ["models.example.com", "[::1]:8003"]);
+    }
+}
