@@ -26,10 +26,9 @@ COPY src src
 COPY migrations migrations
 RUN target=$(rustc --version --verbose | sed -n 's/^host: //p') \
   && cargo build --locked --release --bin model-registry --target "$target" \
-  && mkdir -p /image/etc/ssl/certs /volume/data \
+  && mkdir -p /image/etc /volume/data \
   && cp /target/"$target"/release/model-registry /image/ \
   && ! readelf --program-headers /image/model-registry | grep INTERP \
-  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
   && echo 'hosts: files dns' >/image/etc/nsswitch.conf
 
 FROM scratch
@@ -41,6 +40,9 @@ LABEL org.opencontainers.image.title="model-registry" \
   org.opencontainers.image.version="${VERSION}" \
   org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /image/ /
+# Debian's root certificates, for the identity provider and PostgreSQL. Not copied in the build, which may run with
+# other certificates mounted over them.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build --chown=10001:10001 /volume/ /
 ENV MODEL_REGISTRY_DIR=/data MODEL_REGISTRY_HOST=0.0.0.0 MODEL_REGISTRY_PORT=8003 \
   SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
