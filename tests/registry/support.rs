@@ -264,7 +264,7 @@ pub struct Server {
 
 impl Server {
     #[track_caller]
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, stderr) = (log.clone(), child.stderr.take().unwrap());
@@ -323,6 +323,10 @@ impl Server {
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
         ask(method, &self.url(path), headers)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// How many descriptors the process holds.
