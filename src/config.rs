@@ -15,7 +15,7 @@ use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
 mod edge;
 mod identity;
 
-pub use edge::EdgeSettings;
+pub use edge::{EdgeSettings, read_log_filter};
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
@@ -362,6 +362,7 @@ impl ServerSettings {
             allowed_origins: allowed_origins(&mut reader, settings.environment),
             edge: edge::read(&mut reader, settings.environment),
         };
+        edge::check_ports(&mut reader, server.port, &server.edge);
         let tokens = [&server.read_token, &server.admin_token, &server.legacy_token];
         let names = [READ_TOKEN, ADMIN_TOKEN, LEGACY_TOKEN, "MODEL_REGISTRY_JWT_"];
         let token_trouble = (reader.problems.iter())

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The route has no such bytes.
     RangeNotSatisfiable,
+    /// The request is for another host.
+    MisdirectedRequest,
     /// A parameter or field is not what it may be.
     InvalidRequest,
     /// The request's body is larger than allowed.
@@ -61,7 +63,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -69,6 +71,7 @@ impl ErrorKind {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RangeNotSatisfiable,
+        Self::MisdirectedRequest,
         Self::InvalidRequest,
         Self::TooLarge,
         Self::MissingRequiredFields,
@@ -95,6 +98,7 @@ impl ErrorKind {
             Self::NotFound => ("NOT_FOUND", 404, 3),
             Self::MethodNotAllowed => ("METHOD_NOT_ALLOWED", 405, 2),
             Self::RangeNotSatisfiable => ("RANGE_NOT_SATISFIABLE", 416, 2),
+            Self::MisdirectedRequest => ("MISDIRECTED_REQUEST", 421, 2),
             Self::InvalidRequest => ("INVALID_REQUEST", 422, 2),
             Self::TooLarge => ("TOO_LARGE", 413, 2),
             Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
@@ -129,6 +133,12 @@ impl ErrorKind {
     #[must_use]
     pub const fn exit_status(self) -> u8 {
         self.row().2
+    }
+
+    /// Whether something on disk is not what it should be.
+    #[must_use]
+    pub const fn is_integrity(self) -> bool {
+        matches!(self, Self::ChecksumMismatch | Self::IntegrityOnRead)
     }
 
     /// Whether the same request may succeed a moment later.

@@ -12,7 +12,7 @@
 //! | [`startup`] | puts the parts together | all |
 //!
 //! [`error`] (the one table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`],
-//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
+//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
 
 #![cfg_attr(
     test,
@@ -37,6 +37,7 @@ pub mod fault;
 pub mod formats;
 pub mod http;
 pub mod limits;
+pub mod metrics;
 pub mod progress;
 pub mod registry;
 pub mod schemas;

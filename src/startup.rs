@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, ToSocketAddrs as _},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_web::dev::Server;
@@ -31,12 +31,13 @@ use crate::{
     },
     auth::{Identity, StaticTokens},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
+    clock,
     config::{ServerSettings, Settings},
     domain::Policy,
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
-    http::{guard::HttpState, lifecycle::Lifecycle, server},
-    limits,
+    http::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape, server},
+    limits, metrics,
     registry::Registry,
 };
 
@@ -94,6 +95,8 @@ impl Core {
         let checks =
             Checks { store: store.clone(), verified: verified.clone(), trusted: Arc::new(trusted) };
         let memory = verified.clone();
+        let pool = catalog.clone();
+        metrics::watch_pool(move || pool.pool_state());
         let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
         let manifest = supervise::start(
             move || ManifestActor::new(root.clone(), memory.clone()),
@@ -158,6 +161,7 @@ fn open_files(
 pub struct Application {
     server: Server,
     port: u16,
+    metrics_port: Option<u16>,
     lost: mpsc::UnboundedReceiver<Fatal>,
     lifecycle: Lifecycle,
     drain: Duration,
@@ -181,6 +185,11 @@ impl Application {
         settings: &Settings,
         server: &ServerSettings,
     ) -> Result<Self, RegistryError> {
+        let metrics_listener = server.edge.metrics_port.map(|port| {
+            metrics::enable(env!("CARGO_PKG_VERSION"), clock::now()?.unix_seconds());
+            listen(&server.host, port, "MODEL_REGISTRY_METRICS_PORT to a port")
+        });
+        let metrics_listener = metrics_listener.transpose()?;
         let core = Core::open(settings, Opening::Creating).await?;
         let auth = start_auth(server, core.fatal.clone());
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
@@ -189,20 +198,42 @@ impl Application {
         let premises = core.premises.clone();
         // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
-        let listener = listen(&server.host, server.port)?;
+        let listener = listen(
+            &server.host,
+            server.port,
+            "MODEL_REGISTRY_HOST and MODEL_REGISTRY_PORT, or --host and --port, to an address",
+        )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let state = HttpState::new(core.registry, auth);
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
-        let server =
-            server::start(listener, state, lifecycle.clone(), server.allowed_origins.clone())
-                .map_err(RegistryError::internal)?;
-        Ok(Self { server, port, lost: core.lost, lifecycle, drain })
+        let watched = lifecycle.clone();
+        metrics::watch_in_flight(move || watched.in_flight());
+        let metrics_port = metrics_listener.map(serve_metrics).transpose()?;
+        let gateways = Gateways {
+            trusted: server.edge.trusted_proxies.clone(),
+            hosts: server.edge.allowed_hosts.clone(),
+        };
+        let server = server::start(
+            listener,
+            state,
+            lifecycle.clone(),
+            gateways,
+            server.allowed_origins.clone(),
+        )
+        .map_err(RegistryError::internal)?;
+        Ok(Self { server, port, metrics_port, lost: core.lost, lifecycle, drain })
     }
 
     /// The port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port on which the metrics are, where they are wanted.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<u16> {
+        self.metrics_port
     }
 
     /// Serves until SIGTERM or SIGINT; then goes on for the time of the drain while `/ready` says no, takes no
@@ -294,6 +325,18 @@ fn over(ended: std::io::Result<()>) -> Result<Ending, RegistryError> {
     Err(RegistryError::internal("the server ended without being told to"))
 }
 
+/// Serves the metrics for as long as the process lives, its last seconds included.
+fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
+    let port = listener.local_addr().map_err(RegistryError::internal)?.port();
+    let server = scrape::start(listener).map_err(RegistryError::internal)?;
+    actix::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the metrics are no longer served");
+        }
+    });
+    Ok(port)
+}
+
 fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
     let tokens = Arc::new(StaticTokens::new(
         server.admin_token.as_ref(),
@@ -301,16 +344,18 @@ fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> H
         server.legacy_token.as_ref(),
     ));
     let identity = server.identity.clone().map(Identity::new).map(Arc::new);
+    if let Some(identity) = identity.clone() {
+        metrics::watch_keys(move || identity.keys_age(Instant::now()));
+    }
     supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal)
 }
 
-fn listen(host: &str, port: u16) -> Result<TcpListener, RegistryError> {
+fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {
     let refused = |error: std::io::Error| {
         RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "cannot listen on {host} port {port}: {error}; set MODEL_REGISTRY_HOST and \
-                 MODEL_REGISTRY_PORT, or --host and --port, to an address of this machine that is free"
+                "cannot listen on {host} port {port}: {error}; set {remedy} of this machine that is free"
             ),
         )
     };

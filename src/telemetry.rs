@@ -3,7 +3,7 @@
 //! What never reaches a log is kept out where it arises: tokens are [`secrecy`] types, and no code logs a
 //! header.
 
-use std::{fmt, io::IsTerminal as _};
+use std::{fmt, io::IsTerminal as _, sync::OnceLock};
 
 use serde_json::{Map, Value};
 use tracing::{
@@ -14,6 +14,7 @@ use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
+    reload,
 };
 
 use crate::{clock, config::LogFormat};
@@ -21,24 +22,48 @@ use crate::{clock, config::LogFormat};
 /// The name under which every line is filed.
 pub const SERVICE: &str = "model_registry";
 
+type Reload = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// The way to the filter of this process.
+static RELOAD: OnceLock<Reload> = OnceLock::new();
+
 /// Sets up logging for the process. A second call changes nothing.
 pub fn init(format: LogFormat, filter: &str) {
     // A filter that does not parse was refused with the rest of the configuration.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = match format {
-        LogFormat::Json => builder.event_format(JsonLines).try_init(),
+    let (set, reload): (_, Reload) = match format {
+        LogFormat::Json => {
+            let builder = builder.event_format(JsonLines).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
+        }
         LogFormat::Text => {
-            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+            let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
         }
     };
     if set.is_ok() {
+        // This was the first call, and the cell is empty.
+        drop(RELOAD.set(reload));
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             let message = panic.payload_as_str().unwrap_or("a panic without a message");
             tracing::error!(place, message, "panic");
         }));
     }
+}
+
+/// Changes what is logged from now on.
+///
+/// # Errors
+/// A sentence where this is no filter; what is logged stays as it was.
+pub fn set_filter(filter: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let reload = RELOAD.get().ok_or("nothing is logged yet")?;
+    reload(filter).map_err(|error| error.to_string())
 }
 
 /// One JSON object a line, flat, with `service` in each.

@@ -10,16 +10,17 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 20] = [
+const RULES: [(&str, &[&str]); 21] = [
     ("domain", &[]),
     ("limits", &[]),
+    ("metrics", &[]),
     ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
     ("clock", &["domain", "error"]),
     ("formats", &[]),
     ("auth", &["domain", "limits"]),
-    ("catalog", &["domain", "limits"]),
+    ("catalog", &["domain", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
         "actors",
@@ -34,6 +35,7 @@ const RULES: [(&str, &[&str]); 20] = [
             "fault",
             "formats",
             "limits",
+            "metrics",
         ],
     ),
     (
@@ -64,6 +66,7 @@ const RULES: [(&str, &[&str]); 20] = [
             "domain",
             "error",
             "limits",
+            "metrics",
             "registry",
             "schemas",
             "telemetry",
@@ -92,12 +95,14 @@ const RULES: [(&str, &[&str]); 20] = [
             "artifacts",
             "auth",
             "catalog",
+            "clock",
             "config",
             "domain",
             "error",
             "formats",
             "http",
             "limits",
+            "metrics",
             "registry",
         ],
     ),

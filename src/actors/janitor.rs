@@ -16,7 +16,7 @@ use crate::{
     catalog::VersionFilter,
     clock,
     error::RegistryError,
-    limits,
+    limits, metrics,
 };
 
 /// What the janitor works with.
@@ -192,6 +192,7 @@ async fn rehash(premises: &Premises) -> Result<(), RegistryError> {
         let found =
             blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
         for finding in found {
+            metrics::integrity_error("rehash");
             tracing::error!(
                 model = name,
                 kind = finding.kind,

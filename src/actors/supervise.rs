@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     error::{ErrorKind, RegistryError},
-    limits,
+    limits, metrics,
 };
 
 /// An actor that can be supervised.
@@ -90,6 +90,11 @@ pub fn start<A: Supervised>(
         permits: Semaphore::new(A::CAPACITY),
     });
     let handle = Handle(slot);
+    let watched = handle.clone();
+    metrics::watch_mailbox(A::NAME, move || metrics::Mailbox {
+        requests: A::CAPACITY - watched.0.permits.available_permits(),
+        capacity: A::CAPACITY,
+    });
     actix::spawn(watch(handle.clone(), factory, thread, fatal));
     handle
 }
@@ -131,6 +136,7 @@ async fn watch<A: Supervised>(
                     return lost("dies again and again");
                 }
                 tracing::error!(actor = A::NAME, "an actor died and is replaced");
+                metrics::actor_died(A::NAME);
                 handle.replace(incarnate(&factory, &thread));
             }
         }

@@ -1,9 +1,12 @@
 //! `ValidatorActor`: is it intact, and would it load? The work runs on blocking threads, as many at a time
 //! as there are cores; the actor itself only queues.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
@@ -16,7 +19,7 @@ use crate::{
     error::RegistryError,
     fault,
     formats::{self, LoadReport, TrustedGlobals, Verdict},
-    limits,
+    limits, metrics,
     progress::Progress,
 };
 
@@ -121,6 +124,7 @@ impl Handler<ReportQueue> for ValidatorActor {
 }
 
 fn validate(checks: &Checks, message: &ValidateArtifact) -> Result<Validation, RegistryError> {
+    let started = Instant::now();
     let record = &message.record;
     let going = || !message.cancelled.load(Ordering::Relaxed);
     let hashed = |done| {
@@ -149,6 +153,9 @@ fn validate(checks: &Checks, message: &ValidateArtifact) -> Result<Validation, R
     let validation =
         Validation { checksum_verified: integrity_errors.is_empty(), integrity_errors, load };
     log(record, &validation);
+    if let Some(report) = &validation.load {
+        metrics::load_check(report.format, report.verdict, started.elapsed());
+    }
     Ok(validation)
 }
 

@@ -199,6 +199,12 @@ impl Identity {
         self.refreshed.subscribe()
     }
 
+    /// As [`KeyCache::age`].
+    #[must_use]
+    pub fn keys_age(&self, now: Instant) -> Option<Duration> {
+        self.state().cache.age(now)
+    }
+
     /// How the keys are, and why the last refresh failed, where it did.
     #[must_use]
     pub fn keys(&self, now: Instant) -> (KeysState, Option<String>) {

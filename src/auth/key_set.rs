@@ -201,6 +201,12 @@ impl KeyCache {
         self.keys.as_ref().filter(|_| now.duration_since(fetched) < self.max_stale)
     }
 
+    /// How long ago a set was fetched last, or found to be up to date; nothing where there was never one.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.fetched.map(|fetched| now.duration_since(fetched))
+    }
+
     /// Whether there was ever a set.
     #[must_use]
     pub fn was_filled(&self) -> bool {

@@ -11,11 +11,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use crate::domain::{
-    ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-    history::{Transition, TransitionDraft},
-    manifest::CatalogSummary,
-    status::InvalidTransition,
+use crate::{
+    domain::{
+        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        history::{Transition, TransitionDraft},
+        manifest::CatalogSummary,
+        status::InvalidTransition,
+    },
+    metrics::PoolState,
 };
 
 pub use postgres::{DatabaseUrl, PostgresCatalog};
@@ -173,6 +176,9 @@ pub struct ImportBatch {
 /// the manifest is written.
 #[async_trait]
 pub trait Catalog: Send + Sync {
+    /// How busy the connections are.
+    fn pool_state(&self) -> PoolState;
+
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), CatalogError>;
 

@@ -29,6 +29,7 @@ use crate::{
         status::Action,
     },
     limits,
+    metrics::PoolState,
 };
 
 /// Runs something on a connection of the pool, in the time that an answer may take. A connection whose answer
@@ -53,6 +54,16 @@ macro_rules! on_connection {
 
 #[async_trait]
 impl Catalog for Store {
+    fn pool_state(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState {
+            max: status.max_size,
+            open: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+        }
+    }
+
     async fn ping(&self) -> Result<(), CatalogError> {
         on_connection!(self, |conn| {
             // Not `SELECT 1`: SQLite answers that without touching the file.

@@ -1,12 +1,22 @@
 //! `serve`.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure, Outcome, start_logging};
 use crate::{
-    config::ServerSettings,
+    config::{ServerSettings, Settings, read_log_filter},
+    error::RegistryError,
     startup::{Application, Ending},
+    telemetry,
 };
+
+/// What is logged where nothing is said.
+const DEFAULT_FILTER: &str = "info";
+/// What is logged while an operator looks closer.
+const CLOSER_FILTER: &str = "info,model_registry=debug";
 
 /// Flags of `serve`; everything else comes from the environment.
 #[derive(Debug, Args)]
@@ -29,7 +39,8 @@ impl Serve {
         context.flags.port = self.port;
         let (settings, server) = ServerSettings::load(&context.variables, &context.flags)
             .map_err(Failure::Configuration)?;
-        start_logging(&settings, "info");
+        start_logging(&settings, DEFAULT_FILTER);
+        follow_hangups(&settings, server.edge.log_filter_file.clone())?;
         for name in server.weak_tokens() {
             tracing::warn!("{name} is shorter than 16 characters; use a long random token");
         }
@@ -37,6 +48,7 @@ impl Serve {
         tracing::info!(
             host = server.host,
             port = application.port(),
+            metrics_port = application.metrics_port(),
             registry_dir = %settings.registry_dir.display(),
             "serving"
         );
@@ -51,4 +63,34 @@ impl Serve {
             }
         }
     }
+}
+
+/// Sets what is logged, and again with each SIGHUP: from the file where there is one; else by turns to what
+/// `RUST_LOG` says and to more than that. SIGHUP never ends the service.
+fn follow_hangups(settings: &Settings, file: Option<PathBuf>) -> Result<(), RegistryError> {
+    let otherwise = settings.log_filter.clone().unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+    let set = |filter: String| telemetry::set_filter(&filter).map(|()| filter);
+    let empty = otherwise.clone();
+    let read = move |file: &PathBuf| set(read_log_filter(file)?.unwrap_or_else(|| empty.clone()));
+    if let Some(file) = &file {
+        read(file).map_err(|why| RegistryError::unavailable("cannot set the log filter", why))?;
+    }
+    let mut hangups = signal(SignalKind::hangup()).map_err(RegistryError::internal)?;
+    actix::spawn(async move {
+        let mut closer = false;
+        while hangups.recv().await.is_some() {
+            closer = !closer;
+            let now = match &file {
+                Some(file) => read(file),
+                None if closer => set(CLOSER_FILTER.to_owned()),
+                None => set(otherwise.clone()),
+            };
+            match now {
+                // A warning, so that it is seen with most filters.
+                Ok(filter) => tracing::warn!(filter, "SIGHUP: the log filter is set"),
+                Err(why) => tracing::error!(why, "SIGHUP: the log filter stays as it was"),
+            }
+        }
+    });
+    Ok(())
 }

@@ -1,7 +1,12 @@
 //! The variables of what stands between the service and its clients: how it is stopped, gateways, TLS; and of
 //! what an operator watches.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    fmt::Display,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -9,6 +14,8 @@ use super::{Environment, Reader};
 
 const DRAIN: &str = "MODEL_REGISTRY_DRAIN_SECONDS";
 const PROXIES: &str = "MODEL_REGISTRY_TRUSTED_PROXIES";
+const METRICS_PORT: &str = "MODEL_REGISTRY_METRICS_PORT";
+const LOG_FILTER_FILE: &str = "MODEL_REGISTRY_LOG_FILTER_FILE";
 const HOSTS: &str = "MODEL_REGISTRY_ALLOWED_HOSTS";
 
 /// How long gateways take to hear that a replica is stopping, where nothing is said.
@@ -25,6 +32,10 @@ pub struct EdgeSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts that requests may be for, in lower case; any where there is none.
     pub allowed_hosts: Vec<String>,
+    /// The port of the metrics, 0 for one that is free; none where they are not wanted.
+    pub metrics_port: Option<u16>,
+    /// A file that holds what is logged, read again on SIGHUP.
+    pub log_filter_file: Option<PathBuf>,
 }
 
 /// Reads them.
@@ -37,11 +48,39 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSet
         let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_DRAIN);
         seconds.ok_or_else(|| format!("is a number of seconds, 0 to {MAX_DRAIN}"))
     });
+    let metrics_port = reader.parsed(METRICS_PORT, None, |text| {
+        text.parse().map(Some).map_err(|_| "is a port, 0 to 65535".to_owned())
+    });
+    let log_filter_file = reader.path(LOG_FILTER_FILE);
+    if let Some(Err(what)) = log_filter_file.as_deref().map(read_log_filter) {
+        reader.problem(LOG_FILTER_FILE, what);
+    }
     EdgeSettings {
+        metrics_port,
+        log_filter_file,
         drain: Duration::from_secs(drain),
         trusted_proxies: reader.parsed(PROXIES, Vec::new(), networks),
         allowed_hosts: reader.parsed(HOSTS, Vec::new(), hosts),
     }
+}
+
+/// Two servers cannot listen on one port.
+pub(super) fn check_ports(reader: &mut Reader<'_>, port: u16, edge: &EdgeSettings) {
+    if port != 0 && edge.metrics_port == Some(port) {
+        reader.problem(METRICS_PORT, "is the port of the service itself; choose another");
+    }
+}
+
+/// What is to be logged, from its file; nothing where that is empty.
+///
+/// # Errors
+/// A sentence where it cannot be read, or holds no filter.
+pub fn read_log_filter(file: &Path) -> Result<Option<String>, String> {
+    let named = |what: &dyn Display| format!("{}: {what}", file.display());
+    let text = super::read_limited(file).map_err(|error| named(&error))?;
+    let filter = text.trim();
+    tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| named(&error))?;
+    Ok(Some(filter.to_owned()).filter(|filter| !filter.is_empty()))
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
@@ -86,11 +125,12 @@ fn hosts(text: &str) -> Result<Vec<String>, String> {
         .map(|item| {
             let authority = item.parse::<actix_web::http::uri::Authority>().ok();
             let fits = authority.is_some_and(|authority| {
-                !authority.host().is_empty()
-                    && !item.contains(['@', '*'])
-                    && (authority.port().is_none() || authority.port_u16().is_some())
+                let port = item.strip_prefix(authority.host());
+                // Nothing, or a colon and a number: `port_u16` says of neither that it is not one.
+                let port = port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some());
+                port && !authority.host().is_empty() && !item.contains(['@', '*'])
             });
-            if fits && !item.ends_with(':') {
+            if fits {
                 Ok(item.to_ascii_lowercase())
             } else {
                 Err(format!(
@@ -152,10 +192,20 @@ mod tests {
             (HOSTS, "example.com:99999"),
             (HOSTS, "example.com:"),
             (HOSTS, "a b"),
+            (METRICS_PORT, "70000"),
+            (LOG_FILTER_FILE, "/no/such/file"),
         ] {
             let found = load(&[(name, value)]).expect_err(value);
             assert!(found.len() == 1 && found[0].starts_with(name), "{name} {value}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_metrics_have_a_port_of_their_own() {
+        assert_eq!(load(&[]).expect("good").metrics_port, None);
+        let found = load(&[(METRICS_PORT, "8003")]).expect_err("one port twice");
+        assert!(found.len() == 1 && found[0].starts_with(METRICS_PORT), "{found:?}");
+        assert!(load(&[(METRICS_PORT, "0"), ("MODEL_REGISTRY_PORT", "0")]).is_ok());
     }
 
     #[test]

@@ -18,13 +18,14 @@ use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use super::{
+    client::{ClientView, Gateways},
     errors::{ApiError, ErrorBody},
     lifecycle::Lifecycle,
 };
 use crate::{
     domain::text::echo,
     error::{ErrorKind, RegistryError},
-    limits,
+    limits, metrics,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -91,6 +92,15 @@ pub async fn observe(
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
+    let gateways = request.app_data::<web::Data<Gateways>>().cloned();
+    let misdirected =
+        gateways.and_then(|gateways| gateways.admit(&request, &gateways.look(&request)).err());
+    if let Some(error) = misdirected {
+        let mut response = request.error_response(ApiError(error));
+        set_request_id(response.headers_mut(), &request_id);
+        log(&response, &request_id, method.as_str(), started);
+        return Ok(response);
+    }
     if declared_length(&request).is_some_and(|length| length > limits::REQUEST_BODY as u64) {
         let error = RegistryError::new(
             ErrorKind::TooLarge,
@@ -106,7 +116,8 @@ pub async fn observe(
         log(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
-    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| (***data).clone());
+    let route = metrics::enabled().then(|| request.match_pattern()).flatten();
+    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
     let lifecycle = lifecycle.unwrap_or_default();
     let in_flight = lifecycle.begin_request();
     let result = tokio::select! {
@@ -136,11 +147,13 @@ pub async fn observe(
         // The hook that logs panics has told where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
+    let status = error.kind().http_status();
+    metrics::request(route.as_deref(), method.as_str(), status, started.elapsed());
     let cause = error.to_string();
     tracing::error!(
         request_id,
         method = method.as_str(),
-        status = error.kind().http_status(),
+        status,
         code = error.kind().code(),
         cause,
         duration_ms = milliseconds(started),
@@ -201,22 +214,27 @@ fn milliseconds(started: Instant) -> f64 {
 
 fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
     let request = response.request();
+    let client = ClientView::of(request);
     let extensions = request.extensions();
     let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
     let pattern = request.match_pattern();
     let route = pattern.as_deref().unwrap_or("unmatched");
     let status = response.status().as_u16();
+    metrics::request(pattern.as_deref(), method, status, started.elapsed());
     let duration_ms = milliseconds(started);
     let response_extensions = response.response().extensions();
     let error = response_extensions.get::<RegistryError>();
     let code = error.map(|error| error.kind().code());
+    if error.is_some_and(|error| error.kind().is_integrity()) {
+        metrics::integrity_error("request");
+    }
     if let Some(error) = error.filter(|_| status >= 500) {
         let (detail, cause) = (error.detail(), error.cause());
         tracing::error!(request_id, route, code, detail, cause, "request failed");
     }
     if !route.starts_with("/api/") {
         // Probes come every few seconds.
-        tracing::debug!(request_id, method, route, status, duration_ms, code, "request");
+        tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
         return;
     }
     let RequestLog {
@@ -235,6 +253,7 @@ fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Inst
         (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
     tracing::info!(
         request_id,
+        %client,
         method,
         route,
         status,

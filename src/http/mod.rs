@@ -1,6 +1,7 @@
 //! REST: parse, send a message, render. No SQL, no file, no clock and no environment here.
 
 pub mod artifact;
+pub mod client;
 pub mod conditional;
 pub mod errors;
 pub mod guard;
@@ -10,5 +11,6 @@ pub mod models;
 pub mod path;
 pub mod query;
 pub mod routes;
+pub mod scrape;
 pub mod server;
 pub mod service;

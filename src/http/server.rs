@@ -11,7 +11,9 @@ use actix_web::{
     web,
 };
 
-use super::{guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes};
+use super::{
+    client::Gateways, guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes,
+};
 use crate::limits;
 
 /// Starts serving on a socket that listens already.
@@ -22,13 +24,16 @@ pub fn start(
     listener: TcpListener,
     state: HttpState,
     lifecycle: Lifecycle,
+    gateways: Gateways,
     allowed_origins: Vec<String>,
 ) -> io::Result<Server> {
     let (state, lifecycle) = (web::Data::new(state), web::Data::new(lifecycle));
+    let gateways = web::Data::new(gateways);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .app_data(lifecycle.clone())
+            .app_data(gateways.clone())
             .wrap(cors(&allowed_origins))
             .wrap(from_fn(observe))
             .configure(routes::mount)

@@ -68,3 +68,53 @@ fn a_path_cannot_forge_a_log_line() {
     assert!(server.events("forged").is_empty());
     assert!(server.log().iter().all(|line| line.starts_with('{')), "{:?}", server.log());
 }
+
+/// Whether probes are logged, which they are at `debug` alone.
+fn logs_probes(server: &crate::support::Server) -> bool {
+    let before = server.events("request").len();
+    server.ask("GET", "/health", &[]);
+    // What comes after it in the log shows that it is not on its way.
+    server.model("risk_model");
+    let models =
+        || server.events("request")[before..].iter().any(|line| line["route"] != "/health");
+    until(Duration::from_secs(5), models);
+    server.events("request")[before..].iter().any(|line| line["route"] == "/health")
+}
+
+#[test]
+fn a_hangup_switches_between_the_usual_log_lines_and_more_of_them() {
+    use rustix::process::Signal;
+    let world = World::new();
+    let server = world.serve();
+    let set = "SIGHUP: the log filter is set";
+    assert!(!logs_probes(&server));
+    for (times, closer) in [(1, true), (2, false), (3, true)] {
+        server.signal(Signal::HUP);
+        until(Duration::from_secs(5), || server.events(set).len() == times);
+        assert_eq!(logs_probes(&server), closer);
+    }
+    assert_eq!(server.events(set)[0]["filter"], "info,model_registry=debug");
+    assert_eq!(server.events(set)[1]["filter"], "info");
+}
+
+#[test]
+fn a_hangup_reads_the_file_that_says_what_is_logged() {
+    use rustix::process::Signal;
+    let world = World::new();
+    let file = world.outside("log-filter");
+    std::fs::write(&file, "debug\n").unwrap();
+    let variables =
+        [("MODEL_REGISTRY_LOG_FILTER_FILE", file.to_str().unwrap()), ("RUST_LOG", "error")];
+    let server = world.serve_with(&variables);
+    assert!(logs_probes(&server), "the file wins over RUST_LOG");
+    std::fs::write(&file, "info").unwrap();
+    server.signal(Signal::HUP);
+    until(Duration::from_secs(5), || server.events("SIGHUP: the log filter is set").len() == 1);
+    assert!(!logs_probes(&server));
+    std::fs::write(&file, "model_registry=loud").unwrap();
+    server.signal(Signal::HUP);
+    let kept = "SIGHUP: the log filter stays as it was";
+    until(Duration::from_secs(5), || server.events(kept).len() == 1);
+    assert!(server.events(kept)[0]["why"].as_str().unwrap().contains("log-filter"));
+    assert!(!logs_probes(&server));
+}

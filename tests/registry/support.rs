@@ -224,7 +224,11 @@ impl World {
     }
 
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> Server {
-        let mut command = self.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
+        self.serve_on("127.0.0.1", variables)
+    }
+
+    pub fn serve_on(&self, host: &str, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(&["serve", "--host", host, "--port", "0"]);
         command
             .env("MODEL_REGISTRY_READ_TOKEN", READ)
             .env("MODEL_REGISTRY_ADMIN_TOKEN", ADMIN)
@@ -299,6 +303,11 @@ impl Server {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn port(&self) -> u16 {

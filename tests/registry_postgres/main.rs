@@ -33,6 +33,8 @@ mod harness;
 mod import;
 #[path = "../registry/integrity.rs"]
 mod integrity;
+#[path = "../registry/lifecycle.rs"]
+mod lifecycle;
 #[path = "../registry/logging.rs"]
 mod logging;
 #[path = "../registry/model.rs"]

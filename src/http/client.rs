@@ -1,0 +1,369 @@
+//! Who asks, and under which address they know the service: what gateways say of it in `X-Forwarded-For`,
+//! `-Proto`, `-Host` and `-Prefix`, believed of gateways alone that an operator named.
+//!
+//! Anybody can send these headers. `X-Forwarded-For` is therefore read from its right end, over all its lines,
+//! each entry believed only where the one that wrote it is trusted. The others are believed of the peer
+//! itself, their last value, which is the one that it wrote. `Forwarded` (RFC 7239) is not looked at.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+};
+
+use actix_web::{
+    HttpMessage as _, HttpRequest,
+    dev::ServiceRequest,
+    http::{
+        header::{self, HeaderMap, HeaderName},
+        uri::Authority,
+    },
+};
+use ipnet::IpNet;
+
+use crate::error::{ErrorKind, RegistryError};
+
+static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+/// Longest prefix that is believed.
+const MAX_PREFIX: usize = 256;
+
+/// Routes that probes ask by address, whatever hosts are allowed.
+const PROBES: [&str; 2] = ["/health", "/ready"];
+
+/// What an operator says of gateways and hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Gateways {
+    /// Whose forwarding headers are believed.
+    pub trusted: Vec<IpNet>,
+    /// The hosts that requests may be for, in lower case; any where there is none.
+    pub hosts: Vec<String>,
+}
+
+/// A request's client, and how it addressed the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientView {
+    /// Where the client is; nothing where the connection is not one of TCP.
+    pub address: Option<IpAddr>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The host, with its port where the client named one; nothing where it named none that could be one.
+    pub host: Option<String>,
+    /// What a gateway took off the front of the path: empty, or `/…` without a slash at its end.
+    pub prefix: String,
+}
+
+impl ClientView {
+    /// That of a request which came through the server of this crate.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Rc<Self> {
+        let known = request.extensions().get::<Rc<Self>>().cloned();
+        known.unwrap_or_else(|| {
+            let secure = request.app_config().secure();
+            let (peer, headers) = (request.peer_addr(), request.headers());
+            Rc::new(Self::resolve(peer, headers, request.uri().authority(), secure, &[]))
+        })
+    }
+
+    /// The path under which the client finds `/`: empty, or `/…` without a slash at its end.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The URL under which the client finds a path of the service's own, which begins with a slash. Where the
+    /// host is not known, it is relative to it.
+    #[must_use]
+    pub fn external_url(&self, path: &str) -> String {
+        let Self { scheme, prefix, .. } = self;
+        match &self.host {
+            Some(host) => format!("{scheme}://{host}{prefix}{path}"),
+            None => format!("{prefix}{path}"),
+        }
+    }
+
+    fn resolve(
+        peer: Option<SocketAddr>,
+        headers: &HeaderMap,
+        authority: Option<&Authority>,
+        secure: bool,
+        trusted: &[IpNet],
+    ) -> Self {
+        let peer = peer.map(|peer| peer.ip().to_canonical());
+        let own_host = authority.map(Authority::as_str);
+        let own_host = own_host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let own_scheme = if secure { "https" } else { "http" };
+        let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+        let Some(gateway) = peer.filter(is_trusted) else {
+            let host = own_host.and_then(host);
+            return Self { address: peer, scheme: own_scheme, host, prefix: String::new() };
+        };
+        let mut address = gateway;
+        for entry in values(headers, &FOR) {
+            // What is no address was not written by a gateway that could be trusted: the last one known is.
+            let Some(before) = entry.and_then(forwarded_address) else { break };
+            address = before;
+            if !is_trusted(&address) {
+                break;
+            }
+        }
+        let last = |name| values(headers, name).next().flatten();
+        Self {
+            address: Some(address),
+            scheme: last(&PROTO).and_then(scheme).unwrap_or(own_scheme),
+            host: last(&HOST).and_then(host).or_else(|| own_host.and_then(host)),
+            prefix: last(&PREFIX).and_then(prefix).unwrap_or_default(),
+        }
+    }
+}
+
+/// Shown in log lines.
+impl fmt::Display for ClientView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+impl Gateways {
+    /// Finds out whose request it is, for [`ClientView::of`] to tell.
+    #[must_use]
+    pub fn look(&self, request: &ServiceRequest) -> Rc<ClientView> {
+        let (peer, headers) = (request.peer_addr(), request.headers());
+        let authority = request.uri().authority();
+        let secure = request.app_config().secure();
+        let view = ClientView::resolve(peer, headers, authority, secure, &self.trusted);
+        let view = Rc::new(view);
+        request.extensions_mut().insert(view.clone());
+        view
+    }
+
+    /// Refuses a request for a host that is not this service's. Probes come by address.
+    ///
+    /// # Errors
+    /// `MISDIRECTED_REQUEST`.
+    pub fn admit(&self, request: &ServiceRequest, view: &ClientView) -> Result<(), RegistryError> {
+        if self.hosts.is_empty() || PROBES.contains(&request.path()) {
+            return Ok(());
+        }
+        let allowed = view.host.as_deref().is_some_and(|host| {
+            let host = host.to_ascii_lowercase();
+            let bare = without_port(&host);
+            self.hosts.iter().any(|allowed| *allowed == host || *allowed == bare)
+        });
+        if allowed {
+            return Ok(());
+        }
+        Err(RegistryError::new(
+            ErrorKind::MisdirectedRequest,
+            "The request is for a host that is not served here",
+        ))
+    }
+}
+
+/// The values of a header that is a list, from the right, over all its lines; nothing for one that is no text.
+fn values<'a>(
+    headers: &'a HeaderMap,
+    name: &'a HeaderName,
+) -> impl Iterator<Item = Option<&'a str>> {
+    // The map keeps lines in the order in which they came.
+    let lines: Vec<_> = headers.get_all(name).collect();
+    lines.into_iter().rev().flat_map(|line| {
+        line.as_bytes()
+            .rsplit(|byte| *byte == b',')
+            .map(|value| std::str::from_utf8(value).ok().map(str::trim))
+    })
+}
+
+/// An address with or without a port, as gateways write it.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    let address = text.parse::<IpAddr>().ok().or_else(with_port).or_else(bracketed);
+    address.map(|address| address.to_canonical())
+}
+
+fn scheme(text: &str) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme))
+}
+
+/// A host with or without a port, fit to stand in a URL.
+fn host(text: &str) -> Option<String> {
+    let authority: Authority = text.parse().ok()?;
+    let port = text.strip_prefix(authority.host())?;
+    // Nothing, or a colon and a number; and no name of a user before the host.
+    let fit = !authority.host().is_empty() && (port.is_empty() || authority.port_u16().is_some());
+    fit.then(|| text.to_owned())
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// `/a/b`, of characters that need no escape, so that it means the same wherever it is put.
+fn prefix(text: &str) -> Option<String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = |segment: &str| {
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(safe)
+    };
+    let fit = text.len() <= MAX_PREFIX
+        && text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment));
+    fit.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn view(peer: &str, lines: &[(&HeaderName, &[u8])], trusted: &[&str]) -> ClientView {
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, HeaderValue::from_static("inside:8003"));
+        for (name, value) in lines {
+            headers.append((*name).clone(), HeaderValue::from_bytes(value).unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        ClientView::resolve(Some(peer), &headers, None, false, &trusted)
+    }
+
+    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let lines: Vec<_> = lines.iter().map(|line| (&FOR, line.as_bytes())).collect();
+        view(peer, &lines, trusted).to_string()
+    }
+
+    #[test]
+    fn nobody_is_believed_who_was_not_named() {
+        let spoofed: [(&HeaderName, &[u8]); 4] =
+            [(&FOR, b"1.2.3.4"), (&PROTO, b"https"), (&HOST, b"evil.example"), (&PREFIX, b"/evil")];
+        for trusted in [&[][..], &["10.0.0.0/8"], &["::/0"]] {
+            let seen = view("192.0.2.1", &spoofed, trusted);
+            assert_eq!(seen.to_string(), "192.0.2.1");
+            assert_eq!(seen.external_url("/x"), "http://inside:8003/x");
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_that_is_not_a_gateway() {
+        let inside = ["10.0.0.0/8", "2001:db8:1::/48"];
+        for (lines, expected) in [
+            (&["198.51.100.7"][..], "198.51.100.7"),
+            (&["1.2.3.4, 198.51.100.7"], "198.51.100.7"),
+            (&["1.2.3.4, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
+            // A second line, as haproxy adds one.
+            (&["1.2.3.4", "198.51.100.7"], "198.51.100.7"),
+            (&["198.51.100.7", "10.1.1.1", "10.2.2.2"], "198.51.100.7"),
+            (&["1.2.3.4, 198.51.100.7", "10.1.1.1 ,10.2.2.2"], "198.51.100.7"),
+            // Nobody but gateways: the farthest of them.
+            (&["10.1.1.1"], "10.1.1.1"),
+            (&[], "10.0.0.1"),
+            // Ports, brackets, and addresses of IPv4 within IPv6.
+            (&["198.51.100.7:5555"], "198.51.100.7"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&["[2001:db8::7]:5555, 2001:db8:1::1"], "2001:db8::7"),
+            (&["[2001:db8::7]"], "2001:db8::7"),
+            (&["::ffff:198.51.100.7, ::ffff:10.1.1.1"], "198.51.100.7"),
+            // What is no address ends the walk at the last gateway.
+            (&["198.51.100.7, unknown"], "10.0.0.1"),
+            (&["198.51.100.7, "], "10.0.0.1"),
+            (&["198.51.100.7, 10.1.1.1, _hidden, 10.2.2.2"], "10.2.2.2"),
+            (&["1.2.3.4\u{e9}"], "10.0.0.1"),
+        ] {
+            assert_eq!(client("10.0.0.1", lines, &inside), expected, "{lines:?}");
+        }
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"], &inside), "198.51.100.7");
+    }
+
+    #[test]
+    fn a_gateway_says_how_the_service_is_addressed() {
+        let lines: [(&HeaderName, &[u8]); 7] = [
+            (&PROTO, b"http, HTTPS"),
+            (&HOST, b"evil.example"),
+            (&HOST, b"models.example.com:8443"),
+            (&PREFIX, b"/evil"),
+            (&PREFIX, b"/evil, /registry/v2/"),
+            (&header::FORWARDED, b"for=1.2.3.4;host=evil.example;proto=http"),
+            (&FOR, b"198.51.100.7"),
+        ];
+        let seen = view("10.0.0.1", &lines, &["10.0.0.1/32"]);
+        assert_eq!(seen.base_path(), "/registry/v2");
+        assert_eq!(
+            seen.external_url("/api/v1/models"),
+            "https://models.example.com:8443/registry/v2/api/v1/models"
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_is_not_believed() {
+        for (name, value) in [
+            (&PROTO, "javascript"),
+            (&PROTO, ""),
+            (&HOST, "a b"),
+            (&HOST, "user@evil.example"),
+            (&HOST, "evil.example/path"),
+            (&HOST, "evil.example:99999"),
+            (&HOST, ""),
+            (&PREFIX, "registry"),
+            (&PREFIX, "//evil.example"),
+            (&PREFIX, "/a//b"),
+            (&PREFIX, "/a/../b"),
+            (&PREFIX, "/."),
+            (&PREFIX, "/a\"b"),
+            (&PREFIX, "/a>b"),
+            (&PREFIX, "/a%2e"),
+            (&PREFIX, "/a?b"),
+            (&PREFIX, "/"),
+            (&PREFIX, "https://evil.example"),
+        ] {
+            let seen = view("10.0.0.1", &[(name, value.as_bytes())], &["10.0.0.1/32"]);
+            assert_eq!(seen.external_url("/x"), "http://inside:8003/x", "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn ports_are_told_from_addresses() {
+        for (host, bare) in [
+            ("a.example:80", "a.example"),
+            ("a.example", "a.example"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(without_port(host), bare);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_a_client_of_its_choice(
+            lines in proptest::collection::vec("[ -~\u{80}-\u{ff}]{0,60}", 0..5)
+        ) {
+            // The gateway writes the true address at the end; before it stands whatever the client likes.
+            let mut all: Vec<(&HeaderName, &[u8])> =
+                lines.iter().map(|line| (&FOR, line.as_bytes())).collect();
+            all.push((&FOR, b"198.51.100.7"));
+            prop_assert_eq!(view("10.0.0.1", &all, &["10.0.0.0/8"]).to_string(), "198.51.100.7");
+        }
+
+        #[test]
+        fn a_url_is_always_one(value in "[ -~]{0,40}") {
+            let lines: [(&HeaderName, &[u8]); 3] = [
+                (&HOST, value.as_bytes()), (&PREFIX, value.as_bytes()), (&PROTO, value.as_bytes()),
+            ];
+            let url = view("10.0.0.1", &lines, &["10.0.0.1/32"]).external_url("/x");
+            let parsed: actix_web::http::Uri = url.parse().unwrap();
+            prop_assert!(parsed.path().ends_with("/x") && parsed.query().is_none());
+            prop_assert!(parsed.authority().is_some());
+        }
+    }
+}

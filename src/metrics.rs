@@ -1,0 +1,327 @@
+//! Numbers for whoever watches the service, in the OpenMetrics text format that Prometheus reads.
+//!
+//! Nothing is counted until [`enable`] is called. What is known elsewhere, such as how busy an actor is, is not
+//! counted twice: a source is asked for it when the numbers are. Every label has few values, whatever clients
+//! send: routes are patterns, methods and formats are of a fixed set.
+
+mod process;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text},
+    metrics::{
+        MetricType, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram,
+        info::Info,
+    },
+    registry::Registry,
+};
+
+/// What the answer to a scrape says that it is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Route of a request that no route is for.
+const UNMATCHED: &str = "unmatched";
+
+/// From a hit in memory to what a gateway would have given up on, in seconds.
+const REQUEST_SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// From a small pickle to the largest file, in seconds.
+const LOAD_CHECK_SECONDS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: String,
+    method: &'static str,
+    status: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Checked {
+    format: String,
+    verdict: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckedFormat {
+    format: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FoundBy {
+    found_by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Actor {
+    actor: &'static str,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+type Source<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    request_seconds: Histograms<Route>,
+    load_checks: Family<Checked, Counter>,
+    load_check_seconds: Histograms<CheckedFormat>,
+    integrity_errors: Family<FoundBy, Counter>,
+    actor_deaths: Family<Actor, Counter>,
+}
+
+static METRICS: OnceLock<Metrics> = OnceLock::new();
+
+/// How busy an actor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Requests that wait or are worked on.
+    pub requests: usize,
+    /// How many there may be.
+    pub capacity: usize,
+}
+
+/// How busy the catalog's connections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Connections that there may be.
+    pub max: usize,
+    /// Connections that there are.
+    pub open: usize,
+    /// Of those, how many nobody uses.
+    pub idle: usize,
+    /// Queries that wait for one.
+    pub waiting: usize,
+}
+
+#[derive(Default)]
+struct Sources {
+    mailboxes: BTreeMap<&'static str, Source<Mailbox>>,
+    pool: Option<Source<PoolState>>,
+    in_flight: Option<Source<usize>>,
+    keys_age: Option<Source<Option<Duration>>>,
+}
+
+static SOURCES: Mutex<Option<Sources>> = Mutex::new(None);
+
+fn sources() -> MutexGuard<'static, Option<Sources>> {
+    SOURCES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on things are counted. `version` is this program's, `started` the seconds since 1970.
+pub fn enable(version: &'static str, started: i64) {
+    let _first = METRICS.set(Metrics::new(version, started));
+    sources().get_or_insert_default();
+}
+
+/// Whether things are counted.
+#[must_use]
+pub fn enabled() -> bool {
+    METRICS.get().is_some()
+}
+
+/// All numbers, as text.
+///
+/// # Errors
+/// None that is known of.
+pub fn render() -> Result<String, fmt::Error> {
+    let mut rendered = String::new();
+    if let Some(metrics) = METRICS.get() {
+        text::encode(&mut rendered, &metrics.registry)?;
+    }
+    Ok(rendered)
+}
+
+/// A request was answered: its head was ready after this time.
+pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
+    let Some(metrics) = METRICS.get() else { return };
+    let route = route.unwrap_or(UNMATCHED).to_owned();
+    let method = known_method(method);
+    let answered = Answered { route: route.clone(), method, status: status.into() };
+    metrics.requests.get_or_create(&answered).inc();
+    let seconds = took.as_secs_f64();
+    metrics.request_seconds.get_or_create(&Route { route, method }).observe(seconds);
+}
+
+/// An artifact was hashed and checked for whether it would load.
+pub fn load_check(format: impl fmt::Display, verdict: impl fmt::Display, took: Duration) {
+    let Some(metrics) = METRICS.get() else { return };
+    let format = format.to_string();
+    let checked = Checked { format: format.clone(), verdict: verdict.to_string() };
+    metrics.load_checks.get_or_create(&checked).inc();
+    let seconds = took.as_secs_f64();
+    metrics.load_check_seconds.get_or_create(&CheckedFormat { format }).observe(seconds);
+}
+
+/// Something on disk is not what it should be.
+pub fn integrity_error(found_by: &'static str) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.integrity_errors.get_or_create(&FoundBy { found_by }).inc();
+    }
+}
+
+/// An actor died, and is replaced.
+pub fn actor_died(actor: &'static str) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.actor_deaths.get_or_create(&Actor { actor }).inc();
+    }
+}
+
+/// Where to ask how busy an actor is.
+pub fn watch_mailbox(actor: &'static str, source: impl Fn() -> Mailbox + Send + Sync + 'static) {
+    if let Some(sources) = sources().as_mut() {
+        sources.mailboxes.insert(actor, Box::new(source));
+    }
+}
+
+/// Where to ask how busy the catalog's connections are.
+pub fn watch_pool(source: impl Fn() -> PoolState + Send + Sync + 'static) {
+    if let Some(sources) = sources().as_mut() {
+        sources.pool = Some(Box::new(source));
+    }
+}
+
+/// Where to ask how many requests are being answered.
+pub fn watch_in_flight(source: impl Fn() -> usize + Send + Sync + 'static) {
+    if let Some(sources) = sources().as_mut() {
+        sources.in_flight = Some(Box::new(source));
+    }
+}
+
+/// Where to ask how old the identity provider's keys are; there may be none.
+pub fn watch_keys(source: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
+    if let Some(sources) = sources().as_mut() {
+        sources.keys_age = Some(Box::new(source));
+    }
+}
+
+/// A client may invent methods; each would be a new series.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+impl Metrics {
+    fn new(version: &'static str, started: i64) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(process::Process { started }));
+        let own = registry.sub_registry_with_prefix("model_registry");
+        let metrics = Self {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            load_checks: Family::default(),
+            load_check_seconds: Family::new_with_constructor(|| Histogram::new(LOAD_CHECK_SECONDS)),
+            integrity_errors: Family::default(),
+            actor_deaths: Family::default(),
+            registry: Registry::default(),
+        };
+        let build = Info::new([("version", version)]);
+        own.register("build", "This program", build);
+        let (requests, seconds) = (metrics.requests.clone(), metrics.request_seconds.clone());
+        own.register("http_requests", "Requests answered", requests);
+        let help = "From a request's head to its answer's, in seconds";
+        own.register("http_request_duration_seconds", help, seconds);
+        let (checks, seconds) = (metrics.load_checks.clone(), metrics.load_check_seconds.clone());
+        own.register("load_checks", "Artifacts checked for whether they would load", checks);
+        let help = "Hashing an artifact and checking whether it would load, in seconds";
+        own.register("load_check_duration_seconds", help, seconds);
+        // Both are there from the first scrape on: an alert on their growth sees the first one.
+        for found_by in ["request", "rehash"] {
+            drop(metrics.integrity_errors.get_or_create(&FoundBy { found_by }));
+        }
+        let help = "Files, rows or manifests found to differ from what was recorded";
+        own.register("integrity_errors", help, metrics.integrity_errors.clone());
+        let help = "Actors that died and were replaced";
+        own.register("actor_deaths", help, metrics.actor_deaths.clone());
+        own.register_collector(Box::new(Watched));
+        Self { registry, ..metrics }
+    }
+}
+
+/// What the sources say.
+#[derive(Debug)]
+struct Watched;
+
+impl Collector for Watched {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let sources = sources();
+        let Some(sources) = sources.as_ref() else { return Ok(()) };
+        if let Some(in_flight) = &sources.in_flight {
+            let help = "Requests that are being answered, bodies included";
+            gauge(&mut encoder, "http_requests_in_flight", help, whole(in_flight()))?;
+        }
+        if let Some(age) = sources.keys_age.as_ref().and_then(|age| age()) {
+            let help = "Since the identity provider's keys were last fetched, in seconds";
+            gauge(&mut encoder, "identity_keys_age_seconds", help, age.as_secs_f64())?;
+        }
+        if let Some(pool) = sources.pool.as_ref().map(|pool| pool()) {
+            let help = "Connections to the catalog that there may be";
+            gauge(&mut encoder, "catalog_connections_max", help, whole(pool.max))?;
+            let help = "Queries that wait for a connection to the catalog";
+            gauge(&mut encoder, "catalog_connection_waiters", help, whole(pool.waiting))?;
+            let help = "Connections to the catalog";
+            let mut states =
+                encoder.encode_descriptor("catalog_connections", help, None, MetricType::Gauge)?;
+            let busy = pool.open.saturating_sub(pool.idle);
+            for (state, number) in [("idle", pool.idle), ("busy", busy)] {
+                let labels = [("state", state)];
+                ConstGauge::new(whole(number)).encode(states.encode_family(&labels)?)?;
+            }
+        }
+        let mailboxes: Vec<_> =
+            sources.mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox())).collect();
+        mailbox_gauge(
+            &mut encoder,
+            "actor_mailbox_requests",
+            "Requests that wait for an actor or are worked on by it",
+            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.requests)),
+        )?;
+        mailbox_gauge(
+            &mut encoder,
+            "actor_mailbox_capacity",
+            "Requests that an actor takes on at a time",
+            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.capacity)),
+        )
+    }
+}
+
+fn mailbox_gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    of_actors: impl Iterator<Item = (&'static str, usize)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (actor, number) in of_actors {
+        ConstGauge::new(whole(number)).encode(family.encode_family(&[("actor", actor)])?)?;
+    }
+    Ok(())
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: impl prometheus_client::encoding::EncodeGaugeValue,
+) -> fmt::Result {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(metric)
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
