@@ -23,3 +23,4 @@ mod gateway;
 mod restart;
 mod rules;
 mod streaming;
+mod watching;

@@ -98,6 +98,37 @@ fn a_request_has_one_id_everywhere() {
 }
 
 #[test]
+fn the_log_names_the_client_whatever_it_says_of_itself() {
+    each(|gateway, server| {
+        let id = format!("client-{:?}", gateway.kind);
+        let lines = [
+            format!("X-Request-Id: {id}"),
+            "X-Forwarded-For: 203.0.113.9".to_owned(),
+            "X-Forwarded-For: 203.0.113.10".to_owned(),
+            "X-Forwarded-Host: evil.example".to_owned(),
+            "X-Forwarded-Prefix: /evil".to_owned(),
+            "Forwarded: for=203.0.113.11;host=evil.example;proto=http".to_owned(),
+        ];
+        let arguments: Vec<_> = lines.iter().flat_map(|line| ["-H", line.as_str()]).collect();
+        assert_eq!(gateway.model("risk_model/current", &arguments).status, 200);
+        let line = crate::support::eventually(std::time::Duration::from_secs(5), || {
+            server.events("request").into_iter().find(|line| line["request_id"] == id.as_str())
+        });
+        assert_eq!(line["client"], "127.0.0.1", "{line}");
+        // The service believes this gateway: what a client sends arrives where the gateway lets it.
+        let direct = [
+            ("authorization", format!("Bearer {READ}")),
+            ("x-forwarded-for", "203.0.113.12".to_owned()),
+        ];
+        let direct = direct.each_ref().map(|(name, value)| (*name, value.as_str()));
+        server.ask("GET", "/api/v1/models/risk_model/v1.0.0", &direct);
+        crate::support::until(std::time::Duration::from_secs(5), || {
+            server.events("request").iter().any(|line| line["client"] == "203.0.113.12")
+        });
+    });
+}
+
+#[test]
 fn a_long_token_is_the_services_to_refuse() {
     each(|gateway, _| {
         let segment = "eyJhbGciOiJSUzI1NiJ9".repeat(200);
