@@ -99,9 +99,9 @@ fn replicas_are_replaced_without_the_loss_of_a_request() {
                     replicas[place].signal(Signal::TERM);
                     assert_eq!(replicas[place].wait().code(), Some(0));
                     replicas[place] = replica(&world, port, DRAIN_SECONDS);
-                    // The gateway has found it again: the other one may go.
+                    // As an orchestrator does: no sooner, and no later.
                     until(Duration::from_secs(20), || {
-                        !replicas[place].events("request").is_empty()
+                        replicas[place].ask("GET", "/ready", &[]).status == 200
                     });
                 }
             }
