@@ -12,7 +12,7 @@
 //! | [`startup`] | puts the parts together | all |
 //!
 //! [`error`] (the one table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`],
-//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
+//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
 
 #![cfg_attr(
     test,
@@ -43,3 +43,4 @@ pub mod registry;
 pub mod schemas;
 pub mod startup;
 pub mod telemetry;
+pub mod tls;

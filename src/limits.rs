@@ -66,6 +66,15 @@ pub const MAX_PAGE: u32 = 10_000;
 pub const SHUTDOWN_SECONDS: u64 = 30;
 /// How long before that a request which is still without an answer is refused one, so that it hears so.
 pub const LAST_ANSWERS_SECONDS: u64 = 2;
+/// How long no request must have been in flight, and no connection of HTTP/1 open, for a server to be at its
+/// end though connections of HTTP/2 stay open.
+pub const IDLE_BEFORE_END: Duration = Duration::from_secs(1);
+/// How often that is looked at.
+pub const IDLE_POLL: Duration = Duration::from_millis(50);
+/// How long a client may take for its TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked whether the files of certificates changed.
+pub const TLS_ROUND: Duration = Duration::from_secs(2);
 /// After how many seconds a refused client may try again.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.

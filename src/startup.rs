@@ -39,6 +39,7 @@ use crate::{
     http::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape, server},
     limits, metrics,
     registry::Registry,
+    tls::{self, Credentials, TlsFiles},
 };
 
 /// What a command wants of the registry directory.
@@ -165,6 +166,7 @@ pub struct Application {
     lost: mpsc::UnboundedReceiver<Fatal>,
     lifecycle: Lifecycle,
     drain: Duration,
+    has_tls: bool,
 }
 
 /// How a server that was told to stop came to its end.
@@ -205,6 +207,8 @@ impl Application {
         )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let state = HttpState::new(core.registry, auth);
+        let tls = server.edge.tls.clone().map(start_tls).transpose()?;
+        let has_tls = tls.is_some();
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
         let watched = lifecycle.clone();
         metrics::watch_in_flight(move || watched.in_flight());
@@ -219,9 +223,10 @@ impl Application {
             lifecycle.clone(),
             gateways,
             server.allowed_origins.clone(),
+            tls,
         )
         .map_err(RegistryError::internal)?;
-        Ok(Self { server, port, metrics_port, lost: core.lost, lifecycle, drain })
+        Ok(Self { server, port, metrics_port, lost: core.lost, lifecycle, drain, has_tls })
     }
 
     /// The port that it listens on.
@@ -241,10 +246,9 @@ impl Application {
     ///
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
-    pub async fn run_until_stopped(self) -> Result<Ending, RegistryError> {
-        let Self { server, mut lost, lifecycle, drain, .. } = self;
+    pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
+        let Self { server, mut lost, lifecycle, drain, has_tls, .. } = self;
         let handle = server.handle();
-        let mut signals = Signals::new()?;
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
         let mut lost = std::pin::pin!(async move {
@@ -279,6 +283,7 @@ impl Application {
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            () = idle(&lifecycle), if has_tls => Ok(Ending::Finished),
             ended = finished => ended.map(|()| Ending::Finished),
             () = refuse_the_rest => Ok(Ending::Finished),
             error = &mut lost => Err(error),
@@ -287,14 +292,18 @@ impl Application {
     }
 }
 
-/// The signals that end a server.
-struct Signals {
+/// The signals that end a server: SIGTERM and SIGINT.
+pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, RegistryError> {
+    /// Hears them from now on; none ends the process by itself any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new() -> Result<Self, RegistryError> {
         let on = |kind| signal(kind).map_err(RegistryError::internal);
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
@@ -302,7 +311,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signal {
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.interrupt.recv() => Signal::INT,
@@ -335,6 +345,49 @@ fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
         }
     });
     Ok(port)
+}
+
+/// Waits until nothing has been going on for a while but connections of HTTP/2 that stay open.
+async fn idle(lifecycle: &Lifecycle) {
+    let mut since = tokio::time::Instant::now();
+    while since.elapsed() < limits::IDLE_BEFORE_END {
+        tokio::time::sleep(limits::IDLE_POLL).await;
+        if !lifecycle.is_idle() {
+            since = tokio::time::Instant::now();
+        }
+    }
+}
+
+/// Reads the certificates, and follows their files.
+fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
+    let unusable = |problem: tls::TlsProblem| {
+        RegistryError::new(ErrorKind::InvalidRequest, format!("TLS cannot be had: {problem}"))
+    };
+    let (credentials, mut changes) = Credentials::load(files).map_err(unusable)?;
+    actix::spawn(async move {
+        loop {
+            tokio::time::sleep(limits::TLS_ROUND).await;
+            let looked = tokio::task::spawn_blocking(move || {
+                let found = changes.look();
+                (changes, found)
+            });
+            let Ok((looked, found)) = looked.await else {
+                // The hook that logs panics has told where.
+                tracing::error!("the certificates are no longer read again when they change");
+                return;
+            };
+            changes = looked;
+            match found {
+                None => {}
+                Some(Ok(())) => tracing::info!("the TLS certificates changed and are in use"),
+                Some(Err(problem)) => tracing::error!(
+                    %problem,
+                    "the TLS certificates changed and cannot be used; the ones before stay in use"
+                ),
+            }
+        }
+    });
+    credentials.server_config().map_err(RegistryError::internal)
 }
 
 fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {

@@ -10,9 +10,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 21] = [
+const RULES: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("limits", &[]),
+    ("tls", &[]),
     ("metrics", &[]),
     ("progress", &[]),
     ("fault", &[]),
@@ -53,7 +54,7 @@ const RULES: [(&str, &[&str]); 21] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["auth", "catalog", "domain"]),
+    ("config", &["auth", "catalog", "domain", "tls"]),
     ("telemetry", &["clock", "config"]),
     (
         "http",
@@ -104,6 +105,7 @@ const RULES: [(&str, &[&str]); 21] = [
             "limits",
             "metrics",
             "registry",
+            "tls",
         ],
     ),
     ("main", &["cli"]),

@@ -14,7 +14,7 @@ use crate::{
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
-    startup::{Application, Core, Opening},
+    startup::{Application, Core, Opening, Signals},
 };
 
 const HOST: &str = "127.0.0.1";
@@ -99,9 +99,10 @@ impl Demo {
                 RegistryError::unavailable("cannot make a temporary directory", error)
             })?;
         // A signal while the registry is made must not leave the directory behind either.
+        let mut signals = Signals::new()?;
         tokio::select! {
-            made = self.make(directory.path(), &context) => drop(made?.run_until_stopped().await?),
-            _ = tokio::signal::ctrl_c() => {}
+            made = self.make(directory.path(), &context) => drop(made?.run_until_stopped(signals).await?),
+            _ = signals.next() => {}
         }
         let place = directory.path().to_owned();
         directory.close().map_err(|error| {

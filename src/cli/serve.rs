@@ -9,7 +9,7 @@ use super::{Context, Failure, Outcome, start_logging};
 use crate::{
     config::{ServerSettings, Settings, read_log_filter},
     error::RegistryError,
-    startup::{Application, Ending},
+    startup::{Application, Ending, Signals},
     telemetry,
 };
 
@@ -44,7 +44,15 @@ impl Serve {
         for name in server.weak_tokens() {
             tracing::warn!("{name} is shorter than 16 characters; use a long random token");
         }
-        let application = Application::build(&settings, &server).await?;
+        let mut signals = Signals::new()?;
+        let application = tokio::select! {
+            built = Application::build(&settings, &server) => built?,
+            // A start that is cut short leaves what a crash would, which the next one mends.
+            _ = signals.next() => {
+                tracing::info!("told to stop before it served");
+                return Ok(());
+            }
+        };
         tracing::info!(
             host = server.host,
             port = application.port(),
@@ -52,7 +60,7 @@ impl Serve {
             registry_dir = %settings.registry_dir.display(),
             "serving"
         );
-        match application.run_until_stopped().await? {
+        match application.run_until_stopped(signals).await? {
             Ending::Finished => {
                 tracing::info!("stopped");
                 Ok(())

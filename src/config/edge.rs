@@ -11,11 +11,15 @@ use std::{
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{Environment, Reader};
+use crate::tls::{TlsFile, TlsFiles};
 
 const DRAIN: &str = "MODEL_REGISTRY_DRAIN_SECONDS";
 const PROXIES: &str = "MODEL_REGISTRY_TRUSTED_PROXIES";
 const METRICS_PORT: &str = "MODEL_REGISTRY_METRICS_PORT";
 const LOG_FILTER_FILE: &str = "MODEL_REGISTRY_LOG_FILTER_FILE";
+const TLS_CERT: &str = "MODEL_REGISTRY_TLS_CERT";
+const TLS_KEY: &str = "MODEL_REGISTRY_TLS_KEY";
+const TLS_CLIENT_CA: &str = "MODEL_REGISTRY_TLS_CLIENT_CA";
 const HOSTS: &str = "MODEL_REGISTRY_ALLOWED_HOSTS";
 
 /// How long gateways take to hear that a replica is stopping, where nothing is said.
@@ -36,6 +40,8 @@ pub struct EdgeSettings {
     pub metrics_port: Option<u16>,
     /// A file that holds what is logged, read again on SIGHUP.
     pub log_filter_file: Option<PathBuf>,
+    /// The files of TLS, where the service speaks it itself.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Reads them.
@@ -58,10 +64,47 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSet
     EdgeSettings {
         metrics_port,
         log_filter_file,
+        tls: tls(reader),
         drain: Duration::from_secs(drain),
         trusted_proxies: reader.parsed(PROXIES, Vec::new(), networks),
         allowed_hosts: reader.parsed(HOSTS, Vec::new(), hosts),
     }
+}
+
+/// Certificate and key stand together, and nothing of clients without them.
+fn tls(reader: &mut Reader<'_>) -> Option<TlsFiles> {
+    let (certificate, key) = (reader.path(TLS_CERT), reader.path(TLS_KEY));
+    let client_ca = reader.path(TLS_CLIENT_CA);
+    let (certificate, key) = match (certificate, key) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(_), None) => {
+            reader.problem(TLS_KEY, format!("is required with {TLS_CERT}"));
+            return None;
+        }
+        (None, Some(_)) => {
+            reader.problem(TLS_CERT, format!("is required with {TLS_KEY}"));
+            return None;
+        }
+        (None, None) => {
+            if client_ca.is_some() {
+                reader.problem(
+                    TLS_CLIENT_CA,
+                    format!("has no effect without {TLS_CERT} and {TLS_KEY}; set all or none"),
+                );
+            }
+            return None;
+        }
+    };
+    let files = TlsFiles { certificate, key, client_ca };
+    if let Err(problem) = files.check() {
+        let name = match problem.file {
+            TlsFile::Certificate => TLS_CERT,
+            TlsFile::Key => TLS_KEY,
+            TlsFile::ClientCa => TLS_CLIENT_CA,
+        };
+        reader.problem(name, problem);
+    }
+    Some(files)
 }
 
 /// Two servers cannot listen on one port.
@@ -206,6 +249,20 @@ mod tests {
         let found = load(&[(METRICS_PORT, "8003")]).expect_err("one port twice");
         assert!(found.len() == 1 && found[0].starts_with(METRICS_PORT), "{found:?}");
         assert!(load(&[(METRICS_PORT, "0"), ("MODEL_REGISTRY_PORT", "0")]).is_ok());
+    }
+
+    #[test]
+    fn certificate_and_key_stand_together() {
+        for (pairs, named) in [
+            (&[(TLS_CERT, "/c")][..], TLS_KEY),
+            (&[(TLS_KEY, "/k")], TLS_CERT),
+            (&[(TLS_CLIENT_CA, "/a")], TLS_CLIENT_CA),
+            (&[(TLS_CERT, "/no/such"), (TLS_KEY, "/no/such")], TLS_CERT),
+        ] {
+            let found = load(pairs).expect_err(named);
+            assert!(found.len() == 1 && found[0].starts_with(named), "{found:?}");
+        }
+        assert!(load(&[(TLS_CERT, ""), (TLS_KEY, "")]).expect("good").tls.is_none());
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The HTTP server: workers, limits and CORS around the route table.
 
-use std::{io, net::TcpListener};
+use std::{any::Any, io, net::TcpListener};
 
 use actix_cors::Cors;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::{
     App, HttpServer,
     dev::Server,
     http::{Method, header},
     middleware::from_fn,
+    rt::net::TcpStream,
     web,
 };
+use rustls::ServerConfig;
 
 use super::{
     client::Gateways, guard::HttpState, lifecycle::Lifecycle, middleware::observe, routes,
@@ -26,7 +29,9 @@ pub fn start(
     lifecycle: Lifecycle,
     gateways: Gateways,
     allowed_origins: Vec<String>,
+    tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
+    let connections = lifecycle.clone();
     let (state, lifecycle) = (web::Data::new(state), web::Data::new(lifecycle));
     let gateways = web::Data::new(gateways);
     let server = HttpServer::new(move || {
@@ -42,10 +47,25 @@ pub fn start(
     .keep_alive(limits::KEEP_ALIVE)
     .client_request_timeout(limits::REQUEST_HEAD_TIMEOUT)
     .shutdown_timeout(limits::SHUTDOWN_SECONDS)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok(server)
+    .tls_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT)
+    .disable_signals();
+    let server = match tls {
+        None => server.listen(listener)?,
+        Some(tls) => server
+            .on_connect(move |connection, data| {
+                if !speaks_http2(connection) {
+                    data.insert(connections.begin_connection());
+                }
+            })
+            .listen_rustls_0_23(listener, tls)?,
+    };
+    Ok(server.run())
+}
+
+/// Whether client and server agreed on HTTP/2 in their handshake.
+fn speaks_http2(connection: &dyn Any) -> bool {
+    let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
+    tls.is_some_and(|tls| tls.get_ref().1.alpn_protocol() == Some(b"h2"))
 }
 
 fn cors(allowed_origins: &[String]) -> Cors {

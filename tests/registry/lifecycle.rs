@@ -191,3 +191,31 @@ fn a_validation_that_outlasts_the_end_is_cancelled_and_its_caller_told() {
     assert_eq!(body["code"], "REGISTRY_UNAVAILABLE");
     assert_eq!(server.wait().code(), Some(0));
 }
+
+#[test]
+fn a_service_that_is_told_to_stop_while_it_starts_goes_at_once() {
+    let world = World::new();
+    let token = ("MODEL_REGISTRY_READ_TOKEN", READ);
+    // Who holds the lock holds the start up.
+    world.register("v1.0.0").ok();
+    let lock = std::fs::File::open(world.path(".lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let mut command = world.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
+    command.env(token.0, token.1).env("MODEL_REGISTRY_LOG_FORMAT", "json");
+    command.env("RUST_LOG", "debug").stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let hears = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (Signal::TERM.as_raw() - 1)) != 0
+    };
+    until(Duration::from_secs(8), hears);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let told = Instant::now();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(log.contains("told to stop before it served"), "{log}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
+}

@@ -33,3 +33,4 @@ mod logging;
 mod metrics;
 mod model;
 mod reads;
+mod tls;
