@@ -95,3 +95,17 @@ fn readiness_tells_of_identity_keys_only_where_there_is_a_provider() {
     let world = World::new();
     assert_eq!(keys_line(&world.serve()), None);
 }
+
+#[test]
+fn the_age_of_the_keys_is_a_number_to_watch() {
+    let (idp, world) = (Idp::start(), World::new());
+    let server = idp.serve_with(&world, &[("MODEL_REGISTRY_METRICS_PORT", "0")]);
+    assert_eq!(read(&server, &idp.token("ci-rs256")).status, 200);
+    let port = &server.events("serving")[0]["metrics_port"];
+    let reply = crate::support::ask("GET", &format!("http://127.0.0.1:{port}/metrics"), &[]);
+    let text = String::from_utf8(reply.body).unwrap();
+    let sample =
+        text.lines().find(|line| line.starts_with("model_registry_identity_keys_age_seconds "));
+    let age: f64 = sample.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((0.0..60.0).contains(&age), "{age}");
+}

@@ -150,6 +150,28 @@ fn the_service_speaks_tls_with_both_versions_of_http_and_nothing_else() {
 }
 
 #[test]
+fn no_token_is_logged_over_tls_and_http2_at_any_level() {
+    let world = World::promoted(&["v1.0.0"]);
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let mut variables = files.variables().to_vec();
+    variables.push(("RUST_LOG", "trace".to_owned()));
+    let server = serve(&world, &variables);
+    let trusting = authority.text("ca.pem");
+    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "200 2");
+    until(Duration::from_secs(5), || server.events("request").len() == 1);
+    let log = server.log().join("\n");
+    // What HTTP/2 and TLS have to say is there, and the token is not, in any writing of its bytes.
+    assert!(log.contains("\"target\":\"h2::"), "{log}");
+    let hex: String = READ.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let list = READ.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+    for writing in [READ, &hex, &list] {
+        assert!(!log.contains(writing), "{writing}");
+    }
+    assert!(!log.to_lowercase().contains("bearer "));
+}
+
+#[test]
 fn certificates_are_followed_when_they_change_and_a_bad_pair_is_not() {
     let world = World::promoted(&["v1.0.0"]);
     let (before, after) = (Authority::new(), Authority::new());
