@@ -1,8 +1,6 @@
 # One static binary in an image made from nothing: no shell, no package manager, no other user's program.
 #
-#   docker build -t model-registry .
-#   docker run --rm --read-only --cap-drop all --security-opt no-new-privileges -v registry:/data \
-#     -e MODEL_REGISTRY_READ_TOKEN -e ALLOWED_ORIGINS -p 8003:8003 model-registry
+#   buildah bud --format docker --layers -t model-registry .        # or: docker build -t model-registry .
 #
 # docs/deployment.md says why it is as it is. The compiler's version is the image's; rust-toolchain.toml is not copied,
 # so that nothing but the image decides which compiler it is.
