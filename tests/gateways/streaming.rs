@@ -49,7 +49,7 @@ fn a_gigabyte_is_streamed_and_kept_nowhere() {
         let processes: Vec<_> = gateway.processes();
         let before: Vec<_> = processes
             .iter()
-            .chain([&server.pid()])
+            .chain([&server.id()])
             .map(|&pid| (pid, status_kib(pid, "VmHWM"), bytes_written(pid)))
             .collect();
         // 128 MB a second is a fraction of what service and gateway could do between them.

@@ -334,10 +334,6 @@ impl Server {
         ask(method, &self.url(path), headers)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// How many descriptors the process holds.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
