@@ -23,7 +23,7 @@ use super::{
 use crate::{domain::Scope, error::ErrorKind, http::errors::ErrorBody};
 
 /// What any operation may answer, most of it before it is known which one is asked for.
-const ANY: [ErrorKind; 6] = [
+const ANY: [ErrorKind; 7] = [
     ErrorKind::MalformedRequest,
     ErrorKind::RequestTimeout,
     ErrorKind::TooLarge,
