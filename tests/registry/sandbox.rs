@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{ADMIN, Ran, Server, World, binary, eventually, pickle, until};
+use crate::support::{ADMIN, Ran, Server, World, binary, eventually, fixture, pickle, until};
 
 const VALIDATE: &str = "risk_model/v1.0.0";
 
@@ -273,4 +273,35 @@ fn a_check_does_not_outlive_the_service() {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
         stat.map_or(true, |stat| stat.rsplit(") ").next().unwrap().starts_with('Z'))
     });
+}
+
+#[test]
+fn a_model_with_a_sample_of_its_own_is_run_on_it_and_a_disagreement_refuses_nothing() {
+    let world = World::new();
+    let sample = std::fs::read_to_string(fixture("corpus/samples/lightgbm_binary.txt.sample"));
+    let sample: Value = serde_json::from_str(&sample.unwrap()).unwrap();
+    let mut wrong = sample.clone();
+    for row in wrong["expected"].as_array_mut().unwrap() {
+        *row = serde_json::json!([123.0]);
+    }
+    // A file of its own for each: the suite's argument of a path stands third.
+    let model = fixture("corpus/real/lightgbm_binary.txt");
+    for (version, sample) in [("v1.0.0", &sample), ("v2.0.0", &wrong)] {
+        let parameters = serde_json::json!({
+            "factor_list": ["size"], "halflife_days": 60, "shrinkage_intensity": 0.5,
+            "sample_input": sample["input"], "expected_output": sample["expected"],
+        });
+        let mut arguments = World::register_arguments(version);
+        arguments[2] = model.to_str().unwrap().to_owned();
+        let at = arguments.iter().position(|word| word == "--parameters").unwrap();
+        arguments[at + 1] = parameters.to_string();
+        world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    }
+    let server = world.serve();
+    assert_eq!(server.validate("risk_model/v1.0.0").status, 200);
+    assert_eq!(server.validate("risk_model/v2.0.0").status, 200);
+    let told = server.events("validated");
+    assert_eq!((&told[0]["depth"], &told[0]["notes"]), (&"executed".into(), &"".into()));
+    assert_eq!(told[1]["depth"], "typed");
+    assert_ne!(told[1]["notes"], "");
 }
