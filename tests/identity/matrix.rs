@@ -59,13 +59,19 @@ fn every_route_lets_in_exactly_whose_token_holds_its_scope() {
                 server.ask(method, &path, &[("authorization", &format!("Bearer {token}"))])
             };
             for (name, token) in &nobody {
-                let expected = if row.scope.is_some() { 401 } else { 200 };
-                assert_eq!(ask(token).status, expected, "{method} {path}: {name}");
+                let found = ask(token).status;
+                let refused = found == 401;
+                assert_eq!(refused, row.scope.is_some(), "{method} {path}: {name}: {found}");
             }
             for (name, token, holds) in &somebody {
-                let allowed = row.scope.is_none_or(|scope| holds.contains(&scope));
-                let expected = if allowed { 200 } else { 403 };
-                assert_eq!(ask(token).status, expected, "{method} {path}: {name}");
+                let found = ask(token).status;
+                let Some(scope) = row.scope else {
+                    // Some of these redirect, and one is for files that have names of their own.
+                    assert!(![401, 403].contains(&found), "{method} {path}: {name}: {found}");
+                    continue;
+                };
+                let expected = if holds.contains(&scope) { 200 } else { 403 };
+                assert_eq!(found, expected, "{method} {path}: {name}");
             }
             asked += nobody.len() + somebody.len();
         }

@@ -277,8 +277,8 @@ fn promoting_what_would_not_load_or_would_run_code_changes_nothing() {
     std::fs::write(&hostile, b"cos\nsystem\n(S'true'\ntR.").unwrap();
     let broken = world.outside("broken.json");
     std::fs::write(&broken, br#"{"a":1,"a":2}"#).unwrap();
-    let unknown = world.outside("unknown.onnx");
-    std::fs::write(&unknown, b"\x08\x07\x12\x00").unwrap();
+    let unknown = world.outside("packed.zst");
+    std::fs::write(&unknown, b"\x28\xb5\x2f\xfd\x00").unwrap();
     for (version, file, said) in [
         ("v1.0.0", &hostile, "os.system"),
         ("v1.1.0", &broken, "\"a\""),

@@ -85,7 +85,8 @@ impl Machine<'_, '_, '_> {
         if !self.source.may_hold(len) {
             return self.broken("the pickle is truncated: a frame is longer than the file");
         }
-        self.frame_end = Some(self.source.offset() + len);
+        // Of an unpacked stream it is not known yet whether there is so much.
+        self.frame_end = Some(self.source.offset().saturating_add(len));
         Ok(())
     }
 
