@@ -46,15 +46,7 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
 /// within a member. `c` may begin a name: no module is found by one that holds a header.
 fn refuse_pickle_too(head: &[u8], job: &mut Job<'_>) -> Result<(), Halt> {
     let mut as_pickle = Source::unpacked(head, Some(head.len() as u64))?;
-    let mut aside = Job {
-        trusted: job.trusted,
-        sample: None,
-        keep_going: job.keep_going,
-        findings: super::report::Findings::default(),
-        format: Format::Pickle,
-        container: None,
-        budget: super::budget::Budget::of(0),
-    };
+    let mut aside = job.aside(Format::Pickle);
     let read = pickle::check(&mut as_pickle, &mut aside);
     if read.is_ok() || (as_pickle.at_end()? && head.first() != Some(&b'c')) {
         job.danger("the archive can also be read as a pickle; rename its first member");

@@ -8,7 +8,7 @@
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
 use super::machine::Machine;
-use super::values::Value;
+use super::values::{Form, Value};
 
 impl Machine<'_, '_, '_> {
     // ---- naming ------------------------------------------------------------------------------
@@ -223,6 +223,11 @@ impl Machine<'_, '_, '_> {
             Rule::Partial => matches!(args, [Value::Global(function)] if self.is_check(*function))
                 .then(|| self.arena.instance(global)),
             Rule::Encode => match args {
+                [Value::Model(model, Form::Text), encoding]
+                    if self.arena.is_name(*encoding, "latin1") =>
+                {
+                    Some(Value::Model(*model, Form::Bytes))
+                }
                 [Value::Name(_) | Value::Text(_), encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
                 {
@@ -231,7 +236,21 @@ impl Machine<'_, '_, '_> {
                 _ => None,
             },
             Rule::ClassFirst => self.class_first(args).then(|| self.arena.instance(global)),
-            Rule::Elements => allowed_elements(args).then(|| self.arena.instance(global)),
+            Rule::Elements => match args {
+                // A booster's model stays one when it becomes a bytearray.
+                [Value::Model(model, Form::Bytes)]
+                    if self.arena.global_note(global).name == "bytearray" =>
+                {
+                    Some(Value::Model(*model, Form::ByteArray))
+                }
+                [Value::Model(model, Form::Text), encoding]
+                    if self.arena.global_note(global).name == "bytearray"
+                        && self.arena.is_name(*encoding, "latin-1") =>
+                {
+                    Some(Value::Model(*model, Form::ByteArray))
+                }
+                _ => allowed_elements(args).then(|| self.arena.instance(global)),
+            },
             Rule::Integers => args
                 .iter()
                 .all(|a| matches!(a, Value::Int(_) | Value::None | Value::Bool(_) | Value::BigInt))
@@ -373,6 +392,7 @@ impl Machine<'_, '_, '_> {
                 "the state of {name} holds the address of memory of another process"
             ));
         }
+        self.check_booster(id, state);
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
@@ -493,6 +513,9 @@ impl Machine<'_, '_, '_> {
         let (object_field, field_start, field_end) = self.field(value);
         let handle = value != Value::None
             && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
+        if handle {
+            self.note_model(dict, value);
+        }
         let note = &mut self.arena.dicts[dict as usize];
         note.handle |= handle;
         note.special_key |= special;
@@ -509,6 +532,7 @@ fn allowed_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
         Value::List | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
         Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
+        Value::Model(..) => true,
         // `deque(items, maxlen)`
         Value::Int(_) | Value::None => at == 1,
         _ => false,

@@ -5,13 +5,14 @@
 
 use super::super::source::Source;
 use super::super::{Halt, Job};
+use super::boosters::Models;
 use super::joblib::Wrapper;
 use super::memo::Memo;
 use super::opcodes::Opcode;
 use super::telling::RefusedNote;
 use super::text;
 use super::torch::Storages;
-use super::values::{Arena, Value};
+use super::values::{Arena, Form, Value};
 
 /// Opcodes of one pickle.
 const MAX_OPCODES: u64 = 1 << 30;
@@ -47,6 +48,8 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) held_outside: usize,
     /// What is put into lists, where that is asked for.
     pub(super) appended: Option<Vec<Value>>,
+    /// The models of boosters, as far as they were read.
+    pub(super) models: Models,
     /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
     pub(super) storages: Option<Storages>,
 }
@@ -73,6 +76,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             refused: Vec::new(),
             held_outside: 0,
             appended: None,
+            models: Models::default(),
             storages: None,
         }
     }
@@ -118,6 +122,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             + self.stack.capacity() * size_of::<Value>()
             + self.marks.capacity() * size_of::<usize>()
             + self.memo.held()
+            + self.models.held()
             + self.storages.as_ref().map_or(0, Storages::held)
     }
 
@@ -181,7 +186,11 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 return self.broken("array data kept outside the file (an out-of-band buffer)");
             }
             Op::ReadonlyBuffer => match self.top()? {
-                Value::Bytes | Value::ByteArray | Value::Instance(_) | Value::Refused(_) => {}
+                Value::Bytes
+                | Value::ByteArray
+                | Value::Model(_, Form::Bytes | Form::ByteArray)
+                | Value::Instance(_)
+                | Value::Refused(_) => {}
                 _ => return self.broken("a read-only buffer of something that is no buffer"),
             },
         }

@@ -2,11 +2,13 @@
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
 //! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
-//! `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
+//! `boosters`: with the models within
+//! boosters; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
 mod arguments;
+mod boosters;
 mod calls;
 mod containers;
 mod dtypes;

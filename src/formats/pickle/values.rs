@@ -28,6 +28,8 @@ pub(super) enum Value {
     Text(Option<Name>),
     Bytes,
     ByteArray,
+    /// A text or bytes that read as the model of a booster; which, and in what form.
+    Model(u32, Form),
     Tuple(u32),
     List,
     Dict(u32),
@@ -44,6 +46,14 @@ pub(super) enum Value {
     /// Stands for something that was refused and reported; later uses are not reported again.
     /// Which it was, counted from 1; 0 if that is not kept.
     Refused(u32),
+}
+
+/// What type a booster's model has in Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Bytes,
+    ByteArray,
 }
 
 impl Value {
@@ -106,6 +116,8 @@ pub(super) struct DictNote {
     pub(super) computed_key: bool,
     /// A handle, which is an address.
     pub(super) handle: bool,
+    /// What the handle of a booster is: its model.
+    pub(super) model: Option<Value>,
     /// A (dtype, offset) pair whose dtype holds references.
     pub(super) object_field: bool,
     /// Where the furthest field ends, if these are the fields of a dtype.
@@ -195,7 +207,8 @@ impl Arena {
                 let note = self.tuples[id as usize];
                 (note.hashable, note.depth, note.cost)
             }
-            Value::List | Value::Dict(_) | Value::Set | Value::ByteArray => (false, 1, 1),
+            Value::List | Value::Dict(_) | Value::Set => (false, 1, 1),
+            Value::ByteArray | Value::Model(_, Form::ByteArray) => (false, 1, 1),
             _ => (true, 0, 1),
         }
     }
