@@ -12,7 +12,7 @@ use super::values::{Form, MAX_NAME, Value};
 
 const HIGHEST_PROTOCOL: u8 = 5;
 /// Bytes kept of a text line; a longer line is passed over.
-const MAX_LINE: usize = 64 * 1024;
+const MAX_LINE: usize = 16 * 1024 * 1024;
 
 impl Machine<'_, '_, '_> {
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Halt> {
@@ -156,7 +156,11 @@ impl Machine<'_, '_, '_> {
         let Some(decoded) = decoded else {
             return self.broken("a text that Python cannot read");
         };
-        let value = self.arena.text(decoded.as_bytes());
+        let model = decoded.as_bytes().first_chunk().and_then(Kind::of);
+        let value = match model.filter(|_| decoded.len() > MAX_NAME) {
+            Some(kind) => self.model_text(kind, decoded.as_bytes())?,
+            None => self.arena.text(decoded.as_bytes()),
+        };
         self.push(value);
         Ok(())
     }

@@ -7,8 +7,9 @@
 
 use std::io::{self, Read};
 
+use super::super::report::Depth;
 use super::super::source::Source;
-use super::super::{Format, Halt, lightgbm, xgboost};
+use super::super::{Format, Halt, Job, lightgbm, xgboost};
 use super::machine::Machine;
 use super::values::{Form, Value};
 
@@ -87,46 +88,22 @@ impl Machine<'_, '_, '_> {
         len: u64,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<Value, Halt> {
-        // Protocols 0 to 2 write bytes as the text of those characters.
-        let latin = form == Form::Text && kind != Kind::Lightgbm;
-        let mut body = Body {
-            head,
-            source: &mut *self.source,
-            left: len - HEAD as u64,
-            each,
-            latin: latin.then(Latin::default),
-            failed: None,
-        };
-        let mut aside = self.job.aside(Format::Unknown);
-        let mut inside = Source::unpacked(&mut body, (!latin).then_some(len))?;
-        let read = match kind {
-            Kind::Lightgbm => lightgbm::check(&mut inside, &mut aside),
-            Kind::XgboostBinary => xgboost::check_pickled(&mut inside, true, &mut aside),
-            Kind::XgboostJson => xgboost::check_pickled(&mut inside, false, &mut aside),
-        };
-        match read {
-            Err(Halt::Found(finding)) => aside.findings.add(*finding),
-            Err(Halt::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {
-                return Err(error.into());
-            }
-            _ => {}
+        let left = len - HEAD as u64;
+        let mut body = Body { head, source: &mut *self.source, left, each, latin: None, failed: None };
+        match read_model(kind, form, len, &mut body, self.job)? {
+            Some(fault) => Ok(Value::Model(self.models.add(kind, fault), form)),
+            None => self.truncated(),
         }
-        let passed = inside.stream(u64::MAX, |_| Ok(()));
-        drop(inside);
-        if let Some(error) = body.failed.take() {
-            return Err(error.into());
-        }
-        passed?;
-        let foreign = body.latin.as_ref().is_some_and(|latin| latin.foreign);
-        if body.left > 0 {
-            return self.truncated();
-        }
-        let report = aside.findings.into_report(Format::Unknown, None, super::Depth::Parsed);
-        let mut fault = report.errors.into_iter().next();
-        if foreign {
-            fault = Some("a text that stands for no bytes".to_owned());
-        }
-        Ok(Value::Model(self.models.add(kind, fault), form))
+    }
+
+    /// Reads a text that stands in the pickle with escapes as a model.
+    pub(super) fn model_text(&mut self, kind: Kind, text: &[u8]) -> Result<Value, Halt> {
+        let mut source = Source::open(io::Cursor::new(text))?;
+        let (len, each) = (text.len() as u64, &mut |_: &[u8]| {});
+        let source = &mut source;
+        let mut body = Body { head: b"", source, left: len, each, latin: None, failed: None };
+        let fault = read_model(kind, Form::Text, len, &mut body, self.job)?.flatten();
+        Ok(Value::Model(self.models.add(kind, fault), Form::Text))
     }
 
     /// Remembers what a handle is; of two, the one that is no whole model.
@@ -177,6 +154,47 @@ impl Machine<'_, '_, '_> {
             "a booster is given a model that can crash {library} while it loads ({what})"
         ));
     }
+}
+
+/// What is wrong with a model, if anything is; `None` where its bytes end before it does.
+fn read_model(
+    kind: Kind,
+    form: Form,
+    len: u64,
+    body: &mut Body<'_, '_, '_>,
+    job: &Job<'_>,
+) -> Result<Option<Option<String>>, Halt> {
+    // Protocols 0 to 2 write bytes as the text of those characters.
+    let latin = form == Form::Text && kind != Kind::Lightgbm;
+    body.latin = latin.then(Latin::default);
+    let mut aside = job.aside(Format::Unknown);
+    let mut inside = Source::unpacked(&mut *body, (!latin).then_some(len))?;
+    let read = match kind {
+        Kind::Lightgbm => lightgbm::check(&mut inside, &mut aside),
+        Kind::XgboostBinary => xgboost::check_pickled(&mut inside, true, &mut aside),
+        Kind::XgboostJson => xgboost::check_pickled(&mut inside, false, &mut aside),
+    };
+    match read {
+        Err(Halt::Found(finding)) => aside.findings.add(*finding),
+        Err(Halt::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            return Err(error.into());
+        }
+        _ => {}
+    }
+    let passed = inside.stream(u64::MAX, |_| Ok(()));
+    drop(inside);
+    if let Some(error) = body.failed.take() {
+        return Err(error.into());
+    }
+    passed?;
+    if body.left > 0 {
+        return Ok(None);
+    }
+    if body.latin.as_ref().is_some_and(|latin| latin.foreign) {
+        return Ok(Some(Some("a text that stands for no bytes".to_owned())));
+    }
+    let report = aside.findings.into_report(Format::Unknown, None, Depth::Parsed);
+    Ok(Some(report.errors.into_iter().next()))
 }
 
 /// A body that is read, and handed on as it stands in the pickle.
