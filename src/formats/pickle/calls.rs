@@ -80,6 +80,7 @@ impl Machine<'_, '_, '_> {
             return Ok(Value::REFUSED);
         };
         match self.arena.global_note(global).grant.make {
+            Make::Call if self.spells_out(global, &args) => Ok(self.too_much(global)),
             Make::Call => Ok(self.arena.instance(global)),
             Make::Ruled(rule) => self.call_by_rule(rule, global, &args),
             Make::Empty | Make::Named => Ok(self.not_granted(global, "called")),
@@ -114,10 +115,15 @@ impl Machine<'_, '_, '_> {
     /// Told of every value that is put into another: from then on it counts as finished.
     pub(super) fn settle(&mut self, value: Value) {
         self.refuse_kept_getter(value);
-        if let Value::Instance(id) = value {
-            let note = &mut self.arena.instances[id as usize];
-            // A dtype changed after an array took it would change what the array's bytes mean.
-            note.built |= note.dtype.is_some();
+        match value {
+            Value::Instance(id) => {
+                let note = &mut self.arena.instances[id as usize];
+                // A dtype changed after an array took it would change what the array's bytes mean.
+                note.built |= note.dtype.is_some();
+            }
+            Value::List(id) => self.arena.lists[id as usize].settled = true,
+            Value::Dict(id) => self.arena.dicts[id as usize].settled = true,
+            _ => {}
         }
     }
 
@@ -146,6 +152,7 @@ impl Machine<'_, '_, '_> {
         match self.arena.global_note(class).grant.make {
             Make::Empty if args.is_empty() => self.arena.instance(class),
             Make::Empty => self.not_granted(class, "made with arguments"),
+            Make::Call if self.spells_out(class, args) => self.too_much(class),
             Make::Call => self.arena.instance(class),
             Make::Ruled(Rule::JoblibArray) if args.is_empty() => self.new_wrapper(class),
             Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
@@ -235,7 +242,8 @@ impl Machine<'_, '_, '_> {
                 }
                 _ => None,
             },
-            Rule::ClassFirst => self.class_first(args).then(|| self.arena.instance(global)),
+            Rule::ClassFirst if self.spells_out(global, args) => return Ok(self.too_much(global)),
+            Rule::ClassFirst => self.class_first(args).then(|| self.spanning(global, args)),
             Rule::Elements => match args {
                 // A booster's model stays one when it becomes a bytearray.
                 [Value::Model(model, Form::Bytes)]
@@ -254,9 +262,15 @@ impl Machine<'_, '_, '_> {
             Rule::Integers => args
                 .iter()
                 .all(|a| matches!(a, Value::Int(_) | Value::None | Value::Bool(_) | Value::BigInt))
-                .then(|| self.arena.instance(global)),
+                .then(|| self.spanning(global, args)),
             Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
             Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
+            Rule::EmptyMasked => match args {
+                [Value::Global(class), array @ ..] => (self.module_of(*class).starts_with("numpy")
+                    && self.is_empty_array(array))
+                .then(|| self.arena.instance(global)),
+                _ => None,
+            },
             Rule::Scalar => self.is_scalar(args).then(|| self.arena.instance(global)),
             Rule::Dtype => self.dtype(global, args),
             Rule::BitGenerator => match args {
@@ -393,6 +407,7 @@ impl Machine<'_, '_, '_> {
             ));
         }
         self.check_booster(id, state);
+        self.check_span_of_state(id, state);
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
@@ -452,7 +467,7 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn may_append(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::List | Value::Refused(_) => Ok(()),
+            Value::List(_) | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Sequence, "appended to"),
         }
     }
@@ -513,6 +528,7 @@ impl Machine<'_, '_, '_> {
         let (object_field, field_start, field_end) = self.field(value);
         let handle = value != Value::None
             && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
+        self.note_spans(dict, key, value);
         if handle {
             self.note_model(dict, value);
         }
@@ -530,7 +546,7 @@ impl Machine<'_, '_, '_> {
 /// would ask for that many bytes, the result of a call might be endless.
 fn allowed_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
-        Value::List | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
+        Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
         Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
         Value::Model(..) => true,
         // `deque(items, maxlen)`

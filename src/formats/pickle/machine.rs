@@ -161,7 +161,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             Op::EmptyTuple | Op::Tuple1 | Op::Tuple2 | Op::Tuple3 | Op::Tuple => {
                 self.make_tuple(opcode)?;
             }
-            Op::EmptyList => self.push(Value::List),
+            Op::EmptyList => {
+                let list = self.arena.list();
+                self.push(list);
+            }
             Op::EmptySet => self.push(Value::Set),
             Op::EmptyDict => {
                 let dict = self.new_dict();

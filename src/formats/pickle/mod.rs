@@ -3,7 +3,7 @@
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
 //! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
 //! `boosters`: with the models within
-//! boosters; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
+//! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
@@ -16,6 +16,7 @@ mod joblib;
 mod machine;
 mod memo;
 mod opcodes;
+mod spans;
 mod telling;
 mod text;
 mod torch;

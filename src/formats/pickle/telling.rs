@@ -149,7 +149,7 @@ impl Machine<'_, '_, '_> {
                 None => "(…)".to_owned(),
             },
             Value::Tuple(_) => "(…)".to_owned(),
-            Value::List => "[…]".to_owned(),
+            Value::List(_) => "[…]".to_owned(),
             Value::Dict(_) | Value::Set => "{…}".to_owned(),
             Value::FrozenSet => "frozenset(…)".to_owned(),
             Value::Global(global) => self.full_name(global),

@@ -31,7 +31,7 @@ pub(super) enum Value {
     /// A text or bytes that read as the model of a booster; which, and in what form.
     Model(u32, Form),
     Tuple(u32),
-    List,
+    List(u32),
     Dict(u32),
     Set,
     FrozenSet,
@@ -82,6 +82,7 @@ struct TupleNote {
     hashable: bool,
     /// Nesting below this tuple: hashing recurses that deep.
     depth: u16,
+    span: Span,
     /// Steps to hash it: Python hashes shared parts again for every mention.
     cost: u32,
 }
@@ -105,6 +106,7 @@ pub(super) struct InstanceNote {
     pub(super) dtype: Option<u64>,
     /// Its name and its state say different sizes.
     pub(super) odd_size: bool,
+    pub(super) span: Span,
 }
 
 /// What was seen among the keys and values of a dict.
@@ -116,6 +118,11 @@ pub(super) struct DictNote {
     pub(super) computed_key: bool,
     /// A handle, which is an address.
     pub(super) handle: bool,
+    pub(super) span: Span,
+    /// The same without what stands under the key `levels`.
+    pub(super) span_of_data: Span,
+    /// It was put into something else.
+    pub(super) settled: bool,
     /// What the handle of a booster is: its model.
     pub(super) model: Option<Value>,
     /// A (dtype, offset) pair whose dtype holds references.
@@ -128,6 +135,37 @@ pub(super) struct DictNote {
     pub(super) frozen: bool,
 }
 
+/// Numbers that stand in the file by their ends alone, and what holds any: made an array of, they
+/// take memory that nothing in the file pays for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    /// `range`
+    pub(super) range: bool,
+    /// A `RangeIndex` of pandas, which every ordinary frame has.
+    pub(super) index: bool,
+}
+
+impl Span {
+    pub(super) fn any(self) -> bool {
+        self.range || self.index
+    }
+}
+
+impl std::ops::BitOrAssign for Span {
+    fn bitor_assign(&mut self, other: Self) {
+        self.range |= other.range;
+        self.index |= other.index;
+    }
+}
+
+/// What was seen among the items of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ListNote {
+    pub(super) span: Span,
+    /// It was put into something else.
+    pub(super) settled: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Arena {
     text: Vec<u8>,
@@ -136,8 +174,11 @@ pub(super) struct Arena {
     tuples: Vec<TupleNote>,
     items: Vec<Value>,
     pub(super) dicts: Vec<DictNote>,
+    pub(super) lists: Vec<ListNote>,
     pub(super) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
+    /// What was put into lists and dicts after those were put into other values.
+    pub(super) late: Span,
     by_name: HashMap<(String, String), u32>,
 }
 
@@ -148,6 +189,7 @@ impl Arena {
             + self.tuples.capacity() * size_of::<TupleNote>()
             + self.items.capacity() * size_of::<Value>()
             + self.dicts.capacity() * size_of::<DictNote>()
+            + self.lists.capacity() * size_of::<ListNote>()
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
     }
@@ -187,6 +229,7 @@ impl Arena {
             whole: items.len() <= KEPT_ITEMS,
             hashable: true,
             depth: 1,
+            span: Span::default(),
             cost: 1,
         };
         for item in items {
@@ -194,6 +237,7 @@ impl Arena {
             note.hashable &= hashable;
             note.depth = note.depth.max(depth.saturating_add(1));
             note.cost = note.cost.saturating_add(cost);
+            note.span |= self.span_of(*item);
         }
         self.items.extend_from_slice(&items[..usize::from(note.kept)]);
         self.tuples.push(note);
@@ -207,7 +251,7 @@ impl Arena {
                 let note = self.tuples[id as usize];
                 (note.hashable, note.depth, note.cost)
             }
-            Value::List | Value::Dict(_) | Value::Set => (false, 1, 1),
+            Value::List(_) | Value::Dict(_) | Value::Set => (false, 1, 1),
             Value::ByteArray | Value::Model(_, Form::ByteArray) => (false, 1, 1),
             _ => (true, 0, 1),
         }
@@ -218,6 +262,22 @@ impl Arena {
         let note = self.tuples[id as usize];
         let start = note.start as usize;
         note.whole.then(|| &self.items[start..start + usize::from(note.kept)])
+    }
+
+    /// What a value holds of numbers that are not spelled out.
+    pub(super) fn span_of(&self, value: Value) -> Span {
+        match value {
+            Value::Tuple(id) => self.tuples[id as usize].span,
+            Value::List(id) => self.lists[id as usize].span,
+            Value::Dict(id) => self.dicts[id as usize].span,
+            Value::Instance(id) => self.instances[id as usize].span,
+            _ => Span::default(),
+        }
+    }
+
+    pub(super) fn list(&mut self) -> Value {
+        self.lists.push(ListNote::default());
+        Value::List(u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX))
     }
 
     pub(super) fn dict(&mut self) -> Value {
@@ -232,6 +292,7 @@ impl Arena {
             object_dtype: false,
             dtype: None,
             odd_size: false,
+            span: Span::default(),
         });
         Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
     }
