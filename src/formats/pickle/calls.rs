@@ -390,7 +390,7 @@ impl Machine<'_, '_, '_> {
             return Ok(());
         }
         self.arena.instances[id as usize].built = true;
-        if grant.make == Make::Ruled(Rule::JoblibArray) {
+        if grant.make == Make::Ruled(Rule::JoblibArray) && !self.plain {
             self.arena.instances[id as usize].built = false;
             return self.read_wrapped_array(id, state);
         }

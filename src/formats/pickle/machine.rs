@@ -48,6 +48,8 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) held_outside: usize,
     /// What is put into lists, where that is asked for.
     pub(super) appended: Option<Vec<Value>>,
+    /// Read as `pickle.load` does, which knows nothing of joblib's arrays.
+    pub(super) plain: bool,
     /// The models of boosters, as far as they were read.
     pub(super) models: Models,
     /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
@@ -76,9 +78,15 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             refused: Vec::new(),
             held_outside: 0,
             appended: None,
+            plain: false,
             models: Models::default(),
             storages: None,
         }
+    }
+
+    /// Takes joblib's arrays for ordinary objects.
+    pub(super) fn without_joblib(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Lets persistent ids name storages, as torch's loader resolves them.
