@@ -89,7 +89,8 @@ impl Machine<'_, '_, '_> {
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<Value, Halt> {
         let left = len - HEAD as u64;
-        let mut body = Body { head, source: &mut *self.source, left, each, latin: None, failed: None };
+        let mut body =
+            Body { head, source: &mut *self.source, left, each, latin: None, failed: None };
         match read_model(kind, form, len, &mut body, self.job)? {
             Some(fault) => Ok(Value::Model(self.models.add(kind, fault), form)),
             None => self.truncated(),

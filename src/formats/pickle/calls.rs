@@ -243,6 +243,7 @@ impl Machine<'_, '_, '_> {
                 _ => None,
             },
             Rule::ClassFirst if self.spells_out(global, args) => return Ok(self.too_much(global)),
+            Rule::ClassFirst if self.converts(global, args) => None,
             Rule::ClassFirst => self.class_first(args).then(|| self.spanning(global, args)),
             Rule::Elements => match args {
                 // A booster's model stays one when it becomes a bytearray.

@@ -77,7 +77,9 @@ impl Machine<'_, '_, '_> {
     pub(super) fn read_wrapped_array(&mut self, id: u32, state: Value) -> Result<(), Halt> {
         let wrapper = std::mem::take(&mut self.wrapper);
         if self.storages.is_some() {
-            self.danger("a joblib array in a torch checkpoint: torch would take its bytes for opcodes");
+            self.danger(
+                "a joblib array in a torch checkpoint: torch would take its bytes for opcodes",
+            );
             return Err(Halt::Broken);
         }
         if self.inner {

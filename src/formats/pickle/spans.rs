@@ -30,6 +30,15 @@ impl Machine<'_, '_, '_> {
         span.range || (span.index && !frame)
     }
 
+    /// Whether an index would be made of its data by converting it, which pandas never asks for in a
+    /// pickle: buffers of Arrow, which are believed, would be read.
+    pub(super) fn converts(&self, global: u32, args: &[Value]) -> bool {
+        self.arena.global_note(global).name == "_new_Index"
+            && args.iter().any(
+                |arg| matches!(arg, Value::Dict(id) if self.arena.dicts[*id as usize].converts),
+            )
+    }
+
     pub(super) fn too_much(&mut self, global: u32) -> Value {
         let name = self.full_name(global);
         self.danger(&format!(
@@ -90,7 +99,9 @@ impl Machine<'_, '_, '_> {
         span.range |= span.index && self.arena.is_name(key, "mgr_locs");
         let data = !self.arena.is_name(key, "levels") || span.range;
         span |= self.arena.span_of(key);
+        let dtype = self.arena.is_name(key, "dtype");
         let note = &mut self.arena.dicts[dict as usize];
+        note.converts |= dtype;
         note.span |= span;
         if data {
             note.span_of_data |= span;
@@ -99,7 +110,6 @@ impl Machine<'_, '_, '_> {
             self.arena.late |= span;
         }
     }
-
 
     /// Tables lay out what their state holds.
     pub(super) fn check_span_of_state(&mut self, instance: u32, state: Value) {

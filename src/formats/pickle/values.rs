@@ -121,6 +121,8 @@ pub(super) struct DictNote {
     pub(super) span: Span,
     /// The same without what stands under the key `levels`.
     pub(super) span_of_data: Span,
+    /// A key `dtype`: what it is an argument of would convert its data.
+    pub(super) converts: bool,
     /// It was put into something else.
     pub(super) settled: bool,
     /// What the handle of a booster is: its model.
