@@ -3,7 +3,7 @@
 
     make_exhausting.py PYTHON
 
-PYTHON is an interpreter with numpy, pandas, scikit-learn, joblib, lightgbm and xgboost. Each file is
+PYTHON is an interpreter with numpy, pandas, pyarrow, scikit-learn, joblib, lightgbm and xgboost. Each file is
 loaded by it in a process of its own with four gigabytes of memory, and kept only if that process
 died, ran out of memory, or did not end; a file for joblib, if `pickle.load` ran the command in it.
 
@@ -39,6 +39,26 @@ light = lightgbm.train(dict(verbose=-1, num_leaves=4), lightgbm.Dataset(X, y), 2
 boost = xgboost.train(dict(max_depth=2), xgboost.DMatrix(X, y), 2)
 open("light", "w").write(light.model_to_string())
 open("boost", "wb").write(bytes(boost.__getstate__()["handle"]))
+"""
+#: Arrow believes the offsets of texts; an index made of objects follows them while it is loaded.
+FORGED = """
+import pickle, pandas as pd, pyarrow as pa
+from pandas.core.indexes.base import _new_Index
+array = pa.array(["aa", "bb", "cc"], pa.large_string())
+restore, (parts,) = array.__reduce__()
+offsets = bytes(8) + (2**40).to_bytes(8, "little") * 3
+class Forged:
+    def __reduce__(self):
+        return restore, (parts[:4] + ([None, pa.py_buffer(offsets), parts[4][2]],) + parts[5:],)
+texts = pd.array(["aa", "bb", "cc"], dtype="string[pyarrow]")
+class Texts:
+    def __reduce__(self):
+        return copyreg._reconstructor, (type(texts), object, None), texts.__getstate__() | {"_pa_array": Forged()}
+class Index:
+    def __reduce__(self):
+        return _new_Index, (pd.Index, {"data": Texts(), "name": None, "dtype": "object"})
+import copyreg
+open("forged", "wb").write(pickle.dumps(Index(), 4))
 """
 
 
@@ -133,8 +153,10 @@ def main():
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([python, "-c", MODELS], cwd=scratch, check=True)
+        subprocess.run([python, "-c", FORGED], cwd=scratch, check=True)
+        forged = {"index_of_forged_texts.pkl": Path(scratch, "forged").read_bytes()}
         light, boost = Path(scratch, "light").read_text(), Path(scratch, "boost").read_bytes()
-    for name, content in (ranges() | boosters(light, boost) | joblib()).items():
+    for name, content in (ranges() | forged | boosters(light, boost) | joblib()).items():
         path = HERE / "hostile" / name
         path.write_bytes(content)
         with tempfile.TemporaryDirectory() as scratch:
