@@ -103,6 +103,13 @@ def ranges():
     }
 
 
+def arrays():
+    """An array of a thousand objects, with one."""
+    array = named("numpy._core.multiarray", "_reconstruct") + named("numpy", "ndarray") + b"K\0\x85C\x01b\x87R"
+    dtype = named("numpy", "dtype") + text("O8") + b"\x89\x88\x87R(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb"
+    return {"objects_missing.pkl": p(array + b"(K\x01M\xe8\x03\x85" + dtype + b"\x89](K\x01etb")}
+
+
 def boosters(light, boost):
     def lightgbm(model):
         return p(named("lightgbm.basic", "Booster") + b")\x81}(" + text("params") + b"}" + text("_handle") + text(model) + b"ub")
@@ -156,7 +163,7 @@ def main():
         subprocess.run([python, "-c", FORGED], cwd=scratch, check=True)
         forged = {"index_of_forged_texts.pkl": Path(scratch, "forged").read_bytes()}
         light, boost = Path(scratch, "light").read_text(), Path(scratch, "boost").read_bytes()
-    for name, content in (ranges() | forged | boosters(light, boost) | joblib()).items():
+    for name, content in (ranges() | arrays() | forged | boosters(light, boost) | joblib()).items():
         path = HERE / "hostile" / name
         path.write_bytes(content)
         with tempfile.TemporaryDirectory() as scratch:

@@ -7,6 +7,7 @@
 
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
+use super::dtypes::product;
 use super::machine::Machine;
 use super::values::{Form, Value};
 
@@ -346,7 +347,6 @@ impl Machine<'_, '_, '_> {
     /// `numpy._core.multiarray.scalar(dtype, bytes)`; bytes must not become references.
     fn is_scalar(&self, args: &[Value]) -> bool {
         match args {
-            [Value::Instance(_)] => true,
             [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text(_)] => {
                 !self.arena.instances[*dtype as usize].object_dtype
             }
@@ -407,12 +407,38 @@ impl Machine<'_, '_, '_> {
                 "the state of {name} holds the address of memory of another process"
             ));
         }
+        if matches!(grant.make, Make::Ruled(Rule::EmptyArray | Rule::EmptyMasked))
+            && self.is_short_of_objects(state)
+        {
+            self.danger(
+                "an array of objects is given fewer than its shape says, and numpy reads on \
+                 beyond them",
+            );
+        }
         self.check_booster(id, state);
         self.check_span_of_state(id, state);
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
         Ok(())
+    }
+
+    /// Whether the list in an array's state is shorter than the shape beside it.
+    fn is_short_of_objects(&self, state: Value) -> bool {
+        let Value::Tuple(state) = state else {
+            return false;
+        };
+        let Some(items) = self.arena.items(state) else {
+            return true;
+        };
+        let shape = items.iter().find_map(|item| match item {
+            Value::Tuple(shape) => self.arena.items(*shape),
+            _ => None,
+        });
+        let count = shape.map_or(u64::MAX, product);
+        items.iter().any(
+            |item| matches!(item, Value::List(id) if self.arena.lists[*id as usize].len < count),
+        )
     }
 
     /// The one function that scikit-learn ties keywords to in a fitted model.

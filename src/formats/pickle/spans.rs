@@ -74,7 +74,9 @@ impl Machine<'_, '_, '_> {
         for item in &self.stack[start..] {
             span |= self.arena.span_of(*item);
         }
+        let count = (self.stack.len() - start) as u64;
         let note = &mut self.arena.lists[id as usize];
+        note.len += count;
         note.span |= span;
         if note.settled {
             self.arena.late |= span;

@@ -163,6 +163,8 @@ impl std::ops::BitOrAssign for Span {
 /// What was seen among the items of a list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ListNote {
+    /// Its items.
+    pub(super) len: u64,
     pub(super) span: Span,
     /// It was put into something else.
     pub(super) settled: bool,
