@@ -489,3 +489,22 @@ fn the_report_is_plain_json() {
         serde_json::json!({"format": "json", "verdict": "loadable", "depth": "parsed", "errors": []})
     );
 }
+
+/// Shown with a stock Python: at 5,000 copies either takes 5 GB from a file of 1 MB.
+#[test]
+fn what_copies_the_same_values_again_and_again_is_unsafe() {
+    let body = [&b"\x80\x03(B\x40\x42\x0f\x00"[..], &[0; 1_000_000], b"q\x01"].concat();
+    let list = [&b"\x80\x03(]q\x01("[..], &b"N".repeat(1_000_000), b"e"].concat();
+    for (start, class, copies, verdict) in [
+        (&body, "bytearray", 5_000, Verdict::Unsafe),
+        (&list, "list", 5_000, Verdict::Unsafe),
+        (&body, "bytearray", 5, Verdict::Loadable),
+        (&list, "list", 2, Verdict::Loadable),
+    ] {
+        let class = format!("cbuiltins\n{class}\nq\x02");
+        let bytes =
+            [&start[..], class.as_bytes(), &b"h\x02h\x01\x85R".repeat(copies), b"t."].concat();
+        let report = report(&bytes);
+        assert_eq!(report.verdict, verdict, "{class} {copies}: {:?}", report.errors);
+    }
+}

@@ -20,6 +20,7 @@ const RATIO: u64 = 24;
 #[derive(Debug)]
 pub(super) struct Budget {
     meter: Meter,
+    copies_left: u64,
     members_left: u64,
     nesting: u32,
 }
@@ -27,8 +28,10 @@ pub(super) struct Budget {
 impl Budget {
     /// For a file of `len` bytes.
     pub(super) fn of(len: u64) -> Self {
+        let bytes = FREE.saturating_add(len.saturating_mul(RATIO));
         Self {
-            meter: Meter(Rc::new(Cell::new(FREE.saturating_add(len.saturating_mul(RATIO))))),
+            meter: Meter(Rc::new(Cell::new(bytes))),
+            copies_left: bytes,
             members_left: MAX_MEMBERS,
             nesting: 0,
         }
@@ -42,6 +45,19 @@ impl Budget {
     /// Counts bytes that were unpacked.
     pub(super) fn unpack(&mut self, count: u64) -> Result<(), Spoiled> {
         self.meter.unpack(count)
+    }
+
+    /// Counts bytes that loading would copy from one place of memory to another.
+    pub(super) fn copy(&mut self, count: u64) -> Result<(), Spoiled> {
+        match self.copies_left.checked_sub(count) {
+            Some(left) => {
+                self.copies_left = left;
+                Ok(())
+            }
+            None => Err(Spoiled::Bomb(format!(
+                "loading it would copy the same values again and again, to more than {RATIO} times the file's size"
+            ))),
+        }
     }
 
     /// Counts members of an archive.

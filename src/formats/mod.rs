@@ -103,6 +103,19 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// For a part that is read on its own: what is found there counts only if the caller says so.
+    fn aside(&self, format: Format) -> Job<'_> {
+        Job {
+            trusted: self.trusted,
+            sample: None,
+            keep_going: self.keep_going,
+            findings: Findings::default(),
+            format,
+            container: None,
+            budget: Budget::of(0),
+        }
+    }
+
     /// To be asked between steps, so that a caller can give up on a slow artifact.
     fn poll(&self) -> Result<(), Halt> {
         Ok(poll(self.keep_going)?)

@@ -258,12 +258,18 @@ pub(super) struct Findings {
     /// The same sentence again tells nothing: one global is named for every object of a class.
     told: HashSet<String>,
     notes: Vec<String>,
+    /// The member of an archive that is being read.
+    member: Option<String>,
     dangers: usize,
     untold: usize,
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, finding: Finding) {
+    pub(super) fn add(&mut self, mut finding: Finding) {
+        if let (None, Some(member)) = (&finding.member, &self.member) {
+            finding.sentence = format!("{member}: {}", finding.sentence);
+            finding.member = Some(member.clone());
+        }
         let danger = finding.severity == Severity::Danger;
         if self.kept.len() >= KEPT && (!danger || self.dangers > 0) {
             self.untold += 1;
@@ -297,12 +303,10 @@ impl Findings {
         }
     }
 
-    /// Names the member of an archive in everything found since `start` findings.
-    pub(super) fn name_member(&mut self, start: usize, member: &str) {
-        for finding in self.kept.iter_mut().skip(start).filter(|f| f.member.is_none()) {
-            finding.member = Some(quoted(member));
-            finding.sentence = format!("{}: {}", quoted(member), finding.sentence);
-        }
+    /// Names the member of an archive in all that is found from here on, the innermost where archives
+    /// stand in archives; answers what was named before, to be given back at the member's end.
+    pub(super) fn within(&mut self, member: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.member, member)
     }
 
     /// Takes back the faults found since `start` findings, if nothing dangerous is among them.

@@ -46,15 +46,7 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
 /// within a member. `c` may begin a name: no module is found by one that holds a header.
 fn refuse_pickle_too(head: &[u8], job: &mut Job<'_>) -> Result<(), Halt> {
     let mut as_pickle = Source::unpacked(head, Some(head.len() as u64))?;
-    let mut aside = Job {
-        trusted: job.trusted,
-        sample: None,
-        keep_going: job.keep_going,
-        findings: super::report::Findings::default(),
-        format: Format::Pickle,
-        container: None,
-        budget: super::budget::Budget::of(0),
-    };
+    let mut aside = job.aside(Format::Pickle);
     let read = pickle::check(&mut as_pickle, &mut aside);
     if read.is_ok() || (as_pickle.at_end()? && head.first() != Some(&b'c')) {
         job.danger("the archive can also be read as a pickle; rename its first member");
@@ -122,7 +114,6 @@ fn member(
     name: &str,
     size: u64,
 ) -> Result<Option<Depth>, Halt> {
-    let before = job.findings.len();
     let mut inside = Source::unpacked(source.take(size), Some(size))?;
     let format = super::sniff::format_of(inside.head(), Some(size));
     if size == 0 || format == Format::Unknown {
@@ -136,7 +127,21 @@ fn member(
         Format::Json => !matches!(first, Some(b'{' | b'[')),
         _ => false,
     };
-    let depth = match read(&mut inside, job) {
+    let before = job.findings.len();
+    let outer = job.findings.within(Some(quoted(name)));
+    let depth = read_member(&mut inside, format, job);
+    job.findings.within(outer);
+    let depth = depth?;
+    if perhaps_text && job.findings.len() > before && job.findings.take_back(before) {
+        job.findings.note(no_model(name));
+        return Ok(None);
+    }
+    Ok(Some(depth))
+}
+
+/// What is found is told, and the members after it are read all the same.
+fn read_member(inside: &mut Source<'_>, format: Format, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    Ok(match read(inside, job) {
         Ok(depth) => depth,
         Err(Halt::Broken) => Depth::Parsed,
         Err(Halt::Found(finding)) => {
@@ -150,13 +155,7 @@ fn member(
             Depth::Parsed
         }
         Err(Halt::Io(error)) => return Err(Halt::Io(error)),
-    };
-    if perhaps_text && job.findings.len() > before && job.findings.take_back(before) {
-        job.findings.note(no_model(name));
-        return Ok(None);
-    }
-    job.findings.name_member(before, name);
-    Ok(Some(depth))
+    })
 }
 
 fn no_model(name: &str) -> String {

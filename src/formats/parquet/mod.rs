@@ -44,6 +44,8 @@ pub(super) fn in_memory(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Ve
             "a packed table of more than {MAX_PACKED} bytes; store it unpacked to be checked"
         ));
     }
+    // Held besides what was unpacked to get here.
+    job.budget.unpack(bytes.len() as u64).map_err(std::io::Error::from)?;
     Ok(bytes)
 }
 

@@ -60,6 +60,8 @@ pub(super) enum Rule {
     Partial,
     /// joblib's stand-in for an array whose bytes follow between the opcodes.
     JoblibArray,
+    /// `numpy.ma.core._mareconstruct(class, base, (0,), type)`, likewise.
+    EmptyMasked,
     /// A numpy random generator from a bit generator and its own constructor.
     Generator,
     /// A function of torch, over storages the same pickle names.

@@ -4,14 +4,15 @@
 //! length is compared with what is left of the file before anything is done about it.
 
 use super::super::Halt;
+use super::boosters::Kind;
 use super::machine::Machine;
 use super::opcodes::Opcode;
 use super::text::{self, Number, SurrogateUtf8};
-use super::values::{MAX_NAME, Value};
+use super::values::{Form, MAX_NAME, Value};
 
 const HIGHEST_PROTOCOL: u8 = 5;
 /// Bytes kept of a text line; a longer line is passed over.
-const MAX_LINE: usize = 64 * 1024;
+const MAX_LINE: usize = 16 * 1024 * 1024;
 
 impl Machine<'_, '_, '_> {
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Halt> {
@@ -156,7 +157,11 @@ impl Machine<'_, '_, '_> {
         let Some(decoded) = decoded else {
             return self.broken("a text that Python cannot read");
         };
-        let value = self.arena.text(decoded.as_bytes());
+        let model = decoded.as_bytes().first_chunk().and_then(Kind::of);
+        let value = match model.filter(|_| decoded.len() > MAX_NAME) {
+            Some(kind) => self.model_text(kind, decoded.as_bytes())?,
+            None => self.arena.text(decoded.as_bytes()),
+        };
         self.push(value);
         Ok(())
     }
@@ -196,7 +201,12 @@ impl Machine<'_, '_, '_> {
             each(name);
             return Ok(self.arena.text(name));
         }
-        let complete = self.source.stream(len, |piece| {
+        let head = self.array()?;
+        if let Some(kind) = Kind::of(&head) {
+            return self.model_body(kind, Form::Text, &head, len, &mut each);
+        }
+        each(&head);
+        let complete = self.source.stream(len - head.len() as u64, |piece| {
             each(piece);
             Ok(())
         })?;
@@ -204,12 +214,22 @@ impl Machine<'_, '_, '_> {
     }
 
     pub(super) fn binary_bytes(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        let len = self.body_len(opcode)?;
+        let mut len = self.body_len(opcode)?;
+        let (value, form) = match opcode {
+            Opcode::ByteArray8 => (Value::ByteArray, Form::ByteArray),
+            _ => (Value::Bytes, Form::Bytes),
+        };
+        if len > MAX_NAME as u64 {
+            let head = self.array()?;
+            if let Some(kind) = Kind::of(&head) {
+                let model = self.model_body(kind, form, &head, len, &mut |_| {})?;
+                self.push(model);
+                return Ok(());
+            }
+            len -= head.len() as u64;
+        }
         self.skip(len)?;
-        self.push(match opcode {
-            Opcode::ByteArray8 => Value::ByteArray,
-            _ => Value::Bytes,
-        });
+        self.push(value);
         Ok(())
     }
 }

@@ -7,8 +7,9 @@
 
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
+use super::dtypes::product;
 use super::machine::Machine;
-use super::values::Value;
+use super::values::{Form, Value};
 
 impl Machine<'_, '_, '_> {
     // ---- naming ------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ impl Machine<'_, '_, '_> {
             return Ok(Value::REFUSED);
         };
         match self.arena.global_note(global).grant.make {
+            Make::Call if self.spells_out(global, &args) => Ok(self.too_much(global)),
             Make::Call => Ok(self.arena.instance(global)),
             Make::Ruled(rule) => self.call_by_rule(rule, global, &args),
             Make::Empty | Make::Named => Ok(self.not_granted(global, "called")),
@@ -114,10 +116,15 @@ impl Machine<'_, '_, '_> {
     /// Told of every value that is put into another: from then on it counts as finished.
     pub(super) fn settle(&mut self, value: Value) {
         self.refuse_kept_getter(value);
-        if let Value::Instance(id) = value {
-            let note = &mut self.arena.instances[id as usize];
-            // A dtype changed after an array took it would change what the array's bytes mean.
-            note.built |= note.dtype.is_some();
+        match value {
+            Value::Instance(id) => {
+                let note = &mut self.arena.instances[id as usize];
+                // A dtype changed after an array took it would change what the array's bytes mean.
+                note.built |= note.dtype.is_some();
+            }
+            Value::List(id) => self.arena.lists[id as usize].settled = true,
+            Value::Dict(id) => self.arena.dicts[id as usize].settled = true,
+            _ => {}
         }
     }
 
@@ -146,6 +153,7 @@ impl Machine<'_, '_, '_> {
         match self.arena.global_note(class).grant.make {
             Make::Empty if args.is_empty() => self.arena.instance(class),
             Make::Empty => self.not_granted(class, "made with arguments"),
+            Make::Call if self.spells_out(class, args) => self.too_much(class),
             Make::Call => self.arena.instance(class),
             Make::Ruled(Rule::JoblibArray) if args.is_empty() => self.new_wrapper(class),
             Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
@@ -210,6 +218,9 @@ impl Machine<'_, '_, '_> {
         if args.iter().any(|arg| arg.is_refused()) {
             return Ok(Value::REFUSED);
         }
+        if matches!(rule, Rule::Elements | Rule::Encode) {
+            self.count_copies(args)?;
+        }
         let made = match rule {
             Rule::NewObject => match args {
                 [Value::Global(class), rest @ ..] => {
@@ -223,6 +234,11 @@ impl Machine<'_, '_, '_> {
             Rule::Partial => matches!(args, [Value::Global(function)] if self.is_check(*function))
                 .then(|| self.arena.instance(global)),
             Rule::Encode => match args {
+                [Value::Model(model, Form::Text), encoding]
+                    if self.arena.is_name(*encoding, "latin1") =>
+                {
+                    Some(Value::Model(*model, Form::Bytes))
+                }
                 [Value::Name(_) | Value::Text(_), encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
                 {
@@ -230,14 +246,36 @@ impl Machine<'_, '_, '_> {
                 }
                 _ => None,
             },
-            Rule::ClassFirst => self.class_first(args).then(|| self.arena.instance(global)),
-            Rule::Elements => allowed_elements(args).then(|| self.arena.instance(global)),
+            Rule::ClassFirst if self.spells_out(global, args) => return Ok(self.too_much(global)),
+            Rule::ClassFirst if self.converts(global, args) => None,
+            Rule::ClassFirst => self.class_first(args).then(|| self.spanning(global, args)),
+            Rule::Elements => match args {
+                // A booster's model stays one when it becomes a bytearray.
+                [Value::Model(model, Form::Bytes)]
+                    if self.arena.global_note(global).name == "bytearray" =>
+                {
+                    Some(Value::Model(*model, Form::ByteArray))
+                }
+                [Value::Model(model, Form::Text), encoding]
+                    if self.arena.global_note(global).name == "bytearray"
+                        && self.arena.is_name(*encoding, "latin-1") =>
+                {
+                    Some(Value::Model(*model, Form::ByteArray))
+                }
+                _ => allowed_elements(args).then(|| self.arena.instance(global)),
+            },
             Rule::Integers => args
                 .iter()
                 .all(|a| matches!(a, Value::Int(_) | Value::None | Value::Bool(_) | Value::BigInt))
-                .then(|| self.arena.instance(global)),
+                .then(|| self.spanning(global, args)),
             Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
             Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
+            Rule::EmptyMasked => match args {
+                [Value::Global(class), array @ ..] => (self.module_of(*class).starts_with("numpy")
+                    && self.is_empty_array(array))
+                .then(|| self.arena.instance(global)),
+                _ => None,
+            },
             Rule::Scalar => self.is_scalar(args).then(|| self.arena.instance(global)),
             Rule::Dtype => self.dtype(global, args),
             Rule::BitGenerator => match args {
@@ -312,7 +350,6 @@ impl Machine<'_, '_, '_> {
     /// `numpy._core.multiarray.scalar(dtype, bytes)`; bytes must not become references.
     fn is_scalar(&self, args: &[Value]) -> bool {
         match args {
-            [Value::Instance(_)] => true,
             [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text(_)] => {
                 !self.arena.instances[*dtype as usize].object_dtype
             }
@@ -357,7 +394,7 @@ impl Machine<'_, '_, '_> {
             return Ok(());
         }
         self.arena.instances[id as usize].built = true;
-        if grant.make == Make::Ruled(Rule::JoblibArray) {
+        if grant.make == Make::Ruled(Rule::JoblibArray) && !self.plain {
             self.arena.instances[id as usize].built = false;
             return self.read_wrapped_array(id, state);
         }
@@ -373,10 +410,38 @@ impl Machine<'_, '_, '_> {
                 "the state of {name} holds the address of memory of another process"
             ));
         }
+        if matches!(grant.make, Make::Ruled(Rule::EmptyArray | Rule::EmptyMasked))
+            && self.is_short_of_objects(state)
+        {
+            self.danger(
+                "an array of objects is given fewer than its shape says, and numpy reads on \
+                 beyond them",
+            );
+        }
+        self.check_booster(id, state);
+        self.check_span_of_state(id, state);
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
         Ok(())
+    }
+
+    /// Whether the list in an array's state is shorter than the shape beside it.
+    fn is_short_of_objects(&self, state: Value) -> bool {
+        let Value::Tuple(state) = state else {
+            return false;
+        };
+        let Some(items) = self.arena.items(state) else {
+            return true;
+        };
+        let shape = items.iter().find_map(|item| match item {
+            Value::Tuple(shape) => self.arena.items(*shape),
+            _ => None,
+        });
+        let count = shape.map_or(u64::MAX, product);
+        items.iter().any(
+            |item| matches!(item, Value::List(id) if self.arena.lists[*id as usize].len < count),
+        )
     }
 
     /// The one function that scikit-learn ties keywords to in a fitted model.
@@ -432,7 +497,7 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn may_append(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::List | Value::Refused(_) => Ok(()),
+            Value::List(_) | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Sequence, "appended to"),
         }
     }
@@ -493,7 +558,12 @@ impl Machine<'_, '_, '_> {
         let (object_field, field_start, field_end) = self.field(value);
         let handle = value != Value::None
             && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
+        self.note_spans(dict, key, value);
+        if handle {
+            self.note_model(dict, value);
+        }
         let note = &mut self.arena.dicts[dict as usize];
+        note.len += 1;
         note.handle |= handle;
         note.special_key |= special;
         note.computed_key |= computed;
@@ -507,8 +577,9 @@ impl Machine<'_, '_, '_> {
 /// would ask for that many bytes, the result of a call might be endless.
 fn allowed_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
-        Value::List | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
+        Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
         Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
+        Value::Model(..) => true,
         // `deque(items, maxlen)`
         Value::Int(_) | Value::None => at == 1,
         _ => false,

@@ -62,7 +62,9 @@ impl Machine<'_, '_, '_> {
             }
             _ => {
                 self.weigh(mark)?;
-                Value::List
+                let list = self.arena.list();
+                self.note_elements(list, mark);
+                list
             }
         };
         self.stack.truncate(mark);
@@ -89,6 +91,7 @@ impl Machine<'_, '_, '_> {
         if let Some(target) = self.target(start)? {
             self.may_append(target)?;
             self.weigh(start)?;
+            self.note_elements(target, start);
             if let Some(appended) = &mut self.appended {
                 appended.extend_from_slice(&self.stack[start..]);
             }

@@ -121,7 +121,7 @@ impl Machine<'_, '_, '_> {
     }
 }
 
-fn product(shape: &[Value]) -> u64 {
+pub(super) fn product(shape: &[Value]) -> u64 {
     shape.iter().fold(1, |product: u64, length| match length {
         Value::Int(length) => product.saturating_mul(u64::try_from(*length).unwrap_or(UNKNOWN)),
         _ => UNKNOWN,

@@ -76,6 +76,12 @@ impl Machine<'_, '_, '_> {
     /// BUILD of a wrapper: joblib reads the array here and puts it in the wrapper's place.
     pub(super) fn read_wrapped_array(&mut self, id: u32, state: Value) -> Result<(), Halt> {
         let wrapper = std::mem::take(&mut self.wrapper);
+        if self.storages.is_some() {
+            self.danger(
+                "a joblib array in a torch checkpoint: torch would take its bytes for opcodes",
+            );
+            return Err(Halt::Broken);
+        }
         if self.inner {
             return self
                 .broken("a joblib array within an array of objects, which joblib does not read");

@@ -5,13 +5,15 @@
 
 use super::super::source::Source;
 use super::super::{Halt, Job};
+use super::boosters::Models;
 use super::joblib::Wrapper;
 use super::memo::Memo;
+use super::mentions::Mentions;
 use super::opcodes::Opcode;
 use super::telling::RefusedNote;
 use super::text;
 use super::torch::Storages;
-use super::values::{Arena, Value};
+use super::values::{Arena, Form, Value};
 
 /// Opcodes of one pickle.
 const MAX_OPCODES: u64 = 1 << 30;
@@ -33,6 +35,7 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) at: u64,
     pub(super) line: Vec<u8>,
     pub(super) hash_work: u64,
+    pub(super) mentions: Mentions,
     /// The joblib array that is being described.
     pub(super) wrapper: Wrapper,
     /// A pickle within another: it ends at its STOP, not at the end of the file.
@@ -47,6 +50,10 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) held_outside: usize,
     /// What is put into lists, where that is asked for.
     pub(super) appended: Option<Vec<Value>>,
+    /// Read as `pickle.load` does, which knows nothing of joblib's arrays.
+    pub(super) plain: bool,
+    /// The models of boosters, as far as they were read.
+    pub(super) models: Models,
     /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
     pub(super) storages: Option<Storages>,
 }
@@ -65,6 +72,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             at: 0,
             line: Vec::new(),
             hash_work: 0,
+            mentions: Mentions::default(),
             wrapper: Wrapper::default(),
             inner: false,
             opcode: Opcode::Stop,
@@ -73,8 +81,15 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             refused: Vec::new(),
             held_outside: 0,
             appended: None,
+            plain: false,
+            models: Models::default(),
             storages: None,
         }
+    }
+
+    /// Takes joblib's arrays for ordinary objects.
+    pub(super) fn without_joblib(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Lets persistent ids name storages, as torch's loader resolves them.
@@ -118,6 +133,8 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             + self.stack.capacity() * size_of::<Value>()
             + self.marks.capacity() * size_of::<usize>()
             + self.memo.held()
+            + self.mentions.held()
+            + self.models.held()
             + self.storages.as_ref().map_or(0, Storages::held)
     }
 
@@ -137,11 +154,21 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 self.array::<8>()?;
                 self.push(Value::Float);
             }
-            Op::String | Op::Unicode => self.text_line(opcode)?,
-            Op::BinString | Op::ShortBinString => self.ascii_text(opcode)?,
-            Op::BinUnicode | Op::ShortBinUnicode | Op::BinUnicode8 => self.unicode_text(opcode)?,
+            Op::String | Op::Unicode => {
+                self.text_line(opcode)?;
+                self.note_body();
+            }
+            Op::BinString | Op::ShortBinString => {
+                self.ascii_text(opcode)?;
+                self.note_body();
+            }
+            Op::BinUnicode | Op::ShortBinUnicode | Op::BinUnicode8 => {
+                self.unicode_text(opcode)?;
+                self.note_body();
+            }
             Op::BinBytes | Op::ShortBinBytes | Op::BinBytes8 | Op::ByteArray8 => {
                 self.binary_bytes(opcode)?;
+                self.note_body();
             }
             Op::Mark => self.marks.push(self.stack.len()),
             Op::Pop => self.pop_or_unmark()?,
@@ -151,12 +178,16 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             }
             Op::Dup => {
                 let top = self.top()?;
+                self.mentions.duplicate(top);
                 self.push(top);
             }
             Op::EmptyTuple | Op::Tuple1 | Op::Tuple2 | Op::Tuple3 | Op::Tuple => {
                 self.make_tuple(opcode)?;
             }
-            Op::EmptyList => self.push(Value::List),
+            Op::EmptyList => {
+                let list = self.arena.list();
+                self.push(list);
+            }
             Op::EmptySet => self.push(Value::Set),
             Op::EmptyDict => {
                 let dict = self.new_dict();
@@ -181,7 +212,11 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 return self.broken("array data kept outside the file (an out-of-band buffer)");
             }
             Op::ReadonlyBuffer => match self.top()? {
-                Value::Bytes | Value::ByteArray | Value::Instance(_) | Value::Refused(_) => {}
+                Value::Bytes
+                | Value::ByteArray
+                | Value::Model(_, Form::Bytes | Form::ByteArray)
+                | Value::Instance(_)
+                | Value::Refused(_) => {}
                 _ => return self.broken("a read-only buffer of something that is no buffer"),
             },
         }
@@ -271,10 +306,16 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         self.pop().map(drop)
     }
 
+    fn note_body(&mut self) {
+        let end = self.source.offset();
+        self.mentions.read(end - self.at, end);
+    }
+
     pub(super) fn get(&mut self, opcode: Opcode) -> Result<(), Halt> {
         let key = self.memo_key(opcode)?;
         match self.memo.get(key) {
             Some(value) => {
+                self.mentions.get(key, value);
                 self.push(value);
                 Ok(())
             }
@@ -288,6 +329,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             _ => self.memo_key(opcode)?,
         };
         let value = self.top()?;
+        self.mentions.put(key, value, self.at);
         self.memo.put(key, value);
         Ok(())
     }

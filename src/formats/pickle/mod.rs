@@ -2,35 +2,65 @@
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
 //! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
-//! `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
+//! `boosters`: with the models within
+//! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
 mod arguments;
+mod boosters;
 mod calls;
 mod containers;
 mod dtypes;
 mod joblib;
 mod machine;
 mod memo;
+mod mentions;
 mod opcodes;
+mod spans;
 mod telling;
 mod text;
 mod torch;
 pub(super) mod torch_legacy;
 mod values;
 
-use super::report::Depth;
+use super::report::{Depth, Finding};
 use super::source::Source;
-use super::{Halt, Job};
+use super::{Format, Halt, Job};
 use torch::Storages;
 
 pub(super) use torch::Storage;
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
+    let start = source.offset();
     machine::Machine::new(source, job).run()?;
+    if job.format == Format::Joblib && source.len().is_some() {
+        source.seek_to(start)?;
+        without_joblib(source, job)?;
+    }
     Ok(Depth::Typed)
+}
+
+/// Follows a file of joblib once more, as `pickle.load` would: to it, the bytes of arrays are
+/// opcodes. It will break somewhere; what it would call before that is dangerous.
+fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
+    let mut aside = job.aside(Format::Pickle);
+    match machine::Machine::new(source, &mut aside).without_joblib().run() {
+        Err(Halt::Io(error)) => return Err(error.into()),
+        Ok(_) | Err(Halt::Broken | Halt::Found(_)) => {}
+    }
+    let found = aside.findings.into_report(Format::Pickle, None, Depth::Parsed).findings;
+    for finding in found {
+        if let Some(call) = &finding.would_call {
+            let told = format!(
+                "read by pickle.load instead of joblib.load this file would call {call}; do not \
+                 load it, and have the model saved again"
+            );
+            job.findings.add(Finding { sentence: told, ..finding });
+        }
+    }
+    Ok(())
 }
 
 /// What a torch pickle says besides what it is checked for.

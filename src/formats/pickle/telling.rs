@@ -5,7 +5,7 @@
 use super::super::report::{Finding, quoted};
 use super::allow_list;
 use super::machine::Machine;
-use super::values::Value;
+use super::values::{Form, Value};
 
 /// Characters of a described call.
 const MAX_CALL: usize = 300;
@@ -136,7 +136,9 @@ impl Machine<'_, '_, '_> {
             Value::Name(name) => self.text_literal(self.arena.name(name)),
             Value::Text(Some(text)) => self.text_literal(self.arena.name(text)),
             Value::Text(None) => "'…'".to_owned(),
-            Value::Bytes => "b'…'".to_owned(),
+            Value::Model(_, Form::Text) => "'…'".to_owned(),
+            Value::Model(_, Form::ByteArray) => "bytearray(…)".to_owned(),
+            Value::Bytes | Value::Model(_, Form::Bytes) => "b'…'".to_owned(),
             Value::ByteArray => "bytearray(…)".to_owned(),
             Value::Tuple(id) if depth < MAX_DEPTH => match self.arena.items(id) {
                 Some(items) => {
@@ -147,7 +149,7 @@ impl Machine<'_, '_, '_> {
                 None => "(…)".to_owned(),
             },
             Value::Tuple(_) => "(…)".to_owned(),
-            Value::List => "[…]".to_owned(),
+            Value::List(_) => "[…]".to_owned(),
             Value::Dict(_) | Value::Set => "{…}".to_owned(),
             Value::FrozenSet => "frozenset(…)".to_owned(),
             Value::Global(global) => self.full_name(global),

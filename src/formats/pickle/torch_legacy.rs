@@ -85,7 +85,7 @@ fn keys(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Vec<String>, Halt>
         })
         .collect();
     match (list, keys) {
-        (Value::List, Some(keys)) => Ok(keys),
+        (Value::List(_), Some(keys)) => Ok(keys),
         _ => job.broken("the keys of the storages are no list of names"),
     }
 }

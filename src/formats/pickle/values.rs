@@ -28,8 +28,10 @@ pub(super) enum Value {
     Text(Option<Name>),
     Bytes,
     ByteArray,
+    /// A text or bytes that read as the model of a booster; which, and in what form.
+    Model(u32, Form),
     Tuple(u32),
-    List,
+    List(u32),
     Dict(u32),
     Set,
     FrozenSet,
@@ -44,6 +46,14 @@ pub(super) enum Value {
     /// Stands for something that was refused and reported; later uses are not reported again.
     /// Which it was, counted from 1; 0 if that is not kept.
     Refused(u32),
+}
+
+/// What type a booster's model has in Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    Bytes,
+    ByteArray,
 }
 
 impl Value {
@@ -69,9 +79,11 @@ struct TupleNote {
     /// Kept items; the tuple may be longer.
     kept: u8,
     whole: bool,
+    len: u64,
     hashable: bool,
     /// Nesting below this tuple: hashing recurses that deep.
     depth: u16,
+    span: Span,
     /// Steps to hash it: Python hashes shared parts again for every mention.
     cost: u32,
 }
@@ -95,6 +107,7 @@ pub(super) struct InstanceNote {
     pub(super) dtype: Option<u64>,
     /// Its name and its state say different sizes.
     pub(super) odd_size: bool,
+    pub(super) span: Span,
 }
 
 /// What was seen among the keys and values of a dict.
@@ -102,10 +115,21 @@ pub(super) struct InstanceNote {
 pub(super) struct DictNote {
     /// A key like `__setstate__`.
     pub(super) special_key: bool,
+    /// Items that were put into it, the same key again included.
+    pub(super) len: u64,
     /// A key that is the result of a call, so that its text is not known.
     pub(super) computed_key: bool,
     /// A handle, which is an address.
     pub(super) handle: bool,
+    pub(super) span: Span,
+    /// The same without what stands under the key `levels`.
+    pub(super) span_of_data: Span,
+    /// A key `dtype`: what it is an argument of would convert its data.
+    pub(super) converts: bool,
+    /// It was put into something else.
+    pub(super) settled: bool,
+    /// What the handle of a booster is: its model.
+    pub(super) model: Option<Value>,
     /// A (dtype, offset) pair whose dtype holds references.
     pub(super) object_field: bool,
     /// Where the furthest field ends, if these are the fields of a dtype.
@@ -116,6 +140,39 @@ pub(super) struct DictNote {
     pub(super) frozen: bool,
 }
 
+/// Numbers that stand in the file by their ends alone, and what holds any: made an array of, they
+/// take memory that nothing in the file pays for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    /// `range`
+    pub(super) range: bool,
+    /// A `RangeIndex` of pandas, which every ordinary frame has.
+    pub(super) index: bool,
+}
+
+impl Span {
+    pub(super) fn any(self) -> bool {
+        self.range || self.index
+    }
+}
+
+impl std::ops::BitOrAssign for Span {
+    fn bitor_assign(&mut self, other: Self) {
+        self.range |= other.range;
+        self.index |= other.index;
+    }
+}
+
+/// What was seen among the items of a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ListNote {
+    /// Its items.
+    pub(super) len: u64,
+    pub(super) span: Span,
+    /// It was put into something else.
+    pub(super) settled: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Arena {
     text: Vec<u8>,
@@ -124,8 +181,11 @@ pub(super) struct Arena {
     tuples: Vec<TupleNote>,
     items: Vec<Value>,
     pub(super) dicts: Vec<DictNote>,
+    pub(super) lists: Vec<ListNote>,
     pub(super) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
+    /// What was put into lists and dicts after those were put into other values.
+    pub(super) late: Span,
     by_name: HashMap<(String, String), u32>,
 }
 
@@ -136,6 +196,7 @@ impl Arena {
             + self.tuples.capacity() * size_of::<TupleNote>()
             + self.items.capacity() * size_of::<Value>()
             + self.dicts.capacity() * size_of::<DictNote>()
+            + self.lists.capacity() * size_of::<ListNote>()
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
     }
@@ -168,13 +229,19 @@ impl Arena {
         matches!(value, Value::Name(name) if self.name(name) == text.as_bytes())
     }
 
+    pub(super) fn tuple_len(&self, tuple: u32) -> u64 {
+        self.tuples.get(tuple as usize).map_or(0, |note| note.len)
+    }
+
     pub(super) fn tuple(&mut self, items: &[Value]) -> Value {
         let mut note = TupleNote {
             start: u32::try_from(self.items.len()).unwrap_or(u32::MAX),
             kept: u8::try_from(items.len().min(KEPT_ITEMS)).unwrap_or(0),
             whole: items.len() <= KEPT_ITEMS,
+            len: items.len() as u64,
             hashable: true,
             depth: 1,
+            span: Span::default(),
             cost: 1,
         };
         for item in items {
@@ -182,6 +249,7 @@ impl Arena {
             note.hashable &= hashable;
             note.depth = note.depth.max(depth.saturating_add(1));
             note.cost = note.cost.saturating_add(cost);
+            note.span |= self.span_of(*item);
         }
         self.items.extend_from_slice(&items[..usize::from(note.kept)]);
         self.tuples.push(note);
@@ -195,7 +263,8 @@ impl Arena {
                 let note = self.tuples[id as usize];
                 (note.hashable, note.depth, note.cost)
             }
-            Value::List | Value::Dict(_) | Value::Set | Value::ByteArray => (false, 1, 1),
+            Value::List(_) | Value::Dict(_) | Value::Set => (false, 1, 1),
+            Value::ByteArray | Value::Model(_, Form::ByteArray) => (false, 1, 1),
             _ => (true, 0, 1),
         }
     }
@@ -205,6 +274,22 @@ impl Arena {
         let note = self.tuples[id as usize];
         let start = note.start as usize;
         note.whole.then(|| &self.items[start..start + usize::from(note.kept)])
+    }
+
+    /// What a value holds of numbers that are not spelled out.
+    pub(super) fn span_of(&self, value: Value) -> Span {
+        match value {
+            Value::Tuple(id) => self.tuples[id as usize].span,
+            Value::List(id) => self.lists[id as usize].span,
+            Value::Dict(id) => self.dicts[id as usize].span,
+            Value::Instance(id) => self.instances[id as usize].span,
+            _ => Span::default(),
+        }
+    }
+
+    pub(super) fn list(&mut self) -> Value {
+        self.lists.push(ListNote::default());
+        Value::List(u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX))
     }
 
     pub(super) fn dict(&mut self) -> Value {
@@ -219,6 +304,7 @@ impl Arena {
             object_dtype: false,
             dtype: None,
             odd_size: false,
+            span: Span::default(),
         });
         Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
     }

@@ -16,12 +16,23 @@ const VALUE: usize = 48;
 const TOP: &[&[u8]] = &[b"learner", b"version"];
 
 pub(super) struct Builder {
+    /// Where the document is a model within what Python's pickle keeps.
+    around: Option<Around>,
     /// Whether the document may still be a model.
     maybe: bool,
     frames: Vec<Frame>,
     held: usize,
     root: Option<Value>,
     trees: Trees,
+}
+
+/// What stands around a model in a pickle: `{"Config": ..., "Model": ...}`.
+#[derive(Default)]
+struct Around {
+    /// Arrays and objects that are open and not the model's.
+    depth: usize,
+    in_model: bool,
+    configured: bool,
 }
 
 /// An array or object that is open.
@@ -35,7 +46,24 @@ struct Frame {
 
 impl Builder {
     pub(super) fn new(trees: Trees) -> Self {
-        Self { maybe: true, frames: Vec::new(), held: 0, root: None, trees }
+        Self { around: None, maybe: true, frames: Vec::new(), held: 0, root: None, trees }
+    }
+
+    /// For a model with its configuration, as it stands in a pickle.
+    pub(super) fn with_configuration(trees: Trees) -> Self {
+        Self { around: Some(Around::default()), ..Self::new(trees) }
+    }
+
+    /// Whether what comes next belongs to no model, but stands around it.
+    fn is_outside(&self) -> bool {
+        self.around.as_ref().is_some_and(|around| !around.in_model)
+    }
+
+    /// The model ends where its outermost object does.
+    fn leave_model(&mut self) {
+        if let (Some(around), true) = (&mut self.around, self.frames.is_empty()) {
+            around.in_model = false;
+        }
     }
 
     /// Whether what was read so far has the parts of a model.
@@ -50,7 +78,7 @@ impl Builder {
 
     /// The document without its trees, and those; `None` of a document that is no model.
     pub(super) fn finish(self) -> Option<(Value, Trees)> {
-        if !self.looks_like_model() {
+        if !self.looks_like_model() || self.around.is_some_and(|around| !around.configured) {
             return None;
         }
         self.root.map(|root| (root, self.trees))
@@ -58,6 +86,9 @@ impl Builder {
 
     /// An array of the binary form, at once.
     pub(super) fn typed(&mut self, mark: u8, values: Vec<f64>) -> Result<(), String> {
+        if self.is_outside() {
+            return Ok(());
+        }
         self.hold(values.len() * 8)?;
         self.put(Value::Numbers(Numbers { kind: Kind::Typed(mark), values }))
     }
@@ -154,11 +185,18 @@ impl Visitor for Builder {
 
     fn takes_endless(&self) -> bool {
         // XGBoost writes and reads them; only its own numbers may be so.
-        self.maybe && self.frames.len() > 2 && self.looks_like_model()
+        self.maybe && (self.is_outside() || (self.frames.len() > 2 && self.looks_like_model()))
     }
 
     fn open(&mut self, object: bool) {
         if !self.maybe {
+            return;
+        }
+        if let Some(around) = self.around.as_mut().filter(|around| !around.in_model) {
+            around.depth += 1;
+            if around.depth == 1 && !object {
+                self.give_up();
+            }
             return;
         }
         let deep = self.frames.len();
@@ -174,6 +212,15 @@ impl Visitor for Builder {
     }
 
     fn key(&mut self, key: &[u8]) {
+        if let Some(around) = self.around.as_mut().filter(|around| !around.in_model) {
+            match (around.depth, key) {
+                (1, b"Model") => around.in_model = true,
+                (1, b"Config") => around.configured = true,
+                (1, _) => self.give_up(),
+                _ => {}
+            }
+            return;
+        }
         let known = self.frames.len() != 1 || TOP.contains(&key);
         if !known && !self.looks_like_model() {
             return self.give_up();
@@ -187,16 +234,25 @@ impl Visitor for Builder {
         if !self.maybe {
             return Ok(());
         }
+        if let Some(around) = self.around.as_mut().filter(|around| !around.in_model) {
+            around.depth = around.depth.saturating_sub(1);
+            return Ok(());
+        }
         // Counted while it is still open, so that what it holds can tell that this is a model.
         let key = self.frames.last().map_or(0, |frame| frame.key.len());
         self.hold(VALUE + key)?;
         let Some(frame) = self.frames.pop() else {
             return Ok(());
         };
-        self.put(frame.value)
+        let put = self.put(frame.value);
+        self.leave_model();
+        put
     }
 
     fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), String> {
+        if self.is_outside() {
+            return Ok(());
+        }
         if self.frames.is_empty() {
             self.give_up();
             return Ok(());

@@ -38,6 +38,28 @@ pub(super) fn check_json(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<D
     }
 }
 
+/// Reads what Python's pickle keeps of a booster: a model and its configuration, in either form.
+pub(super) fn check_pickled(
+    source: &mut Source<'_>,
+    binary: bool,
+    job: &mut Job<'_>,
+) -> Result<Depth, Halt> {
+    let mut builder = Builder::with_configuration(Trees::new(false));
+    if binary {
+        ubjson::visit(source, job, &mut builder)?;
+    } else {
+        match json::visit(source, job.keep_going, &mut builder) {
+            Ok(()) => {}
+            Err(ScanError::Fault(fault)) => return job.broken(fault.to_string()),
+            Err(ScanError::Io(error)) => return Err(error.into()),
+        }
+    }
+    match builder.finish() {
+        Some((root, trees)) => learner::check(&root, trees, job),
+        None => job.broken("it holds no model beside its configuration"),
+    }
+}
+
 /// Reads Universal Binary JSON, which is written here by XGBoost alone.
 pub(super) fn check_ubjson(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     let mut builder = Builder::new(Trees::new(job.sample.is_some()));

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, Read, Take};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
+use super::super::report::quoted;
 use super::super::source::{Source, Spoiled};
 use super::super::{Halt, Job};
 use super::directory::{Member, Method};
@@ -22,7 +23,7 @@ pub(super) fn open<T>(
     member: &Member,
     read: impl FnOnce(&mut Source<'_>, &mut Job<'_>) -> Result<T, Halt>,
 ) -> Result<T, Halt> {
-    let start = job.findings.len();
+    let outer = job.findings.within(Some(quoted(&member.name)));
     let read = opened(source, job, member, read);
     let read = match read {
         Err(Halt::Found(finding)) => {
@@ -31,7 +32,7 @@ pub(super) fn open<T>(
         }
         other => other,
     };
-    job.findings.name_member(start, &member.name);
+    job.findings.within(outer);
     read
 }
 

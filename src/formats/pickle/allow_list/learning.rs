@@ -2,7 +2,9 @@
 //!
 //! Facts about those libraries only; how they are used is decided elsewhere.
 //! Collected from `sklearn.utils.all_estimators()` and from the pickles of fitted models, for
-//! scikit-learn 1.3, 1.5 and 1.9. The state of boosters is raw bytes parsed by their own libraries.
+//! scikit-learn 1.3, 1.5 and 1.9. The state of boosters is
+//! raw bytes, which `boosters` reads. Trees, neighbours and sparse matrices are believed only when they are used:
+//! forged indices within them load, and can crash a prediction.
 
 use super::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
 

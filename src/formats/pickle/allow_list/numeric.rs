@@ -48,7 +48,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("numpy.lib.polynomial", PLAIN, "poly1d"),
     ("numpy.ma", NAMED, "MaskedArray"),
     ("numpy.ma.core", NAMED, "MaskedArray"),
-    ("numpy.ma.core", ruled(Rule::ClassFirst).with_state(), "_mareconstruct"),
+    ("numpy.ma.core", ruled(Rule::EmptyMasked).with_state(), "_mareconstruct"),
     ("numpy.polynomial.polynomial", PLAIN, "Polynomial"),
     ("numpy.random._mt19937", NAMED, "MT19937"),
     ("numpy.random._pcg64", NAMED, "PCG64 PCG64DXSM"),

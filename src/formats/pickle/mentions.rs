@@ -1,0 +1,105 @@
+//! What a pickle could copy again and again.
+//!
+//! `bytearray(x)` takes six bytes of a pickle and copies all of `x`, which the memo gives back as often as it is
+//! asked. Lists, tuples and dicts know how long they are; of texts and bytes the length is remembered here, and how
+//! often a long one was mentioned again. Knows lengths, not what is done with them.
+
+use std::collections::HashMap;
+
+use super::super::Halt;
+use super::machine::Machine;
+use super::values::Value;
+
+/// Bodies up to this many bytes cost little more than the opcodes that copy them.
+const SHORT: u64 = 128;
+/// Bytes that one item of a copy takes.
+const ITEM: u64 = 8;
+
+/// The lengths of texts and bytes, and how often they came again.
+#[derive(Debug, Default)]
+pub(super) struct Mentions {
+    /// Of long bodies in the memo, by their keys.
+    lengths: HashMap<u64, u64>,
+    longest: u64,
+    /// The body that was read last, and where it ended.
+    last: (u64, u64),
+    /// How often a long body was mentioned again and not copied yet.
+    again: u64,
+    /// The longest of those.
+    longest_again: u64,
+}
+
+fn is_body(value: Value) -> bool {
+    matches!(value, Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Model(..))
+}
+
+impl Mentions {
+    /// A body was read.
+    pub(super) fn read(&mut self, len: u64, end: u64) {
+        self.longest = self.longest.max(len);
+        self.last = (len, end);
+    }
+
+    /// A value was put into the memo by the opcode at `at`.
+    pub(super) fn put(&mut self, key: u64, value: Value, at: u64) {
+        if !is_body(value) {
+            self.lengths.remove(&key);
+            return;
+        }
+        // What is not memoised at once could be any that was read.
+        let len = if self.last.1 == at { self.last.0 } else { self.longest };
+        if len > SHORT {
+            self.lengths.insert(key, len);
+        } else {
+            self.lengths.remove(&key);
+        }
+    }
+
+    /// A value came from the memo.
+    pub(super) fn get(&mut self, key: u64, value: Value) {
+        if is_body(value)
+            && let Some(len) = self.lengths.get(&key)
+        {
+            self.again += 1;
+            self.longest_again = self.longest_again.max(*len);
+        }
+    }
+
+    /// A value was doubled on the stack, which no pickler does.
+    pub(super) fn duplicate(&mut self, value: Value) {
+        if is_body(value) {
+            self.again += 1;
+            self.longest_again = self.longest_again.max(self.longest);
+        }
+    }
+
+    /// Bytes that copying a body may take beyond what stands in the file.
+    fn copied(&mut self) -> u64 {
+        if self.again == 0 {
+            return 0;
+        }
+        self.again -= 1;
+        self.longest_again
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.lengths.capacity() * 2 * size_of::<u64>()
+    }
+}
+
+impl Machine<'_, '_, '_> {
+    /// Counts what a call copies out of its first argument.
+    pub(super) fn count_copies(&mut self, args: &[Value]) -> Result<(), Halt> {
+        let cost = match args.first() {
+            Some(Value::List(id)) => ITEM.saturating_mul(self.arena.lists[*id as usize].len),
+            Some(Value::Dict(id)) => {
+                ITEM.saturating_mul(self.arena.dicts[*id as usize].len).saturating_mul(4)
+            }
+            Some(Value::Tuple(id)) => ITEM.saturating_mul(self.arena.tuple_len(*id)),
+            Some(value) if is_body(*value) => self.mentions.copied(),
+            _ => 0,
+        };
+        self.job.budget.copy(cost).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Numbers that stand in a pickle by their ends alone.
+//!
+//! `range(10**10)` takes thirty bytes, and what makes an array of it takes 80 gigabytes. A `range`
+//! may be kept, as the choice of a parameter, but not be handed to anything that is called or that
+//! lays out its state; pandas' own `RangeIndex` may also be the index of a frame or a level of one.
+
+use super::machine::Machine;
+use super::values::{Span, Value};
+
+impl Machine<'_, '_, '_> {
+    /// Whether a call would lay out numbers that are not in the file.
+    pub(super) fn spells_out(&self, global: u32, args: &[Value]) -> bool {
+        let note = self.arena.global_note(global);
+        if note.grant == super::allow_list::Grant::TRUSTED {
+            return false;
+        }
+        let mut span = Span::default();
+        for arg in args {
+            span |= match arg {
+                // It may hold what was put into a part of it later.
+                Value::Dict(_) | Value::List(_) | Value::Tuple(_) if self.arena.late.any() => {
+                    self.arena.late
+                }
+                // The levels of an index may be such ranges.
+                Value::Dict(id) => self.arena.dicts[*id as usize].span_of_data,
+                other => self.arena.span_of(*other),
+            };
+        }
+        let frame = note.name == "BlockManager";
+        span.range || (span.index && !frame)
+    }
+
+    /// Whether an index would be made of its data by converting it, which pandas never asks for in a
+    /// pickle: buffers of Arrow, which are believed, would be read.
+    pub(super) fn converts(&self, global: u32, args: &[Value]) -> bool {
+        self.arena.global_note(global).name == "_new_Index"
+            && args.iter().any(
+                |arg| matches!(arg, Value::Dict(id) if self.arena.dicts[*id as usize].converts),
+            )
+    }
+
+    pub(super) fn too_much(&mut self, global: u32) -> Value {
+        let name = self.full_name(global);
+        self.danger(&format!(
+            "{name} is called with a range that is not spelled out in the file and could take any \
+             amount of memory"
+        ));
+        Value::REFUSED
+    }
+
+    /// What a call answers that keeps what it was given.
+    pub(super) fn spanning(&mut self, global: u32, args: &[Value]) -> Value {
+        let note = self.arena.global_note(global);
+        let mut span = Span { range: note.name == "range", index: false };
+        for arg in args {
+            span |= self.arena.span_of(*arg);
+        }
+        if let Some(Value::Global(class)) = args.first() {
+            span.index |= self.arena.global_note(*class).name == "RangeIndex";
+        }
+        let made = self.arena.instance(global);
+        if let Value::Instance(id) = made {
+            self.arena.instances[id as usize].span = span;
+        }
+        made
+    }
+
+    /// Remembers what is put into a list.
+    pub(super) fn note_elements(&mut self, list: Value, start: usize) {
+        let Value::List(id) = list else {
+            return self.note_filling(list, start);
+        };
+        let mut span = Span::default();
+        for item in &self.stack[start..] {
+            span |= self.arena.span_of(*item);
+        }
+        let count = (self.stack.len() - start) as u64;
+        let note = &mut self.arena.lists[id as usize];
+        note.len += count;
+        note.span |= span;
+        if note.settled {
+            self.arena.late |= span;
+        }
+    }
+
+    /// Remembers what is put into an object that is filled like a list.
+    fn note_filling(&mut self, target: Value, start: usize) {
+        let mut span = Span::default();
+        for item in &self.stack[start..] {
+            span |= self.arena.span_of(*item);
+        }
+        if let Value::Instance(id) = target {
+            self.arena.instances[id as usize].span |= span;
+        }
+    }
+
+    /// Remembers what is put into a dict.
+    pub(super) fn note_spans(&mut self, dict: u32, key: Value, value: Value) {
+        let mut span = self.arena.span_of(value);
+        // The places of a block are laid out.
+        span.range |= span.index && self.arena.is_name(key, "mgr_locs");
+        let data = !self.arena.is_name(key, "levels") || span.range;
+        span |= self.arena.span_of(key);
+        let dtype = self.arena.is_name(key, "dtype");
+        let note = &mut self.arena.dicts[dict as usize];
+        note.converts |= dtype;
+        note.span |= span;
+        if data {
+            note.span_of_data |= span;
+        }
+        if note.settled {
+            self.arena.late |= span;
+        }
+    }
+
+    /// Tables lay out what their state holds.
+    pub(super) fn check_span_of_state(&mut self, instance: u32, state: Value) {
+        let global = self.arena.instances[instance as usize].global;
+        let module = &self.arena.global_note(global).module;
+        let table = module.starts_with("pandas") || module.starts_with("polars");
+        if table && self.arena.span_of(state).range {
+            self.too_much(global);
+        }
+    }
+}
