@@ -107,6 +107,7 @@ python3 - "$work/dns" <<'PYTHON' &
 import socket, sys
 answers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 answers.bind(("127.0.0.99", 53))
+open(sys.argv[1], "ab").close()
 while True:
     query, client = answers.recvfrom(512)
     question = query[12:query.index(b"\0", 12) + 5]
@@ -117,6 +118,7 @@ while True:
     open(sys.argv[1], "ab").write(query)
 PYTHON
 dns=$!
+for _ in $(seq 100); do [ -e "$work/dns" ] && break; sleep 0.1; done
 pod run --rm "${hardened[@]}" --dns 127.0.0.99 "$image" health --url "http://registry.example:$port"
 grep -q registry "$work/dns" || fail "the name server was not asked"
 
