@@ -120,6 +120,19 @@ pub(super) fn grant(module: &str, name: &str) -> Option<Grant> {
     })
 }
 
+/// Whether anything of this module is in the list.
+pub(super) fn knows_module(module: &str) -> bool {
+    TABLES.iter().any(|table| table.iter().any(|(known, ..)| *known == module))
+}
+
+/// Whether this name of any module is in the list.
+pub(super) fn knows_name(name: &str) -> bool {
+    let in_table = |table: &&[Entry]| {
+        table.iter().any(|(_, _, names)| names.split(' ').any(|known| known == name))
+    };
+    TABLES.iter().any(in_table)
+}
+
 /// The attribute of `zoneinfo.ZoneInfo` that makes a time zone from its key, and what a pickle may
 /// do with it.
 pub(super) const ZONE_ATTRIBUTE: &str = "_unpickle";
