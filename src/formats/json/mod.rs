@@ -4,7 +4,7 @@
 //! differently: duplicate keys, `NaN` and the infinities, numbers that overflow to infinity, lone
 //! surrogates, bytes after the document. Does not recurse and keeps no values, so its memory is
 //! bounded by the keys of the objects that are open. Must not know what a document means: a
-//! [`Visitor`] is told what stands in it, if it wants to know. `lexer` holds the words.
+//! `Visitor` is told what stands in it, if it wants to know. `lexer` holds the words.
 
 mod lexer;
 
