@@ -156,6 +156,27 @@ impl Gateway {
     /// Asks by curl, with more of its arguments.
     #[track_caller]
     pub fn ask(&self, path: &str, arguments: &[&str]) -> Answer {
+        self.try_ask(path, arguments)
+            .unwrap_or_else(|ran| panic!("{:?} {path}: {ran:?}", self.kind))
+    }
+
+    /// As [`Self::ask`], of a request that may be refused before its body is sent. The connection is closed then, and
+    /// with it the answer may be lost on its way: the client asks again.
+    #[track_caller]
+    pub fn ask_too_much(&self, path: &str, arguments: &[&str]) -> Answer {
+        let mut lost = Vec::new();
+        while lost.len() < 20 {
+            match self.try_ask(path, arguments) {
+                Ok(answer) => return answer,
+                // curl could not send on (55), or not read (56).
+                Err(ran) if matches!(ran.status.code(), Some(55 | 56)) => lost.push(ran),
+                Err(ran) => panic!("{:?} {path}: {ran:?}", self.kind),
+            }
+        }
+        panic!("{:?} {path}: {lost:?}", self.kind)
+    }
+
+    fn try_ask(&self, path: &str, arguments: &[&str]) -> Result<Answer, std::process::Output> {
         let folder = tempfile::tempdir().unwrap();
         let (head, body) = (folder.path().join("head"), folder.path().join("body"));
         let ran = Command::new("curl")
@@ -170,21 +191,23 @@ impl Gateway {
             .arg(self.url(path))
             .output()
             .expect("curl is missing: apt-get install curl");
-        assert!(ran.status.success(), "{:?} {path}: {ran:?}", self.kind);
+        if !ran.status.success() {
+            return Err(ran);
+        }
         let written = String::from_utf8(ran.stdout).unwrap();
         let (status, http) = written.split_once(' ').unwrap();
         let head = std::fs::read_to_string(head).unwrap();
         // After interim answers comes the last one's head.
         let last = head.trim_end().rsplit("\r\n\r\n").next().unwrap();
         let headers = last.lines().skip(1).filter_map(|line| line.split_once(':'));
-        Answer {
+        Ok(Answer {
             status: status.parse().unwrap(),
             http: http.to_owned(),
             headers: headers
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect(),
             body: std::fs::read(body).unwrap_or_default(),
-        }
+        })
     }
 
     /// `GET` below `/registry/api/v1/models/`.

@@ -180,13 +180,14 @@ fn an_oversized_body_is_refused_whether_its_length_is_told_or_not() {
             Kind::Haproxy => &["--http1.1"],
         };
         for version in versions {
-            let answer = gateway.ask(path, &[version, "-H", &token, "--data-binary", &file]);
+            let answer =
+                gateway.ask_too_much(path, &[version, "-H", &token, "--data-binary", &file]);
             answer.is_error(413, "TOO_LARGE");
         }
         let chunked =
             ["--http1.1", "-H", &token, "-H", "Transfer-Encoding: chunked", "--data-binary", &file];
         // haproxy passes chunks on without counting; the service counts them itself.
-        gateway.ask(path, &chunked).is_error(413, "TOO_LARGE");
+        gateway.ask_too_much(path, &chunked).is_error(413, "TOO_LARGE");
     });
 }
 

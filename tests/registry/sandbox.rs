@@ -123,6 +123,9 @@ fn whatever_becomes_of_the_process_is_a_verdict_with_its_cause() {
         let server = world.serve_with(&faults(&fault));
         let reply = server.validate(VALIDATE);
         reply.is_error(422, "VALIDATION_FAILED", cause);
+        // The one that takes longer than five seconds says so meanwhile.
+        let long = cause.starts_with("took too long");
+        assert_eq!(server.events("still validating").is_empty(), !long, "{fault}");
         // The same again, without the fault, is good: nothing of it stayed.
         assert_eq!(server.validate(VALIDATE).status, 200, "{fault}");
         assert_eq!(server.ask("GET", "/ready", &[]).status, 200);
