@@ -24,11 +24,17 @@ impl Registry {
         self.record_of(model_type, version).await?;
         let lock = self.lock_for_change().await?;
         change.at = clock::now()?;
-        let mark =
-            MarkFailed { lock, model_type: model_type.clone(), version, change: change.clone() };
+        let mark = MarkFailed {
+            lock: lock.clone(),
+            model_type: model_type.clone(),
+            version,
+            change: change.clone(),
+        };
         let (record, state) =
             self.db.ask(mark).await.map_err(|error| named(error, model_type, version))?;
         self.record(state, change.at).await;
+        // Not before: the manifest has one writer at a time.
+        drop(lock);
         tracing::info!(%model_type, %version, model_id = %record.model_id, user, reason, "marked failed");
         Ok(record)
     }

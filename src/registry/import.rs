@@ -175,10 +175,12 @@ impl Registry {
         batch: ImportBatch,
         published: Published,
     ) -> Result<(), RegistryError> {
-        let import = ImportVersions { lock, batch };
+        let import = ImportVersions { lock: lock.clone(), batch };
         match self.db.ask_within(limits::LONG_WORK_TIMEOUT, import).await {
             Ok(state) => {
                 self.record(state, clock::now()?).await;
+                // Not before: the manifest has one writer at a time.
+                drop(lock);
                 Self::confirm(published).await;
                 Ok(())
             }

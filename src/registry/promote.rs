@@ -75,7 +75,7 @@ impl Registry {
         change.at = clock::now()?;
         crate::fault::point("promote.locked");
         let promote = PromoteVersion {
-            lock,
+            lock: lock.clone(),
             model_type: model_type.clone(),
             version,
             change: change.clone(),
@@ -84,6 +84,8 @@ impl Registry {
         let (done, state) =
             self.db.ask(promote).await.map_err(|error| named(error, model_type, version))?;
         self.record(state, change.at).await;
+        // Not before: the manifest has one writer at a time.
+        drop(lock);
         tracing::info!(
             %model_type, %version, model_id = %done.entered.model_id, user = ask.user,
             gates_skipped = ask.skip_gates, "promoted"

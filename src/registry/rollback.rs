@@ -57,7 +57,7 @@ impl Registry {
         let lock = self.lock_for_change().await?;
         change.at = clock::now()?;
         let roll_back = RollBackProduction {
-            lock,
+            lock: lock.clone(),
             model_type: model_type.clone(),
             target: version,
             change: change.clone(),
@@ -65,6 +65,8 @@ impl Registry {
         let (done, state) =
             self.db.ask(roll_back).await.map_err(|error| named(error, model_type, version))?;
         self.record(state, change.at).await;
+        // Not before: the manifest has one writer at a time.
+        drop(lock);
         let from = done.left.map_or(version, |left| left.version);
         let message = format!("Rolled back {model_type} from {from} to {version}");
         tracing::info!(%model_type, version = %version, user, "{message}");

@@ -3,7 +3,7 @@
 
 #![cfg(debug_assertions)]
 
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, until};
 use std::time::Duration;
 
 const REGISTER: [&str; 9] = [
@@ -309,4 +309,28 @@ fn of_32_processes_that_want_the_same_one_wins() {
     let server = world.serve();
     assert_eq!(server.model("risk_model?status_filter=production").json()["total"], 1);
     world.run(&["verify"]).ok();
+}
+
+#[test]
+fn nobody_changes_anything_between_a_commit_and_its_manifest() {
+    for change in [
+        &["promote", "risk_model", "v1.1.0"][..],
+        &["rollback", "risk_model"],
+        &["fail", "risk_model", "v1.1.0", "--reason", "test"],
+    ] {
+        let world = World::promoted(&["v0.0.1", "v1.0.0"]);
+        for version in ["v1.1.0", "v1.2.0"] {
+            world.register(version).ok();
+        }
+        let go = world.outside("go");
+        let mut first = world.command(change);
+        first.env("MODEL_REGISTRY_FAULT", format!("catalog.committed=wait:{}", go.display()));
+        let mut first = first.stdout(std::process::Stdio::null()).spawn().unwrap();
+        until(Duration::from_secs(20), || go.with_extension("reached").exists());
+        world.promote("v1.2.0").refused(6, "REGISTRY_LOCKED");
+        std::fs::write(&go, "").unwrap();
+        assert_eq!(first.wait().unwrap().code(), Some(0), "{change:?}");
+        world.promote("v1.2.0").ok();
+        world.run(&["verify"]).ok();
+    }
 }
