@@ -35,7 +35,6 @@ use crate::{
 
 pub use child::{ARGUMENT, run as run_child};
 pub use probe::Attempt;
-pub use walls::Wall;
 
 use wire::{Answer, Request, Work};
 

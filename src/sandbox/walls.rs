@@ -15,8 +15,8 @@ use seccompiler::{
 };
 
 /// A wall, by the name that the log and the probe use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wall {
+#[derive(Clone, Copy)]
+enum Wall {
     /// Memory, processor time, file sizes, descriptors, core dumps.
     Limits,
     /// Landlock: no path can be opened, whatever the permissions say.
@@ -27,8 +27,7 @@ pub enum Wall {
 
 impl Wall {
     /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Limits => "limits",
             Self::Files => "landlock",
@@ -114,14 +113,13 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         || argument(2, Compare::MaskedEq(libc::PROT_EXEC.unsigned_abs().into()), 0);
     let anonymous = || argument(4, Compare::Eq, u64::from(u32::MAX));
     let own = u64::from(std::process::id());
-    let mut rules = BTreeMap::from([
+    let rules = BTreeMap::from([
         // Descriptors were closed down to the artifact and the line to the parent.
         (libc::SYS_read, always()),
         (libc::SYS_pread64, always()),
         (libc::SYS_readv, always()),
         (libc::SYS_lseek, always()),
         (libc::SYS_fstat, always()),
-        (libc::SYS_statx, always()),
         (libc::SYS_fcntl, when(vec![argument(1, Compare::Eq, libc::F_GETFD as u64)?])?),
         (libc::SYS_write, always()),
         (libc::SYS_close, always()),
@@ -149,15 +147,6 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         (libc::SYS_exit, always()),
         (libc::SYS_exit_group, always()),
     ]);
-    // statx of a path is a look at the file system, of a descriptor it is not.
-    rules.insert(
-        libc::SYS_statx,
-        when(vec![argument(
-            2,
-            Compare::MaskedEq(libc::AT_EMPTY_PATH.unsigned_abs().into()),
-            libc::AT_EMPTY_PATH.unsigned_abs().into(),
-        )?])?,
-    );
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Errno(libc::EPERM.unsigned_abs()),

@@ -39,7 +39,7 @@ fn tried(without: &[&str]) -> BTreeMap<String, bool> {
             (attempt["tried"].as_str().unwrap().to_owned(), attempt["held"].as_bool().unwrap())
         })
         .collect();
-    assert_eq!(attempts.len(), 13, "{found}");
+    assert_eq!(attempts.len(), 14, "{found}");
     assert_eq!(output.status.code(), Some(i32::from(attempts.values().any(|held| !held))));
     attempts
 }
@@ -167,7 +167,7 @@ fn the_service_says_at_start_that_the_sandbox_holds() {
     let server = World::new().serve();
     let told = server.events("the sandbox of load checks holds");
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["tried"], 13);
+    assert_eq!(told[0]["tried"], 14);
 }
 
 #[test]
