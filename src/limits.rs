@@ -16,6 +16,8 @@ pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
 pub const DATABASE_KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's write.
 pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How often we look where SQLite itself does not wait.
+pub const SQLITE_BUSY_POLL: Duration = Duration::from_millis(10);
 
 /// How long a command waits for another process that is changing the registry.
 pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);

@@ -1,6 +1,9 @@
 //! What is particular to the catalog in the registry directory.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{Arc, Barrier},
+};
 
 use model_registry::catalog::SqliteCatalog;
 
@@ -30,15 +33,22 @@ fn a_catalog_that_is_a_link_is_refused() {
 
 #[test]
 fn catalogs_opened_at_the_same_moment_migrate_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("registry.db");
-    let opened: Vec<_> = (0..8)
-        .map(|_| {
-            let file = file.clone();
-            std::thread::spawn(move || SqliteCatalog::open(&file).map(drop))
-        })
-        .collect();
-    for thread in opened {
-        thread.join().unwrap().unwrap();
+    // The moment in which two want the new file alone is short: it is met in some of the rounds.
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("registry.db");
+        let together = Arc::new(Barrier::new(8));
+        let opened: Vec<_> = (0..8)
+            .map(|_| {
+                let (file, together) = (file.clone(), Arc::clone(&together));
+                std::thread::spawn(move || {
+                    together.wait();
+                    SqliteCatalog::open(&file).map(drop)
+                })
+            })
+            .collect();
+        for thread in opened {
+            thread.join().unwrap().unwrap();
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that what was acknowledged
 //! survives a power cut.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use diesel::{ConnectionError, result::Error as DieselError, sqlite::SqliteConnection};
 use diesel_async::{
@@ -147,8 +150,8 @@ impl SqliteCatalog {
 
 fn pragmas() -> String {
     format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+        "PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;",
         limits::SQLITE_BUSY_WAIT.as_millis()
     )
 }
@@ -188,12 +191,34 @@ fn migrate(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use diesel::{Connection as _, connection::SimpleConnection as _};
     let mut conn = SqliteConnection::establish(url)?;
     conn.batch_execute(&pragmas())?;
+    enter_wal(&mut conn)?;
     // Processes that start together must not both apply a migration.
     conn.exclusive_transaction(|conn| {
         conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(Migration)
     })
     .map_err(|Migration(error)| error)
 }
+
+/// Turns the file to WAL, which it then stays in. Of processes that make it at the same moment, SQLite tells all
+/// but one at once that it is locked, without the wait that `busy_timeout` asks for: two that hold it shared and
+/// both want it alone would wait for each other for ever.
+fn enter_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    use diesel::connection::SimpleConnection as _;
+    let until = Instant::now() + limits::SQLITE_BUSY_WAIT;
+    loop {
+        match conn.batch_execute("PRAGMA journal_mode = WAL") {
+            Err(DieselError::DatabaseError(_, told))
+                if told.message() == BUSY && Instant::now() < until =>
+            {
+                std::thread::sleep(limits::SQLITE_BUSY_POLL);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// SQLite's words for its code 5, `SQLITE_BUSY`, which diesel does not pass on.
+const BUSY: &str = "database is locked";
 
 /// Carries a migration's error out of a transaction.
 struct Migration(Box<dyn std::error::Error + Send + Sync>);
