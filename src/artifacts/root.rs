@@ -13,7 +13,10 @@ use std::{
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 
 use super::StoreError;
-use crate::domain::{ModelType, Version};
+use crate::{
+    domain::{ModelType, Version},
+    fault,
+};
 
 /// The folder of all version folders.
 pub const ARTIFACTS: &str = "artifacts";
@@ -206,19 +209,37 @@ impl Folder {
             .map_err(|error| self.failed("look at", name, error))
     }
 
-    /// Moves a file or folder to another folder, never over one that is there.
+    /// Moves a file or folder to another folder, never over one that is there. The caller holds the write lock.
     ///
     /// # Errors
     /// [`StoreError::Exists`] where the new name is taken, else [`StoreError::Io`].
     pub fn move_new(&self, name: &str, to: &Self, new_name: &str) -> Result<(), StoreError> {
-        let flags = RenameFlags::NOREPLACE;
-        match fs::renameat_with(&self.directory, name, &to.directory, new_name, flags) {
+        use rustix::io::Errno;
+        match self.rename_new(name, to, new_name) {
+            // So say file systems that know no flags, as NFS, and kernels from before them (renameat2(2)). What
+            // a look and a plain rename leave open between them, the write lock closes against all of ours; a
+            // folder that a stranger puts there with anything in it is refused by rename itself.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                if to.stat(new_name).is_ok() {
+                    return Err(StoreError::Exists(to.path.join(new_name).display().to_string()));
+                }
+                fs::renameat(&self.directory, name, &to.directory, new_name)
+                    .map_err(|error| to.failed("move into place", new_name, error))
+            }
             Ok(()) => Ok(()),
-            Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => {
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {
                 Err(StoreError::Exists(to.path.join(new_name).display().to_string()))
             }
             Err(error) => Err(to.failed("move into place", new_name, error)),
         }
+    }
+
+    fn rename_new(&self, name: &str, to: &Self, new_name: &str) -> rustix::io::Result<()> {
+        if fault::named("files.rename_flags").is_some() {
+            return Err(rustix::io::Errno::INVAL);
+        }
+        let flags = RenameFlags::NOREPLACE;
+        fs::renameat_with(&self.directory, name, &to.directory, new_name, flags)
     }
 
     /// Renames a file in this folder, replacing what has the new name.

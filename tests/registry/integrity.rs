@@ -214,6 +214,35 @@ fn a_registration_cut_short_is_told_from_a_stray_folder() {
 }
 
 #[test]
+fn a_registration_replaces_nothing_whether_or_not_the_file_system_helps() {
+    let world = World::promoted(&["v1.0.0"]);
+    for (empty, full, free, fault) in [
+        ("v2.0.0", "v2.1.0", "v2.2.0", "none"),
+        ("v3.0.0", "v3.1.0", "v3.2.0", "files.rename_flags=x"),
+    ] {
+        let folder = |version: &str| world.path(&format!("artifacts/risk_model/{version}"));
+        let register = |version: &str| {
+            let arguments = World::register_arguments(version);
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            world.run_with_fault(fault, &arguments)
+        };
+        for taken in [empty, full] {
+            fs::create_dir(folder(taken)).unwrap();
+        }
+        fs::write(folder(full).join("mine"), "mine").unwrap();
+        register(empty).refused(4, empty);
+        register(full).refused(4, full);
+        assert_eq!(fs::read_dir(folder(empty)).unwrap().count(), 0);
+        assert_eq!(fs::read(folder(full).join("mine")).unwrap(), b"mine");
+        fs::remove_dir(folder(empty)).unwrap();
+        fs::remove_dir_all(folder(full)).unwrap();
+        register(free).ok();
+        register(free).refused(4, "VERSION_EXISTS");
+    }
+    world.run(&["verify"]).ok();
+}
+
+#[test]
 fn commands_do_not_answer_from_a_registry_that_contradicts_itself() {
     let world = World::promoted(&["v1.0.0", "v1.1.0"]);
     let old = fs::read(world.path("manifest.json")).unwrap();
