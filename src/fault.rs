@@ -1,8 +1,9 @@
 //! Fault points: places where a test of the real binary makes it die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|wait:FILE>[,…]` names them; each fires once, and
-//! `wait` says that it waits by a file beside that one, `.reached`, and goes on when the file is there. They exist in debug
-//! builds alone: a release build compiles them to nothing and never reads the variable.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE>[,…]` names them; each fires once.
+//! `slow:FILE` says by that file that it was reached; `wait` says so by a file beside that one, `.reached`, and
+//! goes on when the file is there. They exist in debug builds alone: a release build compiles them to nothing and
+//! never reads the variable.
 
 /// Does nothing, unless a test asked for a fault here.
 #[cfg(not(debug_assertions))]
@@ -59,7 +60,12 @@ pub async fn pause(_name: &'static str) {}
 /// Does nothing, unless a test asked for an answer that never comes.
 #[cfg(debug_assertions)]
 pub async fn pause(name: &'static str) {
-    if armed(name).as_deref() == Some("slow") {
+    let Some(what) = armed(name) else { return };
+    if let Some(file) = what.strip_prefix("slow:") {
+        let reached = std::fs::write(file, "");
+        assert!(reached.is_ok(), "fault at {name}: {reached:?}");
+    }
+    if what.starts_with("slow") {
         tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
     }
 }

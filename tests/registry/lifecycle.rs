@@ -175,12 +175,12 @@ fn a_second_signal_ends_the_service_at_once_and_says_by_which() {
 #[test]
 fn a_validation_that_outlasts_the_end_is_cancelled_and_its_caller_told() {
     let world = World::promoted(&["v1.0.0"]);
-    let mut server = world.serve_with(&[("MODEL_REGISTRY_FAULT", "registry.examine=slow")]);
+    let reached = world.outside("reached");
+    let fault = format!("registry.examine=slow:{}", reached.display());
+    let mut server = world.serve_with(&[("MODEL_REGISTRY_FAULT", &fault)]);
     let mut kept = Kept::open(&server).unwrap();
     kept.send("POST", "/api/v1/models/risk_model/v1.0.0/validate", ADMIN);
-    // The request is in flight once the service took it in, which a second one shows.
-    let mut other = Kept::open(&server).unwrap();
-    until(Duration::from_secs(5), || other.ask("/health").is_some());
+    until(Duration::from_secs(20), || reached.exists());
     server.signal(Signal::TERM);
     let (head, length) = kept.head().unwrap();
     assert!(head.starts_with("http/1.1 503") && head.contains("connection: close"), "{head}");
