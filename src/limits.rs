@@ -92,6 +92,8 @@ pub const MAX_PAGE: u32 = 10_000;
 pub const SHUTDOWN_SECONDS: u64 = 30;
 /// How long before that a request which is still without an answer is refused one, so that it hears so.
 pub const LAST_ANSWERS_SECONDS: u64 = 2;
+/// How long connections that the kernel has made already may take to be accepted, before the socket is closed.
+pub const LAST_CONNECTIONS_WAIT: Duration = Duration::from_millis(200);
 /// How long no request must have been in flight, and no connection of HTTP/1 open, for a server to be at its
 /// end though connections of HTTP/2 stay open.
 pub const IDLE_BEFORE_END: Duration = Duration::from_secs(1);

@@ -35,7 +35,9 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     formats::TrustedGlobals,
-    http::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape, server},
+    http::{
+        client::Gateways, closing::Closing, guard::HttpState, lifecycle::Lifecycle, scrape, server,
+    },
     limits, metrics,
     registry::Registry,
     sandbox::{Mode, Sandbox},
@@ -166,6 +168,7 @@ fn open_files(
 /// A server that listens.
 pub struct Application {
     server: Server,
+    closing: Closing,
     port: u16,
     metrics_port: Option<u16>,
     lost: mpsc::UnboundedReceiver<Fatal>,
@@ -217,6 +220,7 @@ impl Application {
             "MODEL_REGISTRY_HOST and MODEL_REGISTRY_PORT, or --host and --port, to an address",
         )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
+        let closing = Closing::of(&listener).map_err(RegistryError::internal)?;
         let state = HttpState::new(core.registry, auth);
         let tls = server.edge.tls.clone().map(start_tls).transpose()?;
         let has_tls = tls.is_some();
@@ -238,7 +242,8 @@ impl Application {
             tls,
         )
         .map_err(RegistryError::internal)?;
-        Ok(Self { server, port, metrics_port, lost: core.lost, lifecycle, drain, has_tls })
+        let lost = core.lost;
+        Ok(Self { server, closing, port, metrics_port, lost, lifecycle, drain, has_tls })
     }
 
     /// The port that it listens on.
@@ -259,7 +264,7 @@ impl Application {
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
     pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
-        let Self { server, mut lost, lifecycle, drain, has_tls, .. } = self;
+        let Self { server, closing, mut lost, lifecycle, drain, has_tls, .. } = self;
         let handle = server.handle();
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
@@ -280,6 +285,13 @@ impl Application {
             error = &mut lost => return Err(error),
             signal = signals.next() => return Ok(cut_short(signal)),
             () = tokio::time::sleep(drain) => {}
+        }
+        match closing.make_no_more_connections() {
+            Ok(()) => tokio::time::sleep(limits::LAST_CONNECTIONS_WAIT).await,
+            Err(error) => tracing::warn!(
+                %error,
+                "the system cannot keep new connections away: one that is made in this moment may be reset"
+            ),
         }
         tracing::info!(in_flight = lifecycle.in_flight(), "finishing requests in flight");
         let finished = async {

@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod chunks;
 pub mod client;
+pub mod closing;
 pub mod conditional;
 pub mod conduct;
 pub mod connection;

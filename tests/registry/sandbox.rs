@@ -10,7 +10,7 @@ use std::{
     net::{Shutdown, TcpStream},
     path::PathBuf,
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -121,11 +121,13 @@ fn whatever_becomes_of_the_process_is_a_verdict_with_its_cause() {
         let world = World::promoted(&["v1.0.0"]);
         let fault = format!("sandbox.check={fault},sandbox.limits=short");
         let server = world.serve_with(&faults(&fault));
+        let asked = Instant::now();
         let reply = server.validate(VALIDATE);
         reply.is_error(422, "VALIDATION_FAILED", cause);
-        // The one that takes longer than five seconds says so meanwhile.
-        let long = cause.starts_with("took too long");
-        assert_eq!(server.events("still validating").is_empty(), !long, "{fault}");
+        // The one that takes longer than five seconds says so meanwhile, as any would on a slow machine.
+        let said = !server.events("still validating").is_empty();
+        assert!(said || !cause.starts_with("took too long"), "{fault}");
+        assert!(!said || asked.elapsed() > Duration::from_secs(5), "{fault}");
         // The same again, without the fault, is good: nothing of it stayed.
         assert_eq!(server.validate(VALIDATE).status, 200, "{fault}");
         assert_eq!(server.ask("GET", "/ready", &[]).status, 200);

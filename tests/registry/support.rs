@@ -1,9 +1,9 @@
 //! A small world for each test: a registry directory, the command line, a server, a client.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -259,24 +259,59 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
+/// What a service has written so far. Whoever looks reads first what is there: a line that was written before
+/// something else was seen is never missed. A thread reads as well, so that the service never waits for a reader.
+struct Log {
+    stderr: ChildStderr,
+    begun: Vec<u8>,
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Log {
+    fn keep(stderr: ChildStderr) -> Arc<Mutex<Self>> {
+        rustix::fs::fcntl_setfl(&stderr, rustix::fs::OFlags::NONBLOCK).unwrap();
+        let log = Self { stderr, begun: Vec::new(), lines: Vec::new(), ended: false };
+        let log = Arc::new(Mutex::new(log));
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            while !kept.lock().unwrap().read().ended {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        log
+    }
+
+    fn read(&mut self) -> &Self {
+        let mut some = [0; 1 << 16];
+        while !self.ended {
+            match self.stderr.read(&mut some) {
+                Ok(0) => self.ended = true,
+                Ok(read) => self.begun.extend_from_slice(&some[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        while let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.begun.drain(..=end).collect();
+            self.lines.push(String::from_utf8(line).unwrap().trim_end().to_owned());
+        }
+        self
+    }
+}
+
 /// A running service.
 pub struct Server {
     child: Child,
     port: u16,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Mutex<Log>>,
 }
 
 impl Server {
     #[track_caller]
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (lines, stderr) = (log.clone(), child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().unwrap().push(line);
-            }
-        });
+        let log = Log::keep(child.stderr.take().unwrap());
         let mut server = Self { child, port: 0, log };
         let port = eventually(Duration::from_secs(30), || {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -289,7 +324,7 @@ impl Server {
     }
 
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lock().unwrap().read().lines.clone()
     }
 
     /// The log lines with this message.
