@@ -58,7 +58,8 @@ fn a_gigabyte_is_streamed_and_kept_nowhere() {
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("content-length"), Some(SIZE.to_string().as_str()));
         for (pid, peak, written) in before {
-            let more = status_kib(pid, "VmHWM") - peak;
+            // The mark may go down where the kernel takes pages of files away.
+            let more = status_kib(pid, "VmHWM").saturating_sub(peak);
             assert!(more < ALLOWANCE_KIB, "{kind:?}: process {pid} took {more} KiB more");
             let wrote = bytes_written(pid) - written;
             assert!(wrote < 1 << 20, "{kind:?}: process {pid} wrote {wrote} bytes to a disk");
