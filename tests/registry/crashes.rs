@@ -296,8 +296,15 @@ fn of_32_processes_that_want_the_same_one_wins() {
         .collect();
     let mut registered = 0;
     for (registers, mut child) in children {
-        let status = child.wait().unwrap().code().unwrap();
+        let mut status = child.wait().unwrap().code().unwrap();
         if registers {
+            // On a slow machine one of so many may wait for its turn in vain, and then tries again.
+            until(Duration::from_secs(60), || {
+                if status == 6 {
+                    status = world.register("v2.0.0").status;
+                }
+                status != 6
+            });
             assert!(status == 0 || status == 4, "{status}");
             registered += usize::from(status == 0);
         } else {
