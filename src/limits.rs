@@ -94,11 +94,6 @@ pub const SHUTDOWN_SECONDS: u64 = 30;
 pub const LAST_ANSWERS_SECONDS: u64 = 2;
 /// How long connections that the kernel has made already may take to be accepted, before the socket is closed.
 pub const LAST_CONNECTIONS_WAIT: Duration = Duration::from_millis(200);
-/// How long no request must have been in flight, and no connection of HTTP/1 open, for a server to be at its
-/// end though connections of HTTP/2 stay open.
-pub const IDLE_BEFORE_END: Duration = Duration::from_secs(1);
-/// How often that is looked at.
-pub const IDLE_POLL: Duration = Duration::from_millis(50);
 /// How long a client may take for its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the files of certificates changed.

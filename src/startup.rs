@@ -174,7 +174,6 @@ pub struct Application {
     lost: mpsc::UnboundedReceiver<Fatal>,
     lifecycle: Lifecycle,
     drain: Duration,
-    has_tls: bool,
 }
 
 /// How a server that was told to stop came to its end.
@@ -223,14 +222,13 @@ impl Application {
         let closing = Closing::of(&listener).map_err(RegistryError::internal)?;
         let state = HttpState::new(core.registry, auth);
         let tls = server.edge.tls.clone().map(start_tls).transpose()?;
-        let has_tls = tls.is_some();
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
         let watched = lifecycle.clone();
         metrics::watch_in_flight(move || watched.in_flight());
         let metrics_port = metrics_listener.map(serve_metrics).transpose()?;
         let gateways = Gateways {
             trusted: server.edge.trusted_proxies.clone(),
-            encrypted: has_tls,
+            encrypted: tls.is_some(),
             hosts: server.edge.allowed_hosts.clone(),
         };
         let server = server::start(
@@ -243,7 +241,7 @@ impl Application {
         )
         .map_err(RegistryError::internal)?;
         let lost = core.lost;
-        Ok(Self { server, closing, port, metrics_port, lost, lifecycle, drain, has_tls })
+        Ok(Self { server, closing, port, metrics_port, lost, lifecycle, drain })
     }
 
     /// The port that it listens on.
@@ -264,7 +262,7 @@ impl Application {
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
     pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
-        let Self { server, closing, mut lost, lifecycle, drain, has_tls, .. } = self;
+        let Self { server, closing, mut lost, lifecycle, drain, .. } = self;
         let handle = server.handle();
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
@@ -307,7 +305,6 @@ impl Application {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = idle(&lifecycle), if has_tls => Ok(Ending::Finished),
             ended = finished => ended.map(|()| Ending::Finished),
             () = refuse_the_rest => Ok(Ending::Finished),
             error = &mut lost => Err(error),
@@ -369,17 +366,6 @@ fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
         }
     });
     Ok(port)
-}
-
-/// Waits until nothing has been going on for a while but connections of HTTP/2 that stay open.
-async fn idle(lifecycle: &Lifecycle) {
-    let mut since = tokio::time::Instant::now();
-    while since.elapsed() < limits::IDLE_BEFORE_END {
-        tokio::time::sleep(limits::IDLE_POLL).await;
-        if !lifecycle.is_idle() {
-            since = tokio::time::Instant::now();
-        }
-    }
 }
 
 /// Reads the certificates, and follows their files.

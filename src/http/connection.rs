@@ -35,8 +35,6 @@ const PIECE: usize = 8 * 1024;
 /// A connection.
 pub struct Connection<T> {
     io: T,
-    /// Whether it carries frames of another protocol, which are none of our business.
-    transparent: bool,
     exchange: Rc<Exchange>,
     reading: Reading,
     /// Read and not yet handed on.
@@ -81,7 +79,6 @@ impl<T> Connection<T> {
     pub fn new(io: T) -> Self {
         Self {
             io,
-            transparent: false,
             exchange: Rc::default(),
             reading: Reading::Head,
             incoming: BytesMut::new(),
@@ -92,16 +89,6 @@ impl<T> Connection<T> {
             writing: Writing::Boundary,
             stalled: None,
         }
-    }
-
-    /// Whether its bytes go through as they are.
-    pub fn is_transparent(&self) -> bool {
-        self.transparent
-    }
-
-    /// A connection for HTTP/2, whose bytes go through as they are.
-    pub fn transparent(io: T) -> Self {
-        Self { transparent: true, ..Self::new(io) }
     }
 
     /// What the service tells it by.
@@ -267,9 +254,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.transparent {
-            return Pin::new(&mut this.io).poll_read(cx, out);
-        }
         loop {
             while this.step() {}
             let ready = this.allowed.min(this.incoming.len() as u64).min(out.remaining() as u64);
@@ -344,9 +328,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.transparent {
-            return this.poll_write_some(cx, bytes);
-        }
         if matches!(this.writing, Writing::Boundary) {
             this.writing = this.begin_answer(bytes);
         }
@@ -387,28 +368,5 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-
-    use super::*;
-
-    #[actix_web::test]
-    async fn frames_of_another_protocol_go_through_as_they_are() {
-        let (mut client, server) = duplex(64);
-        let mut server = Connection::transparent(server);
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\n";
-        let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
-        client.write_all(preface).await.expect("written");
-        let mut read = vec![0; preface.len()];
-        server.read_exact(&mut read).await.expect("read");
-        assert_eq!(read, preface);
-        server.write_all(bare).await.expect("written");
-        let mut read = vec![0; bare.len()];
-        client.read_exact(&mut read).await.expect("read");
-        assert_eq!(read, bare);
     }
 }

@@ -23,7 +23,6 @@ struct Inner {
     stopping: AtomicBool,
     out_of_time: watch::Sender<bool>,
     in_flight: AtomicUsize,
-    connections: AtomicUsize,
 }
 
 impl Default for Lifecycle {
@@ -32,7 +31,6 @@ impl Default for Lifecycle {
             stopping: AtomicBool::new(false),
             out_of_time: watch::Sender::new(false),
             in_flight: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
         }))
     }
 }
@@ -69,21 +67,6 @@ impl Lifecycle {
         self.0.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Whether nothing is being answered, and no connection is open of those that are counted. Some of an
-    /// answer may be on its way when its request is in flight no more; a connection of HTTP/1 is closed after
-    /// that, and one of HTTP/2 may stay open for ever.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.in_flight() == 0 && self.0.connections.load(Ordering::SeqCst) == 0
-    }
-
-    /// Counts a connection until what is returned is dropped.
-    #[must_use]
-    pub fn begin_connection(&self) -> OpenConnection {
-        self.0.connections.fetch_add(1, Ordering::SeqCst);
-        OpenConnection(self.clone())
-    }
-
     /// Counts a request until what is returned is dropped.
     #[must_use]
     pub fn begin_request(&self) -> InFlight {
@@ -98,15 +81,6 @@ pub struct InFlight(Lifecycle);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.0.in_flight.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// A connection that is counted.
-pub struct OpenConnection(Lifecycle);
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.0.connections.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

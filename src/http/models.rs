@@ -87,7 +87,7 @@ pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpR
     let gone = async {
         match request.conn_data::<Rc<Exchange>>() {
             Some(exchange) => exchange.client_gone().await,
-            // Over HTTP/2 the handler itself is dropped with its stream.
+            // Only where there is no connection of ours beneath.
             None => std::future::pending().await,
         }
     };

@@ -39,7 +39,9 @@ use super::{
 };
 use crate::limits;
 
-const HTTP_2: &[u8] = b"h2";
+/// What is spoken over TLS. HTTP/2 is left to gateways: the framework would take heads of any size and streams of
+/// any number, and wait for ever for clients that take no answer.
+const HTTP_1: &[u8] = b"http/1.1";
 
 /// What every worker shares.
 #[derive(Clone)]
@@ -83,34 +85,28 @@ pub fn start(
                 let peer = io.peer_addr().ok();
                 std::future::ready(Ok((Connection::new(io), Protocol::Http1, peer)))
             };
-            fn_service(accepted).and_then(protocol(shared.clone(), false))
+            fn_service(accepted).and_then(protocol(shared.clone()))
         })?,
         Some(mut tls) => {
-            tls.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
+            tls.alpn_protocols = vec![HTTP_1.to_vec()];
             server.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
                 acceptor.set_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT);
                 let encrypted = acceptor.map_init_err(drop).map_err(drop);
                 let encrypted = encrypted.map(|io: TlsStream<TcpStream>| {
-                    let (socket, session) = io.get_ref();
-                    let peer = socket.peer_addr().ok();
-                    if session.alpn_protocol() == Some(HTTP_2) {
-                        (Connection::transparent(io), Protocol::Http2, peer)
-                    } else {
-                        (Connection::new(io), Protocol::Http1, peer)
-                    }
+                    let peer = io.get_ref().0.peer_addr().ok();
+                    (Connection::new(io), Protocol::Http1, peer)
                 });
-                encrypted.and_then(protocol(shared.clone(), true).map_err(drop))
+                encrypted.and_then(protocol(shared.clone()).map_err(drop))
             })?
         }
     };
     Ok(server.run())
 }
 
-/// The application, spoken to over connections of any make. Those of HTTP/1 are counted where `counted` says so.
+/// The application, spoken to over connections of any make.
 fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     shared: Shared,
-    counted: bool,
 ) -> impl ServiceFactory<
     (Connection<T>, Protocol, Option<SocketAddr>),
     Config = (),
@@ -118,7 +114,6 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
-    let connections = shared.lifecycle.get_ref().clone();
     let app = App::new()
         .app_data(shared.state)
         .app_data(shared.lifecycle)
@@ -142,13 +137,8 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(limits::LINGER)
         .expect(fn_service(|request| std::future::ready(expected(request))))
-        .on_connect_ext(move |connection: &Connection<T>, data| {
-            if !connection.is_transparent() {
-                data.insert(connection.exchange());
-                if counted {
-                    data.insert(connections.begin_connection());
-                }
-            }
+        .on_connect_ext(|connection: &Connection<T>, data| {
+            data.insert(connection.exchange());
         })
         .finish(app)
 }

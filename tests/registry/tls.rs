@@ -128,14 +128,23 @@ fn health(world: &World, server: &Server, variables: &[(&str, String)]) -> Ran {
 }
 
 #[test]
-fn the_service_speaks_tls_with_both_versions_of_http_and_nothing_else() {
+fn the_service_speaks_http_1_over_tls_and_nothing_else() {
     let world = World::promoted(&["v1.0.0"]);
     let authority = Authority::new();
     let variables = Files::of(&authority);
     let server = serve(&world, &variables.variables());
     let trusting = authority.text("ca.pem");
-    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "200 2");
-    assert_eq!(curl(&server, &["--cacert", &trusting, "--http1.1"]).unwrap(), "200 1.1");
+    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "200 1.1");
+    // HTTP/2 neither where both are offered, as curl does, nor by itself, nor unasked.
+    assert_eq!(curl(&server, &["--cacert", &trusting, "--http2"]).unwrap(), "200 1.1");
+    assert!(connect(&server, &authority, &["h2"]).read(&mut [0]).is_err());
+    for offered in [&["http/1.1"][..], &[]] {
+        let mut connection = connect(&server, &authority, offered);
+        connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        let mut status = [0; 13];
+        connection.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 400 ");
+    }
     // An authority that is not the one: curl's 60.
     assert_eq!(curl(&server, &["--cacert", &Authority::new().text("ca.pem")]), Err(60));
     assert!(curl(&server, &["--cacert", &trusting, "--tls-max", "1.1"]).is_err());
@@ -150,7 +159,7 @@ fn the_service_speaks_tls_with_both_versions_of_http_and_nothing_else() {
 }
 
 #[test]
-fn no_token_is_logged_over_tls_and_http2_at_any_level() {
+fn no_token_is_logged_over_tls_at_any_level() {
     let world = World::promoted(&["v1.0.0"]);
     let authority = Authority::new();
     let files = Files::of(&authority);
@@ -158,11 +167,11 @@ fn no_token_is_logged_over_tls_and_http2_at_any_level() {
     variables.push(("RUST_LOG", "trace".to_owned()));
     let server = serve(&world, &variables);
     let trusting = authority.text("ca.pem");
-    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "200 2");
+    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "200 1.1");
     until(Duration::from_secs(5), || server.events("request").len() == 1);
     let log = server.log().join("\n");
-    // What HTTP/2 and TLS have to say is there, and the token is not, in any writing of its bytes.
-    assert!(log.contains("\"target\":\"h2::"), "{log}");
+    // What the framework has to say is there, and the token is not, in any writing of its bytes.
+    assert!(log.contains("\"target\":\"actix_http::h1"), "{log}");
     let hex: String = READ.bytes().map(|byte| format!("{byte:02x}")).collect();
     let list = READ.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
     for writing in [READ, &hex, &list] {
@@ -178,23 +187,23 @@ fn certificates_are_followed_when_they_change_and_a_bad_pair_is_not() {
     let files = Files::of(&before);
     let server = serve(&world, &files.variables());
     let with = |authority: &Authority| curl(&server, &["--cacert", &authority.text("ca.pem")]);
-    assert_eq!(with(&before).unwrap(), "200 2");
+    assert_eq!(with(&before).unwrap(), "200 1.1");
     files.replace("server.pem", &after);
     let bad = "the TLS certificates changed and cannot be used; the ones before stay in use";
     until(Duration::from_secs(10), || server.events(bad).len() == 1);
     let problem = server.events(bad)[0]["problem"].to_string();
     assert!(problem.contains("server.key") && problem.contains("does not fit"), "{problem}");
-    assert_eq!(with(&before).unwrap(), "200 2");
+    assert_eq!(with(&before).unwrap(), "200 1.1");
     files.replace("server.key", &after);
     let good = "the TLS certificates changed and are in use";
     until(Duration::from_secs(10), || server.events(good).len() == 1);
-    assert_eq!(with(&after).unwrap(), "200 2");
+    assert_eq!(with(&after).unwrap(), "200 1.1");
     assert_eq!(with(&before), Err(60));
     health(&world, &server, &files.variables()).ok();
     // A file that is gone changes nothing either.
     std::fs::remove_file(files.0.path().join("server.pem")).unwrap();
     until(Duration::from_secs(10), || server.events(bad).len() == 2);
-    assert_eq!(with(&after).unwrap(), "200 2");
+    assert_eq!(with(&after).unwrap(), "200 1.1");
     assert!(!server.log().join("\n").contains("PRIVATE KEY"));
 }
 
@@ -216,7 +225,7 @@ fn with_an_authority_of_clients_nobody_is_heard_without_its_certificate() {
     };
     assert!(curl(&server, &["--cacert", &trusting]).is_err());
     assert!(ask(pair(&stranger, "client")).is_err());
-    assert_eq!(ask(pair(&authority, "client")).unwrap(), "200 2");
+    assert_eq!(ask(pair(&authority, "client")).unwrap(), "200 1.1");
     // The service's own probe shows the service's own certificate; another of the same authority that is not
     // for clients is nobody's.
     health(&world, &server, &variables).ok();
@@ -227,16 +236,16 @@ fn with_an_authority_of_clients_nobody_is_heard_without_its_certificate() {
     files.replace("ca.pem", &stranger);
     let good = "the TLS certificates changed and are in use";
     until(Duration::from_secs(10), || server.events(good).len() == 1);
-    assert_eq!(ask(pair(&stranger, "client")).unwrap(), "200 2");
+    assert_eq!(ask(pair(&stranger, "client")).unwrap(), "200 1.1");
     assert!(ask(pair(&authority, "client")).is_err());
 }
 
-#[test]
-fn connections_of_http2_on_which_nothing_is_asked_keep_nobody_waiting() {
-    let world = World::new();
-    let authority = Authority::new();
-    let files = Files::of(&authority);
-    let mut server = serve(&world, &files.variables());
+/// A connection over TLS that offers these protocols.
+fn connect(
+    server: &Server,
+    authority: &Authority,
+    offered: &[&str],
+) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority.path("ca.pem")).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -244,16 +253,29 @@ fn connections_of_http2_on_which_nothing_is_asked_keep_nobody_waiting() {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = "127.0.0.1".try_into().unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-    let mut connection = StreamOwned::new(session, socket);
-    // The preface and empty settings; the server answers with its own.
-    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
-    let mut frame = [0; 9];
-    connection.read_exact(&mut frame).unwrap();
-    assert_eq!(frame[3], 4, "{frame:?}");
+    socket.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+    StreamOwned::new(session, socket)
+}
+
+#[test]
+fn connections_over_tls_on_which_nothing_is_asked_keep_nobody_waiting() {
+    let world = World::new();
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let mut server = serve(&world, &files.variables());
+    // One that was asked before, one that was not, and one that never begins its handshake.
+    let mut asked = connect(&server, &authority, &["http/1.1"]);
+    asked.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    asked.read_exact(&mut [0; 12]).unwrap();
+    let mut silent = connect(&server, &authority, &["http/1.1"]);
+    while silent.conn.is_handshaking() {
+        silent.conn.complete_io(&mut silent.sock).unwrap();
+    }
+    let _unbegun = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     let told = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
