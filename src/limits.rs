@@ -73,6 +73,9 @@ pub const READ_AHEAD: usize = 2 * REQUEST_HEAD;
 /// How long a client may take nothing of an answer that is ready for it. Above what a paused virtual machine
 /// needs to come back.
 pub const ANSWER_STALL: Duration = Duration::from_secs(30);
+/// How much of an answer is handed to its connection at a time, in bytes, and how much of it the connection holds for
+/// a client that takes nothing. The rest stays where it is: for the API's own page and document, that is once.
+pub const ANSWER_PIECE: usize = 16 * 1024;
 /// How long a connection that is being closed still takes what the client sends, so that the client sees the
 /// answer and not a reset.
 pub const LINGER: Duration = Duration::from_secs(1);

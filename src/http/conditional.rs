@@ -5,6 +5,7 @@ use actix_web::{
     http::header::{
         self, ETag, EntityTag, Header as _, IfMatch, IfNoneMatch, TryIntoHeaderPair as _,
     },
+    web::Bytes,
 };
 use serde::Serialize;
 
@@ -22,18 +23,42 @@ const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private,
 /// # Errors
 /// `PRECONDITION_FAILED`; an internal error where the body cannot be written as JSON.
 pub fn json(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse, ApiError> {
-    let text = serde_json::to_vec(body).map_err(RegistryError::internal)?;
-    let mut tag = Sha256Digest::of(&text).to_string();
-    tag.truncate(32);
-    let tag = EntityTag::new_strong(tag);
-    check_wanted(request, &tag)?;
-    let mut response = if client_has(request, &tag) {
-        HttpResponse::NotModified().finish()
-    } else {
-        HttpResponse::Ok().content_type("application/json").body(text)
-    };
-    mark(&mut response, &tag);
-    Ok(response)
+    TaggedJson::new(body)?.answer(request)
+}
+
+/// JSON with the tag of its bytes. Clones share them.
+#[derive(Debug, Clone)]
+pub struct TaggedJson {
+    text: Bytes,
+    tag: EntityTag,
+}
+
+impl TaggedJson {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// An internal error where the body cannot be written as JSON.
+    pub fn new(body: &impl Serialize) -> Result<Self, RegistryError> {
+        let text = serde_json::to_vec(body).map_err(RegistryError::internal)?;
+        let mut tag = Sha256Digest::of(&text).to_string();
+        tag.truncate(32);
+        Ok(Self { text: text.into(), tag: EntityTag::new_strong(tag) })
+    }
+
+    /// As an answer, or 304 where the client has it.
+    ///
+    /// # Errors
+    /// `PRECONDITION_FAILED`.
+    pub fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+        check_wanted(request, &self.tag)?;
+        let mut response = if client_has(request, &self.tag) {
+            HttpResponse::NotModified().finish()
+        } else {
+            HttpResponse::Ok().content_type("application/json").body(self.text.clone())
+        };
+        mark(&mut response, &self.tag);
+        Ok(response)
+    }
 }
 
 /// Adds `ETag` and `Cache-Control`.

@@ -1,7 +1,7 @@
 //! What is asked of every request before its route sees it: a host that is one, a body that may be ignored, and
 //! room for it.
 
-use std::{pin::Pin, sync::Arc, task};
+use std::{convert::Infallible, pin::Pin, sync::Arc, task};
 
 use actix_http::error::PayloadError;
 use actix_web::{
@@ -78,7 +78,7 @@ pub async fn conduct(
     };
     let response = next.call(request).await?.map_into_boxed_body();
     Ok(response.map_body(|_, body| match (body.try_into_bytes(), permit) {
-        (Ok(bytes), _) => BoxBody::new(bytes),
+        (Ok(bytes), _) => in_pieces(bytes),
         (Err(body), None) => body,
         (Err(body), Some(permit)) => BoxBody::new(Sent { body, _permit: permit }),
     }))
@@ -155,6 +155,35 @@ fn too_large() -> ApiError {
         limits::REQUEST_BODY
     );
     RegistryError::new(ErrorKind::TooLarge, detail).into()
+}
+
+/// A body that is here as a whole, and whose request is done with.
+fn in_pieces(bytes: Bytes) -> BoxBody {
+    if bytes.len() > limits::ANSWER_PIECE {
+        BoxBody::new(Pieces(bytes))
+    } else {
+        BoxBody::new(bytes)
+    }
+}
+
+/// A body that is handed on piece by piece: the framework copies what it is handed, and would hold a copy of the
+/// whole for each client that is slow to take it.
+struct Pieces(Bytes);
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Bytes, Self::Error>>> {
+        let piece = self.0.len().min(limits::ANSWER_PIECE);
+        task::Poll::Ready((piece > 0).then(|| Ok(self.0.split_to(piece))))
+    }
 }
 
 /// A body that keeps its request's place until it is sent.

@@ -133,6 +133,7 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
             async move { stopping.notified().await }
         })
         .keep_alive(limits::KEEP_ALIVE)
+        .h1_write_buffer_size(limits::ANSWER_PIECE)
         // The connection sees to it, for every head and not only for the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(limits::LINGER)

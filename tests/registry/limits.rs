@@ -112,3 +112,31 @@ fn downloads_that_nobody_takes_keep_no_question_out_and_end() {
     assert_eq!(whole.body.len(), 24 << 20);
     drop(clients);
 }
+
+/// Memory that the service's process has, in bytes.
+fn memory(server: &Server) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+fn a_connection_keeps_little_of_a_large_answer() {
+    let world = World::new();
+    let server = world.serve();
+    let asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = server.ask("GET", "/openapi.json", &[]).body.len();
+    assert!(length > 100_000, "{length}");
+    let ask = || {
+        let mut raw = Raw::connect(&server);
+        raw.send(asked);
+        raw.at_least(length);
+        raw
+    };
+    // Nobody needs a token for it, and nobody has to go afterwards.
+    let mut clients: Vec<_> = (0..50).map(|_| ask()).collect();
+    let before = memory(&server);
+    clients.extend((0..400).map(|_| ask()));
+    let each = memory(&server).saturating_sub(before) / 400;
+    assert!(each < 64 * 1024, "{each} bytes a connection");
+}

@@ -1,11 +1,15 @@
 //! The interactive documentation: Swagger UI over `/openapi.json`, served whole from the binary. Every path in
 //! it is relative, so that it works behind a gateway's prefix.
 
-use std::{io::Read as _, sync::LazyLock};
+use std::{
+    io::{self, Read as _},
+    sync::LazyLock,
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, EntityTag},
+    web::Bytes,
 };
 use flate2::read::GzDecoder;
 
@@ -76,6 +80,23 @@ impl Asset {
         }
     }
 
+    /// Its bytes for a client that takes nothing compressed: unpacked once, since anybody may ask, without a token.
+    fn plain(self) -> Result<Bytes, RegistryError> {
+        static PLAIN: LazyLock<[io::Result<Bytes>; 4]> = LazyLock::new(|| {
+            Asset::ALL.map(|asset| {
+                let (bytes, compressed) = asset.bytes();
+                let mut plain = Vec::new();
+                if compressed {
+                    GzDecoder::new(bytes).read_to_end(&mut plain)?;
+                } else {
+                    plain.extend_from_slice(bytes);
+                }
+                Ok(plain.into())
+            })
+        });
+        PLAIN[self as usize].as_ref().map(Bytes::clone).map_err(RegistryError::internal)
+    }
+
     fn tag(self) -> EntityTag {
         static TAGS: LazyLock<[String; 4]> =
             LazyLock::new(|| Asset::ALL.map(|asset| digest(asset.bytes().0)));
@@ -139,9 +160,7 @@ pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
         } else if as_it_is {
             builder.insert_header((header::CONTENT_ENCODING, "gzip")).body(bytes)
         } else {
-            let mut plain = Vec::new();
-            GzDecoder::new(bytes).read_to_end(&mut plain).map_err(RegistryError::internal)?;
-            builder.body(plain)
+            builder.body(asset.plain()?)
         }
     };
     if compressed {

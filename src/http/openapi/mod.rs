@@ -5,7 +5,10 @@ mod description;
 mod headers;
 pub mod operations;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
@@ -18,7 +21,7 @@ use utoipa::openapi::{
 
 pub use description::Description;
 
-use super::{client::ClientView, conditional, errors::ApiError, routes};
+use super::{client::ClientView, conditional::TaggedJson, errors::ApiError, routes};
 use crate::error::RegistryError;
 
 /// The name of the one security scheme.
@@ -48,7 +51,27 @@ const TAGS: [(&str, &str); 2] =
 /// # Errors
 /// An internal error where it cannot be made; tests make it.
 pub async fn openapi(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    conditional::json(&request, &document(ClientView::of(&request).base_path())?)
+    written(ClientView::of(&request).base_path())?.answer(&request)
+}
+
+/// The document as it is sent, made once for clients without a gateway and once for those of the gateway that asked
+/// last: anybody may ask, without a token, and all are sent the same bytes.
+fn written(prefix: &str) -> Result<TaggedJson, RegistryError> {
+    static PLAIN: LazyLock<Result<TaggedJson, RegistryError>> =
+        LazyLock::new(|| TaggedJson::new(&document("")?));
+    static PREFIXED: Mutex<Option<(String, TaggedJson)>> = Mutex::new(None);
+    if prefix.is_empty() {
+        return PLAIN.clone();
+    }
+    let mut last = PREFIXED.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*last {
+        Some((of, document)) if of == prefix => Ok(document.clone()),
+        _ => {
+            let document = TaggedJson::new(&document(prefix)?)?;
+            *last = Some((prefix.to_owned(), document.clone()));
+            Ok(document)
+        }
+    }
 }
 
 /// The document of a service that its clients reach under a prefix: `/registry`, or nothing.
