@@ -50,8 +50,9 @@ pub fn init(format: LogFormat, filter: &str) {
         drop(RELOAD.set(reload));
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            let message = panic.payload_as_str().unwrap_or("a panic without a message");
-            tracing::error!(place, message, "panic");
+            // No field may be called `message`: it would stand in the place of "panic".
+            let cause = panic.payload_as_str().unwrap_or("a panic without a message");
+            tracing::error!(place, cause, "panic");
         }));
     }
 }

@@ -28,6 +28,10 @@ fn each_actor_that_panics_is_replaced_within_a_second() {
             assert!(died.elapsed() < Duration::from_secs(1), "{point}: not replaced");
         }
         assert_eq!(server.events("an actor died and is replaced").len(), 1, "{point}");
+        let panics = server.events("panic");
+        assert_eq!(panics.len(), 1, "{point}");
+        assert_eq!(panics[0]["cause"], format!("fault injected at {point}"));
+        assert!(panics[0]["place"].as_str().unwrap().starts_with("src/"), "{:?}", panics[0]);
         assert_eq!(server.ask("GET", "/ready", &[]).status, 200);
     }
 }
