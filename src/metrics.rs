@@ -155,6 +155,13 @@ pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
     metrics.request_seconds.get_or_create(&Route { route, method }).observe(seconds);
 }
 
+/// What could not be read as a request was refused.
+pub fn refused(status: u16) {
+    let Some(metrics) = METRICS.get() else { return };
+    let (route, method) = (UNMATCHED.to_owned(), known_method(""));
+    metrics.requests.get_or_create(&Answered { route, method, status: status.into() }).inc();
+}
+
 /// An artifact was hashed and checked for whether it would load.
 pub fn load_check(format: impl fmt::Display, verdict: impl fmt::Display, took: Duration) {
     let Some(metrics) = METRICS.get() else { return };

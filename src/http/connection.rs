@@ -7,6 +7,7 @@
 use std::{
     io,
     mem::MaybeUninit,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -35,6 +36,8 @@ const PIECE: usize = 8 * 1024;
 /// A connection.
 pub struct Connection<T> {
     io: T,
+    /// Whose it is.
+    peer: Option<IpAddr>,
     exchange: Rc<Exchange>,
     reading: Reading,
     /// Read and not yet handed on.
@@ -76,9 +79,10 @@ enum Writing {
 
 impl<T> Connection<T> {
     /// A connection that was just accepted.
-    pub fn new(io: T) -> Self {
+    pub fn new(io: T, peer: Option<SocketAddr>) -> Self {
         Self {
             io,
+            peer: peer.map(|peer| peer.ip().to_canonical()),
             exchange: Rc::default(),
             reading: Reading::Head,
             incoming: BytesMut::new(),
@@ -103,7 +107,7 @@ impl<T> Connection<T> {
 
     fn refuse(&mut self, error: RegistryError) {
         self.incoming.clear();
-        self.reading = Reading::Refusing(BareAnswer::new(error));
+        self.reading = Reading::Refusing(BareAnswer::new(error, self.peer));
     }
 
     /// Takes a step that needs no bytes; `false` where there is none to take.
@@ -239,7 +243,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Some(answer) => {
                 answer.body.map_or(Writing::Endless, |body| Writing::Answer(head as u64 + body))
             }
-            None => match BareAnswer::instead_of(&bytes[..head]) {
+            None => match BareAnswer::instead_of(&bytes[..head], self.peer) {
                 Some(answer) => Writing::Instead(answer, head),
                 None => Writing::Answer(head as u64),
             },

@@ -1,6 +1,6 @@
 //! Errors as clients see them: one flat shape everywhere.
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, net::IpAddr, time::SystemTime};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     clock,
     error::{ErrorKind, RegistryError},
-    limits,
+    limits, metrics,
 };
 
 /// The body of every error.
@@ -82,12 +82,14 @@ pub struct BareAnswer {
 }
 
 impl BareAnswer {
-    /// A refusal, which is logged.
+    /// A refusal to this peer, which is logged and counted.
     #[must_use]
-    pub fn new(error: RegistryError) -> Self {
+    pub fn new(error: RegistryError, peer: Option<IpAddr>) -> Self {
         let (kind, request_id) = (error.kind(), Uuid::new_v4());
         let (status, code, detail) = (kind.http_status(), kind.code(), error.detail());
-        tracing::info!(%request_id, status, code, detail, "request refused");
+        let client = peer.map(tracing::field::display);
+        tracing::info!(%request_id, client, status, code, detail, "request refused");
+        metrics::refused(status);
         let body = serde_json::to_string(&ErrorBody { detail, code }).unwrap_or_default();
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let date = clock::now().map_or_else(
@@ -106,7 +108,7 @@ impl BareAnswer {
 
     /// What goes out where the framework wrote an error without a body; `None` for any other head.
     #[must_use]
-    pub fn instead_of(head: &[u8]) -> Option<Self> {
+    pub fn instead_of(head: &[u8], peer: Option<IpAddr>) -> Option<Self> {
         let head = std::str::from_utf8(head).ok()?;
         let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
         if !(400..600).contains(&status) || !head.contains("\r\ncontent-length: 0\r\n") {
@@ -121,7 +123,7 @@ impl BareAnswer {
             }
             _ => (ErrorKind::Internal, "Internal server error"),
         };
-        Some(Self::new(RegistryError::new(kind, detail)))
+        Some(Self::new(RegistryError::new(kind, detail), peer))
     }
 
     /// What is still to be written.

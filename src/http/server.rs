@@ -83,7 +83,7 @@ pub fn start(
         None => server.listen("http", listener, move || {
             let accepted = |io: TcpStream| {
                 let peer = io.peer_addr().ok();
-                std::future::ready(Ok((Connection::new(io), Protocol::Http1, peer)))
+                std::future::ready(Ok((Connection::new(io, peer), Protocol::Http1, peer)))
             };
             fn_service(accepted).and_then(protocol(shared.clone()))
         })?,
@@ -95,7 +95,7 @@ pub fn start(
                 let encrypted = acceptor.map_init_err(drop).map_err(drop);
                 let encrypted = encrypted.map(|io: TlsStream<TcpStream>| {
                     let peer = io.get_ref().0.peer_addr().ok();
-                    (Connection::new(io), Protocol::Http1, peer)
+                    (Connection::new(io, peer), Protocol::Http1, peer)
                 });
                 encrypted.and_then(protocol(shared.clone()).map_err(drop))
             })?

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{READ, Reply, Server, World, ask, eventually, until};
+use crate::{
+    raw::Raw,
+    support::{READ, Reply, Server, World, ask, eventually, until},
+};
 
 const ON: (&str, &str) = ("MODEL_REGISTRY_METRICS_PORT", "0");
 
@@ -92,6 +95,31 @@ fn requests_are_counted_by_route_method_and_status_and_timed() {
     // Nothing that a client sent stands in a label.
     assert!(!seen.iter().any(|line| line.contains("nowhere") || line.contains("BREW")));
     assert_eq!(value(&seen, "model_registry_http_requests_in_flight"), 0.0);
+}
+
+#[test]
+fn what_is_no_request_is_counted_and_logged_with_its_sender() {
+    let world = World::new();
+    let server = world.serve_with(&[ON]);
+    for (bytes, status) in [
+        // Refused beneath the framework, and by it.
+        (&b"GET / HTTP/1.1\nHost: x\r\n\r\n"[..], "400"),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", "400"),
+        (&[b'a'; 9000], "414"),
+    ] {
+        let mut raw = Raw::connect(&server);
+        raw.send(bytes);
+        assert!(raw.until_closed().starts_with(format!("HTTP/1.1 {status} ").as_bytes()));
+    }
+    let seen = samples(&server);
+    let answered = |status: u16| {
+        let labels = format!("route=\"unmatched\",method=\"other\",status=\"{status}\"");
+        value(&seen, &format!("model_registry_http_requests_total{{{labels}}}"))
+    };
+    assert_eq!((answered(400), answered(414)), (2.0, 1.0));
+    let refused = server.events("request refused");
+    assert_eq!(refused.len(), 3);
+    assert!(refused.iter().all(|line| line["client"] == "127.0.0.1"), "{refused:?}");
 }
 
 #[test]
