@@ -98,6 +98,9 @@ fn check_target(request: &ServiceRequest) -> Result<(), ApiError> {
     if names_host_alone && request.method() != Method::CONNECT {
         return Err(malformed("The request's target is neither a path nor an address").into());
     }
+    if uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return Err(malformed("The request's target names no host and port").into());
+    }
     match request.headers().get(header::HOST) {
         Some(host) if !is_host(host.as_bytes()) => {
             Err(malformed("The Host header is not a host and a port").into())

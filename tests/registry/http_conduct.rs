@@ -356,6 +356,13 @@ fn targets() -> Vec<Row> {
             "200",
             Open,
         ),
+        ("absolute form with a user", target("GET", "http://u@registry/health"), "400", Closed),
+        (
+            "absolute form with two ports",
+            target("GET", "http://registry:1:2/health"),
+            "400",
+            Closed,
+        ),
         ("absolute form without a path", target("GET", "http://registry"), "200", Open),
         ("OPTIONS *", target("OPTIONS", "*"), "204", Open),
         ("GET *", target("GET", "*"), "404", Open),
