@@ -13,7 +13,10 @@ use actix_service::{
     IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service,
     map_config,
 };
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_tls::accept::{
+    max_concurrent_tls_connect,
+    rustls_0_23::{Acceptor, TlsStream},
+};
 use actix_web::{
     App,
     dev::{AppConfig, Server},
@@ -89,6 +92,8 @@ pub fn start(
         })?,
         Some(mut tls) => {
             tls.alpn_protocols = vec![HTTP_1.to_vec()];
+            // The default is 256, which connections that say nothing would fill, for others to wait behind them.
+            max_concurrent_tls_connect(limits::CONNECTIONS_PER_WORKER);
             server.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
                 acceptor.set_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::aws_lc_rs::default_provider,
@@ -281,6 +281,27 @@ fn connections_over_tls_on_which_nothing_is_asked_keep_nobody_waiting() {
     assert_eq!(server.wait().code(), Some(0));
     assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
     assert_eq!(server.events("stopped").len(), 1);
+}
+
+#[test]
+fn connections_that_never_begin_their_handshake_keep_nobody_waiting() {
+    let world = World::new();
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    // Twice what the framework would take on by itself, which is 256 a worker, a worker a core.
+    let silent = 2 * 256 * std::thread::available_parallelism().unwrap().get();
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let server = serve(&world, &files.variables());
+    let silent: Vec<_> =
+        (0..silent).map(|_| TcpStream::connect(("127.0.0.1", server.port())).unwrap()).collect();
+    let asked = Instant::now();
+    let trusting = authority.text("ca.pem");
+    assert_eq!(curl(&server, &["--cacert", &trusting]).unwrap(), "404 1.1");
+    let limit = model_registry::limits::TLS_HANDSHAKE_TIMEOUT / 2;
+    assert!(asked.elapsed() < limit, "{:?}", asked.elapsed());
+    drop(silent);
 }
 
 #[test]
