@@ -137,6 +137,7 @@ pub fn run() -> ExitCode {
         output,
     };
     match dispatch(arguments.command, context) {
+        Ok(()) if output::is_lost() => ExitCode::from(ErrorKind::RegistryUnavailable.exit_status()),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output.failure(&failure)),
     }

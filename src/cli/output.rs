@@ -1,6 +1,9 @@
 //! What a command prints: for people, or with `--json` one document for programs.
 
-use std::io::Write as _;
+use std::{
+    io::{self, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use serde::Serialize;
 use serde_json::json;
@@ -31,7 +34,7 @@ impl Output {
         if self.json {
             match serde_json::to_string_pretty(document) {
                 Ok(document) => print(&document),
-                Err(error) => eprintln!("error: the result cannot be written as JSON: {error}"),
+                Err(error) => lose(&error.into()),
             }
         } else {
             print(&text());
@@ -72,9 +75,27 @@ impl Output {
     }
 }
 
+/// Whether a result could not be printed.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether a result could not be printed, so that who goes by the exit status does not take what is there for it.
+#[must_use]
+pub fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+fn lose(error: &io::Error) {
+    LOST.store(true, Ordering::Relaxed);
+    eprintln!("error: the command ran, and its result could not be printed: {error}");
+}
+
 /// Prints a line. A reader that went away, as `head` does, is no error.
 fn print(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{text}"));
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => lose(&error),
+        _ => {}
+    }
 }
 
 /// Lines of columns, each as wide as its widest cell.

@@ -34,16 +34,16 @@ pub struct Register {
     #[arg(long, value_name = "ID")]
     snapshot_id: String,
     /// Versions of the data sets it was trained on: {"crsp":"v1.2.3"}
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON|@FILE")]
     dataset_versions: String,
     /// Hyper-parameters, those that the type requires among them
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     parameters: String,
     /// What evaluation gave, as numbers: {"ic":0.04,"sharpe":1.2,"paper_trade_hours":48}
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     metrics: String,
     /// The training configuration
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     config: String,
     /// Factors it uses, comma separated
     #[arg(long, value_delimiter = ',')]
@@ -55,7 +55,7 @@ pub struct Register {
     #[arg(long)]
     created_by: Option<String>,
     /// Where it was trained: {"python_version":"3.11.2","numpy_version":"2.4.6",…}
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     env: String,
     /// The experiment it came from
     #[arg(long, value_name = "ID")]

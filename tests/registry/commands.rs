@@ -1,10 +1,10 @@
 //! The command line beside a running server: each result is seen over HTTP within a second.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{GOOD, World, fixture, pickle, until};
+use crate::support::{GOOD, Ran, World, fixture, pickle, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -520,4 +520,20 @@ fn the_demonstration_works_as_printed_and_leaves_nothing_behind() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(std::fs::read_dir(world.dir()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_is_no_success() {
+    let world = World::promoted(&["v1.0.0"]);
+    for arguments in [&["list"][..], &["list", "--json"], &["verify", "--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran: Ran = world.command(arguments).stdout(full).output().unwrap().into();
+        ran.refused(6, "could not be printed: No space left on device");
+        // Who reads no further, as `head` does, knows what it has.
+        let mut command = world.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{arguments:?}");
+    }
 }
