@@ -7,12 +7,15 @@ use std::{fmt, io::IsTerminal as _, sync::OnceLock};
 
 use serde_json::{Map, Value};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Writer},
+    },
     registry::LookupSpan,
     reload,
 };
@@ -34,13 +37,14 @@ pub fn init(format: LogFormat, filter: &str) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let (set, reload): (_, Reload) = match format {
         LogFormat::Json => {
-            let builder = builder.event_format(JsonLines).with_filter_reloading();
+            let builder = builder.event_format(Sifted(JsonLines)).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
         }
         LogFormat::Text => {
-            let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            let builder = builder.with_filter_reloading();
+            let builder = builder.with_ansi(std::io::stderr().is_terminal());
+            let lines = Format::default().with_target(false);
+            let builder = builder.event_format(Sifted(lines)).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
         }
@@ -65,6 +69,40 @@ pub fn set_filter(filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
     let reload = RELOAD.get().ok_or("nothing is logged yet")?;
     reload(filter).map_err(|error| error.to_string())
+}
+
+/// Lines without those that say again, as an error, what another line says: that a request could not be read. Else
+/// anybody could fill the log with errors that are none of the service's.
+struct Sifted<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for Sifted<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if says_again(event) {
+            return Ok(());
+        }
+        self.0.format_event(context, writer, event)
+    }
+}
+
+fn says_again(event: &Event<'_>) -> bool {
+    let from = event.metadata();
+    if *from.level() != Level::ERROR || from.target() != "actix_http::h1::dispatcher" {
+        return false;
+    }
+    let mut fields = Fields(Map::new());
+    event.record(&mut fields);
+    let message = fields.0.get("message").and_then(Value::as_str).unwrap_or_default();
+    message.starts_with("stream error: request parse error")
 }
 
 /// One JSON object a line, flat, with `service` in each.

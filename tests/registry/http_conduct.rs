@@ -1,11 +1,13 @@
 //! What the service answers to bytes that are HTTP, nearly HTTP, or an attempt to be taken for two things at once.
 //! The tables of `docs/http.md` are these.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{
     raw::{Answer, Raw, answers},
-    support::{ADMIN, READ, Server, World},
+    support::{ADMIN, READ, Server, World, until},
 };
 
 /// What becomes of the connection.
@@ -593,4 +595,21 @@ fn the_page_on_http_tells_each_of_these_requests_and_its_answer() {
         let line = format!("| {} | {told} | {connection} |", name.replace('*', "\\*"));
         assert!(page.contains(&line), "{line}");
     }
+}
+
+#[test]
+fn nobody_fills_the_log_with_errors_by_sending_what_is_no_request() {
+    let world = World::new();
+    let server = world.serve();
+    for bytes in ["GET / HTTP/1.1\r\nHost : x\r\n\r\n", "GET / HTTP/9\r\n\r\n", "GET\n\n"] {
+        for _ in 0..5 {
+            let mut raw = Raw::connect(&server);
+            raw.send(bytes.as_bytes());
+            assert!(raw.until_closed().starts_with(b"HTTP/1.1 400 "));
+        }
+    }
+    until(Duration::from_secs(5), || server.events("request refused").len() == 15);
+    assert_eq!(server.ask("GET", "/health", &[]).status, 200);
+    let errors: Vec<_> = server.log().into_iter().filter(|line| line.contains("ERROR")).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }
