@@ -81,6 +81,11 @@ pub const ANSWER_PIECE: usize = 16 * 1024;
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Connections of one worker (there is one a core); more wait to be accepted. Each holds some 20 kB.
 pub const CONNECTIONS_PER_WORKER: usize = 4096;
+/// Open files that connections leave for everything else, artifacts and the catalog first; where the system allows
+/// few, fewer connections are taken.
+pub const FILES_BESIDES_CONNECTIONS: usize = 512;
+/// Connections that each worker takes, however few open files the system allows.
+pub const LEAST_CONNECTIONS_PER_WORKER: usize = 16;
 /// Requests that are worked on at a time; one more is answered `OVERLOADED`. Below [`ACTOR_CAPACITY`], so that
 /// it is decided here, before anything was done for the request.
 pub const REQUESTS_IN_FLIGHT: usize = 512;

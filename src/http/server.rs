@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZero,
     time::Duration,
 };
 
@@ -24,6 +25,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -69,8 +71,11 @@ pub fn start(
     allowed_origins: Vec<String>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
+    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let connections = connections_per_worker(workers);
     let server = Server::build()
-        .max_concurrent_connections(limits::CONNECTIONS_PER_WORKER)
+        .workers(workers)
+        .max_concurrent_connections(connections)
         .shutdown_timeout(limits::SHUTDOWN_SECONDS)
         .disable_signals();
     let in_flight = InFlight::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
@@ -93,7 +98,7 @@ pub fn start(
         Some(mut tls) => {
             tls.alpn_protocols = vec![HTTP_1.to_vec()];
             // The default is 256, which connections that say nothing would fill, for others to wait behind them.
-            max_concurrent_tls_connect(limits::CONNECTIONS_PER_WORKER);
+            max_concurrent_tls_connect(connections);
             server.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
                 acceptor.set_handshake_timeout(limits::TLS_HANDSHAKE_TIMEOUT);
@@ -107,6 +112,34 @@ pub fn start(
         }
     };
     Ok(server.run())
+}
+
+/// How many connections each worker may hold: so many that open files are left when all of them are taken. For that
+/// the process allows itself as many files as the system lets it, which is often far more than it is given at first.
+fn connections_per_worker(workers: usize) -> usize {
+    let mut files = getrlimit(Resource::Nofile);
+    if files.current != files.maximum {
+        let most = Rlimit { current: files.maximum, maximum: files.maximum };
+        match setrlimit(Resource::Nofile, most) {
+            Ok(()) => files = most,
+            Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+        }
+    }
+    let Some(files) = files.current.and_then(|files| usize::try_from(files).ok()) else {
+        return limits::CONNECTIONS_PER_WORKER;
+    };
+    let room = files.saturating_sub(limits::FILES_BESIDES_CONNECTIONS) / workers;
+    let connections =
+        room.clamp(limits::LEAST_CONNECTIONS_PER_WORKER, limits::CONNECTIONS_PER_WORKER);
+    if connections < limits::CONNECTIONS_PER_WORKER {
+        let connections = connections * workers;
+        tracing::warn!(
+            files,
+            connections,
+            "few open files are allowed: fewer connections are taken"
+        );
+    }
+    connections
 }
 
 /// The application, spoken to over connections of any make.

@@ -1,6 +1,11 @@
 //! Clients that are too slow, or too many at a time.
 
-use std::{thread, time::Duration};
+use std::{
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use crate::{
     raw::{Raw, answers},
@@ -139,4 +144,46 @@ fn a_connection_keeps_little_of_a_large_answer() {
     clients.extend((0..400).map(|_| ask()));
     let each = memory(&server).saturating_sub(before) / 400;
     assert!(each < 64 * 1024, "{each} bytes a connection");
+}
+
+#[test]
+fn connections_leave_open_files_for_the_registry() {
+    let world = World::promoted(&["v1.0.0"]);
+    let serve = world.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
+    let files = 700;
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -n {files} && exec \"$@\"");
+    command
+        .env_clear()
+        .args(["-c", &limited, "sh"])
+        .arg(serve.get_program())
+        .args(serve.get_args());
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("MODEL_REGISTRY_READ_TOKEN", READ).env("MODEL_REGISTRY_LOG_FORMAT", "json");
+    let server = Server::start(command);
+    let path = "/api/v1/models/risk_model/v1.0.0/artifact";
+    let asked = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\n\r\n");
+    let artifact = std::fs::read(crate::support::pickle()).unwrap();
+    let mut raw = Raw::connect(&server);
+    let mut answered = || {
+        raw.send(asked.as_bytes());
+        // The whole of it, so that the next one begins at its first byte.
+        let mut bytes = raw.at_least(1);
+        while !bytes.ends_with(&artifact) && bytes.starts_with(b"HTTP/1.1 200 ") {
+            bytes.extend(raw.at_least(1));
+        }
+        bytes.starts_with(b"HTTP/1.1 200 ")
+    };
+    assert!(answered());
+    // As many as are taken, and as wait to be.
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(3)).ok();
+    let crowd: Vec<_> = (0..files).map_while(|_| connect()).collect();
+    assert!(crowd.len() > 100, "{}", crowd.len());
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    for _ in 0..5 {
+        assert!(answered(), "with {} files open", open());
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(open() < files - 100, "{}", open());
 }
