@@ -81,6 +81,9 @@ pub const ANSWER_PIECE: usize = 16 * 1024;
 pub const LINGER: Duration = Duration::from_secs(1);
 /// Connections of one worker (there is one a core); more wait to be accepted. Each holds some 20 kB.
 pub const CONNECTIONS_PER_WORKER: usize = 4096;
+/// Connections that wait to be accepted; the kernel lets the clients of others try again after a second, and may allow
+/// fewer (`net.core.somaxconn`, 4096).
+pub const CONNECTIONS_WAITING: i32 = 1024;
 /// Open files that connections leave for everything else, artifacts and the catalog first; where the system allows
 /// few, fewer connections are taken.
 pub const FILES_BESIDES_CONNECTIONS: usize = 512;

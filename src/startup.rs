@@ -10,6 +10,7 @@ use std::{
 
 use actix_web::dev::Server;
 use rustix::process::Signal;
+use socket2::SockRef;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -454,5 +455,7 @@ fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryEr
     let addresses: Vec<_> = (bare, port).to_socket_addrs().map_err(refused)?.collect();
     let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
     listener.set_nonblocking(true).map_err(RegistryError::internal)?;
+    // To listen again changes nothing but the length of the queue, of which the standard library makes 128.
+    SockRef::from(&listener).listen(limits::CONNECTIONS_WAITING).map_err(refused)?;
     Ok(listener)
 }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
+
 use crate::{
     raw::{Raw, answers},
     support::{ADMIN, READ, Server, World, eventually},
@@ -186,4 +188,21 @@ fn connections_leave_open_files_for_the_registry() {
         thread::sleep(Duration::from_millis(100));
     }
     assert!(open() < files - 100, "{}", open());
+}
+
+#[test]
+fn clients_that_come_at_the_same_moment_are_not_sent_away() {
+    let world = World::new();
+    let server = world.serve();
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    // While nobody accepts, all of them wait in the kernel. Who finds no room there tries again after a second.
+    server.signal(Signal::STOP);
+    let patience = Duration::from_millis(800);
+    let came: Vec<_> = (0..500).map(|_| TcpStream::connect_timeout(&address, patience)).collect();
+    server.signal(Signal::CONT);
+    for stream in came {
+        let mut raw = Raw(stream.unwrap());
+        raw.send(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert!(raw.until_closed().starts_with(b"HTTP/1.1 200 "));
+    }
 }
