@@ -40,6 +40,8 @@ pub enum ErrorKind {
     UriTooLong,
     /// The request's head is larger than allowed.
     HeadersTooLarge,
+    /// The client closed its connection before the answer was there: nobody reads this, but the log does.
+    ClientGone,
     /// Parameters that the type requires are missing.
     MissingRequiredFields,
     /// No data set versions.
@@ -73,7 +75,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -89,6 +91,7 @@ impl ErrorKind {
         Self::RequestTimeout,
         Self::UriTooLong,
         Self::HeadersTooLarge,
+        Self::ClientGone,
         Self::MissingRequiredFields,
         Self::InvalidDatasetVersion,
         Self::InvalidSnapshot,
@@ -121,6 +124,8 @@ impl ErrorKind {
             Self::RequestTimeout => ("REQUEST_TIMEOUT", 408, 6),
             Self::UriTooLong => ("URI_TOO_LONG", 414, 2),
             Self::HeadersTooLarge => ("HEADERS_TOO_LARGE", 431, 2),
+            // Of no RFC: what nginx and others after it log for this.
+            Self::ClientGone => ("CLIENT_CLOSED_REQUEST", 499, 6),
             Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
             Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
             Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),

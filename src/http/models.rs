@@ -16,7 +16,7 @@ use super::{
     path::{self, note},
     query,
 };
-use crate::error::RegistryError;
+use crate::error::{ErrorKind, RegistryError};
 use crate::progress::unwatched;
 use crate::schemas::{
     CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
@@ -95,8 +95,8 @@ pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpR
         validated = guard.registry().validate(&model_type, version, unwatched()) => validated?,
         // Dropping the work above is what ends it. Nobody reads this answer; the log does.
         () = gone => {
-            let cause = "the client went away";
-            return Err(RegistryError::unavailable("The request was given up", cause).into());
+            let detail = "The client closed its connection before the answer was there";
+            return Err(RegistryError::new(ErrorKind::ClientGone, detail).into());
         }
     };
     note(&request, |log| log.model_id = Some(validated.model_id.to_string()));

@@ -210,6 +210,10 @@ fn a_check_ends_when_nobody_waits_for_it_any_more() {
     drop(stream);
     until(Duration::from_secs(5), || server.children() == 0);
     assert_eq!(server.events("validated").len(), 0);
+    // It is no failure of the service, and nobody is woken by it.
+    let of_client = |line: &Value| line["status"] == 499 && line["level"] == "INFO";
+    until(Duration::from_secs(5), || server.events("request").iter().any(of_client));
+    assert_eq!(server.events("request failed").len(), 0);
     assert_eq!(server.validate(VALIDATE).status, 200);
 }
 

@@ -328,6 +328,7 @@ fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::RequestTimeout => "the request did not come in time",
         ErrorKind::UriTooLong => "the request line is longer than allowed",
         ErrorKind::HeadersTooLarge => "the request's head is larger than allowed",
+        ErrorKind::ClientGone => "the client closed its connection before the answer",
         ErrorKind::InvalidRequest => {
             "a parameter or field is not what it may be; `detail` names it"
         }
