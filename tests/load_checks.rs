@@ -421,8 +421,39 @@ fn a_huge_declared_length_costs_nothing() {
 }
 
 #[test]
-fn one_far_memo_key_costs_nothing() {
-    assert_eq!(report(b"\x80\x02Nr\xff\xff\xff\xff0j\xff\xff\xff\xff.").verdict, Verdict::Loadable);
+fn a_memo_key_far_from_the_others_is_unsafe_and_costs_nothing() {
+    // The C unpickler keeps a table of twice as many entries.
+    assert_eq!(report(b"\x80\x02Nr\xff\xff\xff\xff0j\xff\xff\xff\xff.").verdict, Verdict::Unsafe);
+    assert_eq!(report(b"\x80\x02Nr\xff\xff\x0f\x000j\xff\xff\x0f\x00.").verdict, Verdict::Loadable);
+}
+
+#[test]
+fn keys_of_one_hash_are_counted_and_no_others() {
+    let number = |n: u128| [&[0x8a, 10][..], &n.to_le_bytes()[..10]].concat();
+    let set = |step: u128| {
+        let mut bytes = b"\x80\x04\x8f(".to_vec();
+        (8..40_008).for_each(|n| bytes.extend(number(n * step)));
+        bytes.extend(b"\x90.");
+        report(&bytes).verdict
+    };
+    assert_eq!(set((1 << 61) - 1), Verdict::Unsafe);
+    assert_eq!(set((1 << 61) + 1), Verdict::Loadable);
+}
+
+#[test]
+fn tuples_of_numbers_and_texts_are_ordinary_keys() {
+    let mut bytes = b"\x80\x04}(".to_vec();
+    for day in 0..20_000_u16 {
+        for name in ["AAA", "B C"] {
+            bytes.extend([0x8c, 3]);
+            bytes.extend(name.as_bytes());
+            bytes.push(b'M');
+            bytes.extend(day.to_le_bytes());
+            bytes.extend(b"\x86G?\xf0\0\0\0\0\0\0");
+        }
+    }
+    bytes.extend(b"u.");
+    assert_eq!(report(&bytes).verdict, Verdict::Loadable);
 }
 
 #[test]

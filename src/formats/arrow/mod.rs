@@ -5,6 +5,7 @@
 
 mod flat;
 mod schema;
+mod stream;
 
 use std::io::Cursor;
 
@@ -14,6 +15,8 @@ use super::source::Source;
 use super::{Halt, Job};
 use flat::{Table, number, pair};
 use schema::{Layout, Node, Schema, Wrong};
+
+pub(super) use stream::check_stream;
 
 pub(super) const MAGIC: &[u8; 6] = b"ARROW1";
 /// The first version of Feather, which is another format.

@@ -64,6 +64,8 @@ pub(super) enum Rule {
     EmptyMasked,
     /// A numpy random generator from a bit generator and its own constructor.
     Generator,
+    /// `pyarrow.lib._restore_array`, with as many buffers as its type has.
+    ArrowArray,
     /// A function of torch, over storages the same pickle names.
     Torch(Rebuild),
 }

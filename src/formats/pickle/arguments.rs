@@ -4,11 +4,12 @@
 //! length is compared with what is left of the file before anything is done about it.
 
 use super::super::Halt;
-use super::boosters::Kind;
+use super::boosters::{HEAD, Kind};
 use super::machine::Machine;
 use super::opcodes::Opcode;
 use super::text::{self, Number, SurrogateUtf8};
 use super::values::{Form, MAX_NAME, Value};
+use super::weights::Digits;
 
 const HIGHEST_PROTOCOL: u8 = 5;
 /// Bytes kept of a text line; a longer line is passed over.
@@ -93,16 +94,17 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn text_number(&mut self, opcode: Opcode) -> Result<(), Halt> {
         let whole = self.read_line()?;
+        let arena = &mut self.arena;
         let integer = |number| match number {
             Number::Small(n) => Value::Int(n),
-            Number::Big => Value::BigInt,
+            Number::Big(big) => arena.big(big),
         };
         let value = match opcode {
             Opcode::Int => {
                 text::int_line(&self.line).map(|parsed| parsed.map_or_else(integer, Value::Bool))
             }
             Opcode::Long => text::long_line(&self.line).map(integer),
-            _ => text::is_float_line(&self.line).then_some(Value::Float),
+            _ => text::float_line(&self.line).map(|number| Value::Float(number.to_bits())),
         };
         match value {
             Some(value) if whole => {
@@ -126,9 +128,7 @@ impl Machine<'_, '_, '_> {
     pub(super) fn binary_long(&mut self, opcode: Opcode) -> Result<(), Halt> {
         let len = self.body_len(opcode)?;
         if len > 8 {
-            self.skip(len)?;
-            self.push(Value::BigInt);
-            return Ok(());
+            return self.long_number(len);
         }
         let mut bytes = [0; 8];
         let used = &mut bytes[..usize::try_from(len).unwrap_or(8)];
@@ -141,6 +141,34 @@ impl Machine<'_, '_, '_> {
             bytes[filled..].fill(0xff);
         }
         self.push(Value::Int(i64::from_le_bytes(bytes)));
+        Ok(())
+    }
+
+    fn long_number(&mut self, len: u64) -> Result<(), Halt> {
+        // Most are unsigned numbers of 64 bits with the sign above them.
+        if len == 9 {
+            let bytes = self.array::<9>()?;
+            let value = match bytes {
+                [word @ .., 0] => Value::Word(u64::from_le_bytes(word)),
+                _ => {
+                    let mut digits = Digits::new();
+                    digits.bytes(&bytes);
+                    self.arena.big(digits.done())
+                }
+            };
+            self.push(value);
+            return Ok(());
+        }
+        let mut digits = Digits::new();
+        let complete = self.source.stream(len, |piece| {
+            digits.bytes(piece);
+            Ok(())
+        })?;
+        if !complete {
+            return self.truncated();
+        }
+        let value = self.arena.big(digits.done());
+        self.push(value);
         Ok(())
     }
 
@@ -158,7 +186,8 @@ impl Machine<'_, '_, '_> {
             return self.broken("a text that Python cannot read");
         };
         let model = decoded.as_bytes().first_chunk().and_then(Kind::of);
-        let value = match model.filter(|_| decoded.len() > MAX_NAME) {
+        let model = model.filter(|kind| *kind == Kind::Arrow || decoded.len() > MAX_NAME);
+        let value = match model {
             Some(kind) => self.model_text(kind, decoded.as_bytes())?,
             None => self.arena.text(decoded.as_bytes()),
         };
@@ -199,7 +228,12 @@ impl Machine<'_, '_, '_> {
                 return self.truncated();
             }
             each(name);
-            return Ok(self.arena.text(name));
+            let table = name.first_chunk().and_then(Kind::of) == Some(Kind::Arrow);
+            return if table {
+                self.model_text(Kind::Arrow, name)
+            } else {
+                Ok(self.arena.text(name))
+            };
         }
         let head = self.array()?;
         if let Some(kind) = Kind::of(&head) {
@@ -219,9 +253,10 @@ impl Machine<'_, '_, '_> {
             Opcode::ByteArray8 => (Value::ByteArray, Form::ByteArray),
             _ => (Value::Bytes, Form::Bytes),
         };
-        if len > MAX_NAME as u64 {
+        if len >= HEAD as u64 {
             let head = self.array()?;
-            if let Some(kind) = Kind::of(&head) {
+            let kind = Kind::of(&head).filter(|kind| *kind == Kind::Arrow || len > MAX_NAME as u64);
+            if let Some(kind) = kind {
                 let model = self.model_body(kind, form, &head, len, &mut |_| {})?;
                 self.push(model);
                 return Ok(());

@@ -9,12 +9,14 @@ use std::io::{self, Read};
 
 use super::super::report::Depth;
 use super::super::source::Source;
-use super::super::{Format, Halt, Job, lightgbm, xgboost};
+use super::super::{Format, Halt, Job, arrow, lightgbm, xgboost};
 use super::machine::Machine;
 use super::values::{Form, Value};
 
 /// Bytes by which a model is known.
-const HEAD: usize = 16;
+pub(super) const HEAD: usize = 16;
+/// What begins a stream of Arrow's, as the text that protocols 0 to 2 write for bytes.
+const MARK_AS_TEXT: [u8; 8] = [0xc3, 0xbf, 0xc3, 0xbf, 0xc3, 0xbf, 0xc3, 0xbf];
 /// What is kept of a model besides its fault.
 const COST: usize = 48;
 
@@ -24,6 +26,8 @@ pub(super) enum Kind {
     Lightgbm,
     XgboostBinary,
     XgboostJson,
+    /// A table of polars, in a stream of Arrow's.
+    Arrow,
 }
 
 impl Kind {
@@ -35,6 +39,8 @@ impl Kind {
             Some(Kind::XgboostBinary)
         } else if head.starts_with(b"{\"Config\":") {
             Some(Kind::XgboostJson)
+        } else if head.starts_with(&arrow::CONTINUATION) || head.starts_with(&MARK_AS_TEXT) {
+            Some(Kind::Arrow)
         } else {
             None
         }
@@ -121,6 +127,30 @@ impl Machine<'_, '_, '_> {
         self.arena.dicts[dict as usize].model = Some(kept);
     }
 
+    /// polars takes memory for whatever its state says, and aborts the process where there is not as much.
+    pub(super) fn check_table(&mut self, instance: u32, state: Value) {
+        let note = self.arena.global_note(self.arena.instances[instance as usize].global);
+        let frame = match (note.module.as_str(), note.name.as_str()) {
+            ("polars.dataframe.frame", "DataFrame") => true,
+            ("polars.series.series", "Series") => false,
+            _ => return,
+        };
+        let fault = match state {
+            Value::Refused(_) => return,
+            // Frames were lists of columns once.
+            Value::List(id) if frame && !self.arena.lists[id as usize].plain_item => return,
+            Value::Model(id, Form::Bytes) => match self.models.get(id) {
+                Some(Model { kind: Kind::Arrow, fault: None }) => return,
+                Some(Model { kind: Kind::Arrow, fault: Some(fault) }) => fault.clone(),
+                _ => "it is no table".to_owned(),
+            },
+            _ => "it cannot be read as a table".to_owned(),
+        };
+        self.danger(&format!(
+            "a frame of polars is given a state that can exhaust or end the loader ({fault})"
+        ));
+    }
+
     /// A booster's library must be given a whole model of its own, or none.
     pub(super) fn check_booster(&mut self, instance: u32, state: Value) {
         let note = self.arena.global_note(self.arena.instances[instance as usize].global);
@@ -172,6 +202,7 @@ fn read_model(
     let mut inside = Source::unpacked(&mut *body, (!latin).then_some(len))?;
     let read = match kind {
         Kind::Lightgbm => lightgbm::check(&mut inside, &mut aside),
+        Kind::Arrow => arrow::check_stream(&mut inside, &mut aside),
         Kind::XgboostBinary => xgboost::check_pickled(&mut inside, true, &mut aside),
         Kind::XgboostJson => xgboost::check_pickled(&mut inside, false, &mut aside),
     };

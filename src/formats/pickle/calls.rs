@@ -7,8 +7,8 @@
 
 use super::super::{Format, Halt};
 use super::allow_list::{self, Fill, Grant, Make, Rule};
-use super::dtypes::product;
 use super::machine::Machine;
+use super::takes::allowed_elements;
 use super::values::{Form, Value};
 
 impl Machine<'_, '_, '_> {
@@ -77,15 +77,21 @@ impl Machine<'_, '_, '_> {
         if callable == Value::Getter {
             return Ok(self.call_getter(args));
         }
+        let parts = args;
         let Some((global, args)) = self.call_parts(callable, args, None)? else {
             return Ok(Value::REFUSED);
         };
-        match self.arena.global_note(global).grant.make {
-            Make::Call if self.spells_out(global, &args) => Ok(self.too_much(global)),
-            Make::Call => Ok(self.arena.instance(global)),
-            Make::Ruled(rule) => self.call_by_rule(rule, global, &args),
-            Make::Empty | Make::Named => Ok(self.not_granted(global, "called")),
-        }
+        self.count_use(parts, &args)?;
+        self.count_parts(global, &args)?;
+        let made = match self.arena.global_note(global).grant.make {
+            Make::Call if self.spells_out(global, &args) => self.too_much(global),
+            Make::Call if !self.takes(global, &args) => self.odd_arguments(global),
+            Make::Call => self.arena.instance(global),
+            Make::Ruled(rule) => self.call_by_rule(rule, global, &args)?,
+            Make::Empty | Make::Named => self.not_granted(global, "called"),
+        };
+        self.note_call(made, global, &args);
+        Ok(made)
     }
 
     /// `getattr(zoneinfo.ZoneInfo, "_unpickle")` is how Python itself pickles a time zone, and so
@@ -120,9 +126,10 @@ impl Machine<'_, '_, '_> {
             Value::Instance(id) => {
                 let note = &mut self.arena.instances[id as usize];
                 // A dtype changed after an array took it would change what the array's bytes mean.
-                note.built |= note.dtype.is_some();
+                // The same of an array: how deep it nests is counted once.
+                note.built |= note.dtype.is_some() || note.raw;
             }
-            Value::List(id) => self.arena.lists[id as usize].settled = true,
+            Value::List(id) | Value::Set(id) => self.arena.lists[id as usize].settled = true,
             Value::Dict(id) => self.arena.dicts[id as usize].settled = true,
             _ => {}
         }
@@ -142,22 +149,30 @@ impl Machine<'_, '_, '_> {
         let Some((global, args)) = self.call_parts(class, args, kwargs)? else {
             return Ok(Value::REFUSED);
         };
-        let empty = self.arena.global_note(global).grant.make == Make::Empty;
-        if empty && kwargs.is_some() {
+        let grant = self.arena.global_note(global).grant;
+        let keywords = match kwargs {
+            Some(Value::Dict(id)) => self.arena.dicts[id as usize].len > 0,
+            _ => false,
+        };
+        if kwargs.is_some() && (grant.make == Make::Empty || (keywords && grant != Grant::TRUSTED))
+        {
             return Ok(self.not_granted(global, "made with arguments"));
         }
         Ok(self.make_new(global, &args))
     }
 
     fn make_new(&mut self, class: u32, args: &[Value]) -> Value {
-        match self.arena.global_note(class).grant.make {
+        let made = match self.arena.global_note(class).grant.make {
             Make::Empty if args.is_empty() => self.arena.instance(class),
             Make::Empty => self.not_granted(class, "made with arguments"),
             Make::Call if self.spells_out(class, args) => self.too_much(class),
+            Make::Call if !self.takes(class, args) => self.odd_arguments(class),
             Make::Call => self.arena.instance(class),
             Make::Ruled(Rule::JoblibArray) if args.is_empty() => self.new_wrapper(class),
             Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
-        }
+        };
+        self.note_call(made, class, args);
+        made
     }
 
     /// The global that is called and its arguments; `None` when something was refused.
@@ -218,9 +233,6 @@ impl Machine<'_, '_, '_> {
         if args.iter().any(|arg| arg.is_refused()) {
             return Ok(Value::REFUSED);
         }
-        if matches!(rule, Rule::Elements | Rule::Encode) {
-            self.count_copies(args)?;
-        }
         let made = match rule {
             Rule::NewObject => match args {
                 [Value::Global(class), rest @ ..] => {
@@ -247,8 +259,10 @@ impl Machine<'_, '_, '_> {
                 _ => None,
             },
             Rule::ClassFirst if self.spells_out(global, args) => return Ok(self.too_much(global)),
-            Rule::ClassFirst if self.converts(global, args) => None,
-            Rule::ClassFirst => self.class_first(args).then(|| self.spanning(global, args)),
+            Rule::ClassFirst if self.converts(global, args) || self.reads_buffers(global, args) => {
+                None
+            }
+            Rule::ClassFirst => self.class_first(global, args).then(|| self.spanning(global, args)),
             Rule::Elements => match args {
                 // A booster's model stays one when it becomes a bytearray.
                 [Value::Model(model, Form::Bytes)]
@@ -266,7 +280,11 @@ impl Machine<'_, '_, '_> {
             },
             Rule::Integers => args
                 .iter()
-                .all(|a| matches!(a, Value::Int(_) | Value::None | Value::Bool(_) | Value::BigInt))
+                .all(|a| match a {
+                    Value::Int(_) | Value::None | Value::Bool(_) | Value::Word(_) => true,
+                    Value::BigInt(_) => self.is_calculable(*a),
+                    _ => false,
+                })
                 .then(|| self.spanning(global, args)),
             Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
             Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
@@ -285,14 +303,17 @@ impl Machine<'_, '_, '_> {
                 }
                 _ => None,
             },
+            Rule::ArrowArray => self.is_arrow_array(args).then(|| self.arena.instance(global)),
             Rule::Torch(what) => self.rebuild(what, args)?.then(|| self.arena.instance(global)),
             Rule::Generator => self.is_generator(args).then(|| self.arena.instance(global)),
         };
-        Ok(made.unwrap_or_else(|| {
-            let name = self.full_name(global);
-            self.danger(&format!("{name} is called with arguments no ordinary pickle gives it"));
-            Value::REFUSED
-        }))
+        Ok(made.unwrap_or_else(|| self.odd_arguments(global)))
+    }
+
+    fn odd_arguments(&mut self, global: u32) -> Value {
+        let name = self.full_name(global);
+        self.danger(&format!("{name} is called with arguments no ordinary pickle gives it"));
+        Value::REFUSED
     }
 
     fn module_of(&self, global: u32) -> &str {
@@ -314,11 +335,13 @@ impl Machine<'_, '_, '_> {
         Some(self.make_new(*class, &[]))
     }
 
-    fn class_first(&self, args: &[Value]) -> bool {
+    fn class_first(&self, global: u32, args: &[Value]) -> bool {
         match args.first() {
             // What has a rule of its own must not be made around it.
             Some(Value::Global(class)) => {
                 !matches!(self.arena.global_note(*class).grant.make, Make::Ruled(_))
+                    && self.makes(global, *class)
+                    && args[1..].iter().all(|arg| self.is_state_of_class(*arg))
             }
             _ => false,
         }
@@ -350,9 +373,10 @@ impl Machine<'_, '_, '_> {
     /// `numpy._core.multiarray.scalar(dtype, bytes)`; bytes must not become references.
     fn is_scalar(&self, args: &[Value]) -> bool {
         match args {
-            [Value::Instance(dtype), Value::Bytes | Value::Name(_) | Value::Text(_)] => {
-                !self.arena.instances[*dtype as usize].object_dtype
-            }
+            [
+                Value::Instance(dtype),
+                Value::Bytes | Value::Name(_) | Value::Text(_) | Value::Model(..),
+            ] => !self.arena.instances[*dtype as usize].object_dtype,
             _ => false,
         }
     }
@@ -405,6 +429,9 @@ impl Machine<'_, '_, '_> {
         if grant.make == Make::Ruled(Rule::Dtype) {
             return self.build_dtype(id, state);
         }
+        self.count_state(id, state)?;
+        self.count_arrays(id, state)?;
+        self.check_state_of(id, state);
         if self.is_kept_handle(id, state) {
             self.danger(&format!(
                 "the state of {name} holds the address of memory of another process"
@@ -419,29 +446,12 @@ impl Machine<'_, '_, '_> {
             );
         }
         self.check_booster(id, state);
+        self.check_table(id, state);
         self.check_span_of_state(id, state);
         if grant != Grant::TRUSTED && !self.is_plain_state(state) {
             self.danger(&format!("the state of {name} holds attributes no ordinary pickle sets"));
         }
         Ok(())
-    }
-
-    /// Whether the list in an array's state is shorter than the shape beside it.
-    fn is_short_of_objects(&self, state: Value) -> bool {
-        let Value::Tuple(state) = state else {
-            return false;
-        };
-        let Some(items) = self.arena.items(state) else {
-            return true;
-        };
-        let shape = items.iter().find_map(|item| match item {
-            Value::Tuple(shape) => self.arena.items(*shape),
-            _ => None,
-        });
-        let count = shape.map_or(u64::MAX, product);
-        items.iter().any(
-            |item| matches!(item, Value::List(id) if self.arena.lists[*id as usize].len < count),
-        )
     }
 
     /// The one function that scikit-learn ties keywords to in a fitted model.
@@ -515,7 +525,7 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn may_add_items(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::Set | Value::Refused(_) => Ok(()),
+            Value::Set(_) | Value::Refused(_) => Ok(()),
             other => self.may_fill(other, Fill::Set, "added to"),
         }
     }
@@ -523,6 +533,9 @@ impl Machine<'_, '_, '_> {
     fn may_fill(&mut self, target: Value, fill: Fill, what: &str) -> Result<(), Halt> {
         match target {
             Value::Instance(id) => {
+                if self.arena.instances[id as usize].built {
+                    self.danger(&format!("an object that has its state is {what}"));
+                }
                 let granted = self.arena.grant_of_instance(id).fill;
                 self.about = Some(self.arena.instances[id as usize].global);
                 if granted != fill && granted != Fill::Any {
@@ -559,6 +572,7 @@ impl Machine<'_, '_, '_> {
         let handle = value != Value::None
             && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
         self.note_spans(dict, key, value);
+        self.note_state_item(dict, key, value);
         if handle {
             self.note_model(dict, value);
         }
@@ -571,17 +585,4 @@ impl Machine<'_, '_, '_> {
         note.overlap |= field_start < note.fields_end;
         note.fields_end = note.fields_end.max(field_end);
     }
-}
-
-/// Arguments of `set`, `list` and their like: something already spelled out in the file. A number
-/// would ask for that many bytes, the result of a call might be endless.
-fn allowed_elements(args: &[Value]) -> bool {
-    args.iter().enumerate().all(|(at, arg)| match arg {
-        Value::List(_) | Value::Tuple(_) | Value::Dict(_) | Value::Set | Value::FrozenSet => true,
-        Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
-        Value::Model(..) => true,
-        // `deque(items, maxlen)`
-        Value::Int(_) | Value::None => at == 1,
-        _ => false,
-    })
 }

@@ -12,8 +12,10 @@ use super::values::Value;
 const MAX_KEY_DEPTH: u16 = 500;
 /// Steps that all hashing of nested tuples may take together.
 const MAX_HASH_WORK: u64 = 200_000_000;
-/// Below this a tuple's hash costs no more than reading it did.
-const LIGHT: u32 = 4096;
+/// Steps that one byte of the file pays for.
+const WORK_OF_BYTE: u64 = 16;
+/// Up to this a key costs no more than reading it did.
+const LIGHT: u64 = 8;
 
 impl Machine<'_, '_, '_> {
     pub(super) fn make_tuple(&mut self, opcode: Opcode) -> Result<(), Halt> {
@@ -58,7 +60,7 @@ impl Machine<'_, '_, '_> {
             }
             Opcode::FrozenSet => {
                 self.hash_all(mark, 1)?;
-                Value::FrozenSet
+                self.arena.frozenset(&self.stack[mark..])
             }
             _ => {
                 self.weigh(mark)?;
@@ -118,6 +120,7 @@ impl Machine<'_, '_, '_> {
         if let Some(target) = self.target(start)? {
             self.may_add_items(target)?;
             self.hash_all(start, 1)?;
+            self.note_elements(target, start);
             self.stack.truncate(start);
         }
         Ok(())
@@ -143,34 +146,47 @@ impl Machine<'_, '_, '_> {
     pub(super) fn hash_all(&mut self, start: usize, step: usize) -> Result<(), Halt> {
         for at in (start..self.stack.len()).step_by(step) {
             self.settle(self.stack[at]);
-            let (hashable, depth, cost) = self.arena.hash_of(self.stack[at]);
-            if !hashable {
+            let key = self.stack[at];
+            if !self.arena.is_hashable(key) {
                 return self.broken("a dict key or set item that cannot be hashed");
             }
-            if depth > MAX_KEY_DEPTH {
-                self.danger("a dict key nested so deep that hashing it can crash the loader");
-                return Err(Halt::Broken);
-            }
-            self.work(cost)?;
+            self.count_key(key)?;
         }
         Ok(())
     }
 
-    /// Counts heavy tuples wherever they go, because what takes them may hash them later.
+    /// Counts what hashing a key takes, and comparing it with the others of its hash.
+    fn count_key(&mut self, key: Value) -> Result<(), Halt> {
+        let weight = self.arena.weight(key);
+        if weight.depth > MAX_KEY_DEPTH {
+            self.danger("a dict key nested so deep that hashing it can crash the loader");
+            return Err(Halt::Broken);
+        }
+        if weight.risky {
+            self.danger("a dict key whose hash is computed from a state of any size");
+            return Err(Halt::Broken);
+        }
+        let others = if self.arena.is_steered(key) { self.crowd.add(weight) } else { 0 };
+        self.work(u64::from(weight.steps).saturating_mul(others + 1))
+    }
+
+    /// Counts values wherever they go, because what takes them may hash them later.
     pub(super) fn weigh(&mut self, start: usize) -> Result<(), Halt> {
         for at in start..self.stack.len() {
             self.settle(self.stack[at]);
-            let (_, _, cost) = self.arena.hash_of(self.stack[at]);
-            self.work(cost)?;
+            if let Value::Tuple(_) | Value::FrozenSet(_) | Value::BigInt(_) = self.stack[at] {
+                self.work(u64::from(self.arena.weight(self.stack[at]).steps))?;
+            }
         }
         Ok(())
     }
 
-    pub(super) fn work(&mut self, cost: u32) -> Result<(), Halt> {
-        if cost > LIGHT {
-            self.hash_work += u64::from(cost);
-            if self.hash_work > MAX_HASH_WORK {
-                self.danger("tuples nested so that hashing them would hang the loader");
+    /// Each byte of the file pays for some work; the rest is given once.
+    pub(super) fn work(&mut self, steps: u64) -> Result<(), Halt> {
+        if steps > LIGHT {
+            self.hash_work = self.hash_work.saturating_add(steps);
+            if self.hash_work > MAX_HASH_WORK.saturating_add(WORK_OF_BYTE.saturating_mul(self.at)) {
+                self.danger("keys made so that hashing or comparing them would hang the loader");
                 return Err(Halt::Broken);
             }
         }

@@ -29,11 +29,25 @@ impl Machine<'_, '_, '_> {
             }
             _ => return None,
         };
+        let simple = match args.first()? {
+            Value::Name(name) => {
+                self.arena.name(*name).first().is_some_and(|kind| b"bifumMSU".contains(kind))
+            }
+            _ => false,
+        };
+        let flexible = match args.first()? {
+            Value::Name(name) => {
+                self.arena.name(*name).first().is_some_and(|kind| b"SUV".contains(kind))
+            }
+            _ => true,
+        };
         let copied = matches!(args, [_, _, Value::Bool(true) | Value::Int(1)]);
         let made = self.arena.instance(global);
         if let Value::Instance(id) = made {
             let note = &mut self.arena.instances[id as usize];
             note.object_dtype = object;
+            note.simple = simple;
+            note.flexible = flexible;
             note.dtype = Some(size);
             note.built = !copied;
         }
@@ -46,13 +60,21 @@ impl Machine<'_, '_, '_> {
             Value::Tuple(state) => self.arena.items(state).map(<[Value]>::to_vec),
             _ => None,
         };
-        let Some([_, _, subarray, _, fields, size, _, flags, ..]) = items.as_deref() else {
+        let Some([_, _, subarray, names, fields, size, _, flags, ..]) = items.as_deref() else {
             return self.broken("a numpy dtype is given a state that is no dtype's");
         };
         let size = match size {
             Value::Int(size) => u64::try_from(*size).ok(),
             _ => None,
         };
+        if !self.names_fields(*names, *fields) {
+            self.danger("a numpy dtype whose fields are not the ones it names");
+        }
+        // Texts, bytes and records are as long as the state says.
+        let note = self.arena.instances[id as usize];
+        if size.is_none() && (note.flexible || note.dtype == Some(UNKNOWN)) {
+            self.danger("a numpy dtype of a size that is no size");
+        }
         let (subarray_objects, subarray_end) = self.subarray(*subarray);
         let (field_objects, fields_end, overlap) = self.fields(*fields);
         let object = self.arena.instances[id as usize].object_dtype;
@@ -71,6 +93,19 @@ impl Machine<'_, '_, '_> {
         let known = self.arena.instances[id as usize].dtype.max(size);
         self.arena.instances[id as usize].dtype = known;
         Ok(())
+    }
+
+    /// Whether a record names exactly the fields it has.
+    fn names_fields(&self, names: Value, fields: Value) -> bool {
+        let (names, fields) = match (names, fields) {
+            (Value::None, Value::None) => return true,
+            (Value::Tuple(names), Value::Dict(fields)) => {
+                (names, &self.arena.dicts[fields as usize])
+            }
+            _ => return false,
+        };
+        let keys = self.arena.keys(names);
+        self.arena.tuple_len(names) == fields.len && keys == Some(fields.keys)
     }
 
     /// Whether the fields of a record hold references, where they end, and whether any lies over

@@ -169,6 +169,7 @@ impl Machine<'_, '_, '_> {
             return self
                 .broken("the file is truncated: a joblib array is longer than what is left");
         };
+        self.mentions.stands(len);
         while len > 0 {
             let piece = len.min(PIECE);
             self.skip(piece)?;

@@ -14,11 +14,14 @@ use super::telling::RefusedNote;
 use super::text;
 use super::torch::Storages;
 use super::values::{Arena, Form, Value};
+use super::weights::Crowd;
 
 /// Opcodes of one pickle.
 const MAX_OPCODES: u64 = 1 << 30;
 /// Bytes held for stack, memo and arena together.
 const MAX_HELD: usize = 256 * 1024 * 1024;
+/// A memo key that no small pickle needs. The C unpickler keeps a table of twice as many.
+const FAR_KEY: u64 = 1 << 22;
 /// Opcodes between two looks at the budgets.
 const POLL_EVERY: u64 = 4096;
 
@@ -35,6 +38,8 @@ pub(super) struct Machine<'a, 's, 'j> {
     pub(super) at: u64,
     pub(super) line: Vec<u8>,
     pub(super) hash_work: u64,
+    /// Keys whose hashes the file chose.
+    pub(super) crowd: Crowd,
     pub(super) mentions: Mentions,
     /// The joblib array that is being described.
     pub(super) wrapper: Wrapper,
@@ -72,6 +77,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             at: 0,
             line: Vec::new(),
             hash_work: 0,
+            crowd: Crowd::default(),
             mentions: Mentions::default(),
             wrapper: Wrapper::default(),
             inner: false,
@@ -134,6 +140,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             + self.marks.capacity() * size_of::<usize>()
             + self.memo.held()
             + self.mentions.held()
+            + self.crowd.held()
             + self.models.held()
             + self.storages.as_ref().map_or(0, Storages::held)
     }
@@ -151,8 +158,8 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             Op::BinInt | Op::BinInt1 | Op::BinInt2 => self.binary_int(opcode)?,
             Op::Long1 | Op::Long4 => self.binary_long(opcode)?,
             Op::BinFloat => {
-                self.array::<8>()?;
-                self.push(Value::Float);
+                let bits = u64::from_be_bytes(self.array()?);
+                self.push(Value::Float(bits));
             }
             Op::String | Op::Unicode => {
                 self.text_line(opcode)?;
@@ -188,7 +195,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 let list = self.arena.list();
                 self.push(list);
             }
-            Op::EmptySet => self.push(Value::Set),
+            Op::EmptySet => {
+                let set = self.arena.set();
+                self.push(set);
+            }
             Op::EmptyDict => {
                 let dict = self.new_dict();
                 self.push(dict);
@@ -329,6 +339,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             _ => self.memo_key(opcode)?,
         };
         let value = self.top()?;
+        if key > FAR_KEY.max(2 * self.memo.len()) {
+            self.danger("a memo key so far from the others that the loader would take memory for all between");
+            return Err(Halt::Broken);
+        }
         self.mentions.put(key, value, self.at);
         self.memo.put(key, value);
         Ok(())

@@ -40,6 +40,11 @@ impl Mentions {
         self.last = (len, end);
     }
 
+    /// Bytes that stand between the opcodes.
+    pub(super) fn stands(&mut self, len: u64) {
+        self.longest = self.longest.max(len);
+    }
+
     /// A value was put into the memo by the opcode at `at`.
     pub(super) fn put(&mut self, key: u64, value: Value, at: u64) {
         if !is_body(value) {
@@ -88,17 +93,64 @@ impl Mentions {
 }
 
 impl Machine<'_, '_, '_> {
-    /// Counts what a call copies out of its first argument.
-    pub(super) fn count_copies(&mut self, args: &[Value]) -> Result<(), Halt> {
-        let cost = match args.first() {
-            Some(Value::List(id)) => ITEM.saturating_mul(self.arena.lists[*id as usize].len),
-            Some(Value::Dict(id)) => {
-                ITEM.saturating_mul(self.arena.dicts[*id as usize].len).saturating_mul(4)
-            }
-            Some(Value::Tuple(id)) => ITEM.saturating_mul(self.arena.tuple_len(*id)),
-            Some(value) if is_body(*value) => self.mentions.copied(),
-            _ => 0,
+    /// Counts what a call copies out of its arguments, or an object out of its state: out of each of `parts`, which
+    /// are all of `whole`. What is used once more can have been copied then, too.
+    pub(super) fn count_use(&mut self, whole: Value, parts: &[Value]) -> Result<(), Halt> {
+        let again = match whole {
+            Value::Tuple(id) => std::mem::replace(&mut self.arena.tuples[id as usize].used, true),
+            Value::Dict(id) => std::mem::replace(&mut self.arena.dicts[id as usize].used, true),
+            _ => false,
         };
+        let (mut cost, mut holds) = (0_u64, false);
+        for part in parts {
+            holds |= is_body(*part) || matches!(part, Value::Instance(_) | Value::Dict(_));
+            cost = cost.saturating_add(match part {
+                Value::List(id) | Value::Set(id) => {
+                    ITEM.saturating_mul(self.arena.lists[*id as usize].len)
+                }
+                Value::Dict(id) => {
+                    ITEM.saturating_mul(self.arena.dicts[*id as usize].len).saturating_mul(4)
+                }
+                Value::Tuple(id) | Value::FrozenSet(id) => {
+                    ITEM.saturating_mul(self.arena.tuple_len(*id))
+                }
+                value if is_body(*value) => self.mentions.copied(),
+                _ => 0,
+            });
+        }
+        if again && holds {
+            cost = cost.saturating_add(self.mentions.longest);
+        }
+        self.count_copy(cost)
+    }
+
+    /// Counts what an object copies out of its state.
+    pub(super) fn count_state(&mut self, instance: u32, state: Value) -> Result<(), Halt> {
+        match state {
+            Value::Tuple(id) => {
+                let items = self.arena.items(id).map(<[Value]>::to_vec).unwrap_or_default();
+                self.count_use(state, &items)?;
+            }
+            other => self.count_use(other, &[other])?,
+        }
+        let Value::Dict(id) = state else {
+            return Ok(());
+        };
+        let note = &self.arena.dicts[id as usize];
+        let (shared, model) = (note.shared_array, note.model);
+        let class = self.arena.global_note(self.arena.instances[instance as usize].global);
+        let copies = class.module.starts_with("sklearn");
+        if shared && copies {
+            self.count_copy(self.mentions.longest)?;
+        }
+        if model.is_some_and(is_body) {
+            let model = self.mentions.copied().saturating_mul(ITEM);
+            self.count_copy(model)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_copy(&mut self, cost: u64) -> Result<(), Halt> {
         self.job.budget.copy(cost).map_err(std::io::Error::from)?;
         Ok(())
     }

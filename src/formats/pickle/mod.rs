@@ -1,7 +1,8 @@
 //! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`dtypes`: with numpy's;
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`takes`: with what is handed to them; `weights`: what hashing, comparing and freeing
+//! them takes; `dtypes`: with numpy's;
 //! `boosters`: with the models within
 //! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
@@ -18,11 +19,13 @@ mod memo;
 mod mentions;
 mod opcodes;
 mod spans;
+mod takes;
 mod telling;
 mod text;
 mod torch;
 pub(super) mod torch_legacy;
 mod values;
+mod weights;
 
 use super::report::{Depth, Finding};
 use super::source::Source;

@@ -33,10 +33,11 @@ impl Machine<'_, '_, '_> {
     /// Whether an index would be made of its data by converting it, which pandas never asks for in a
     /// pickle: buffers of Arrow, which are believed, would be read.
     pub(super) fn converts(&self, global: u32, args: &[Value]) -> bool {
-        self.arena.global_note(global).name == "_new_Index"
-            && args.iter().any(
-                |arg| matches!(arg, Value::Dict(id) if self.arena.dicts[*id as usize].converts),
-            )
+        self.arena.global_note(global).name.starts_with("_new_")
+            && args.iter().any(|arg| match arg {
+                Value::Dict(id) => self.arena.dicts[*id as usize].foreign_to_index,
+                _ => false,
+            })
     }
 
     pub(super) fn too_much(&mut self, global: u32) -> Value {
@@ -67,17 +68,39 @@ impl Machine<'_, '_, '_> {
 
     /// Remembers what is put into a list.
     pub(super) fn note_elements(&mut self, list: Value, start: usize) {
-        let Value::List(id) = list else {
+        let (Value::List(id) | Value::Set(id)) = list else {
             return self.note_filling(list, start);
         };
         let mut span = Span::default();
+        let mut weight = self.arena.lists[id as usize].weight;
+        let (mut plain_item, mut steered, mut others) = (false, 0_u32, 0_u64);
+        // Pickles of these protocols make their sets of lists.
+        let old = self.protocol < 4 && matches!(list, Value::List(_));
         for item in &self.stack[start..] {
+            match *item {
+                Value::List(inner) => {
+                    let inner = &self.arena.lists[inner as usize];
+                    steered = steered.saturating_add(inner.steered);
+                    others = others.saturating_add(inner.others);
+                }
+                item if !self.arena.is_steered(item) => {}
+                item if old => {
+                    others = others.saturating_add(self.crowd.add(self.arena.weight(item)));
+                }
+                _ => steered = steered.saturating_add(1),
+            }
             span |= self.arena.span_of(*item);
+            weight.hold(self.arena.weight(*item));
+            plain_item |= !matches!(item, Value::None | Value::Instance(_));
         }
         let count = (self.stack.len() - start) as u64;
         let note = &mut self.arena.lists[id as usize];
         note.len += count;
         note.span |= span;
+        note.weight = weight;
+        note.plain_item |= plain_item;
+        note.steered = note.steered.saturating_add(steered);
+        note.others = note.others.saturating_add(others);
         if note.settled {
             self.arena.late |= span;
         }
@@ -101,9 +124,16 @@ impl Machine<'_, '_, '_> {
         span.range |= span.index && self.arena.is_name(key, "mgr_locs");
         let data = !self.arena.is_name(key, "levels") || span.range;
         span |= self.arena.span_of(key);
-        let dtype = self.arena.is_name(key, "dtype");
+        let zone =
+            self.arena.is_name(key, "tz") && matches!(value, Value::None | Value::Instance(_));
+        let foreign = !zone && !self.is_key_of_index(key);
+        let weight = (self.arena.weight(key), self.arena.weight(value));
         let note = &mut self.arena.dicts[dict as usize];
-        note.converts |= dtype;
+        note.foreign_to_index |= foreign;
+        note.weight.hold(weight.0);
+        note.weight.arrays = note.weight.arrays.max(weight.1.arrays);
+        note.weight.risky |= weight.1.risky;
+        note.weight.buffers |= weight.1.buffers;
         note.span |= span;
         if data {
             note.span_of_data |= span;

@@ -150,8 +150,8 @@ impl Machine<'_, '_, '_> {
             },
             Value::Tuple(_) => "(…)".to_owned(),
             Value::List(_) => "[…]".to_owned(),
-            Value::Dict(_) | Value::Set => "{…}".to_owned(),
-            Value::FrozenSet => "frozenset(…)".to_owned(),
+            Value::Dict(_) | Value::Set(_) => "{…}".to_owned(),
+            Value::FrozenSet(_) => "frozenset(…)".to_owned(),
             Value::Global(global) => self.full_name(global),
             Value::Instance(id) => {
                 format!("{}(…)", self.full_name(self.arena.instances[id as usize].global))
@@ -160,7 +160,8 @@ impl Machine<'_, '_, '_> {
             Value::Refused(id) => {
                 self.refused_note(id).map_or_else(|| "…".to_owned(), |note| note.text.clone())
             }
-            Value::BigInt | Value::Float | Value::Storage(_) => "…".to_owned(),
+            Value::Word(number) => number.to_string(),
+            Value::BigInt(_) | Value::Float(_) | Value::Storage(_) => "…".to_owned(),
         }
     }
 

@@ -3,6 +3,8 @@
 //! `pickletools` refuses some of it (`I0x10`, `L0x10L`, `I 0o7`), and a reader that refuses or
 //! skips differently from the real one can be led past an opcode. Knows bytes, not opcodes.
 
+use super::weights::{Big, Digits};
+
 /// CPython's limit on decimal digits in text (`sys.int_info.default_max_str_digits`).
 const MAX_DECIMAL_DIGITS: usize = 4300;
 
@@ -10,7 +12,7 @@ const MAX_DECIMAL_DIGITS: usize = 4300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
     Small(i64),
-    Big,
+    Big(Big),
 }
 
 fn is_space(byte: u8) -> bool {
@@ -60,12 +62,14 @@ fn python_int(line: &[u8], base: u32) -> Option<Number> {
     }
     Some(match number {
         Number::Small(n) if negative => Number::Small(-n),
+        Number::Big(big) if negative => Number::Big(big.negated()),
         other => other,
     })
 }
 
 fn digits_value(digits: &[u8], radix: u32, prefixed: bool) -> Option<Number> {
     let mut value = Some(0_i64);
+    let mut whole = Digits::new();
     let mut count = 0;
     // An underscore may stand between digits and after a prefix, never first or last.
     let mut after_digit = prefixed;
@@ -80,6 +84,7 @@ fn digits_value(digits: &[u8], radix: u32, prefixed: bool) -> Option<Number> {
         let digit = char::from(*byte).to_digit(radix)?;
         after_digit = true;
         count += 1;
+        whole.digit(radix, digit);
         value = value
             .and_then(|v| v.checked_mul(i64::from(radix)))
             .and_then(|v| v.checked_add(i64::from(digit)));
@@ -87,7 +92,7 @@ fn digits_value(digits: &[u8], radix: u32, prefixed: bool) -> Option<Number> {
     if count == 0 || !after_digit || (radix == 10 && count > MAX_DECIMAL_DIGITS) {
         return None;
     }
-    Some(value.map_or(Number::Big, Number::Small))
+    Some(value.map_or_else(|| Number::Big(whole.done()), Number::Small))
 }
 
 /// `strtol(line, &end, 0)` where it takes the whole line: decimal, 0x hexadecimal, 0 octal.
@@ -135,17 +140,18 @@ pub(super) fn long_line(line: &[u8]) -> Option<Number> {
 pub(super) fn memo_line(line: &[u8]) -> Option<u64> {
     match python_int(line, 10)? {
         Number::Small(n) => u64::try_from(n).ok(),
-        Number::Big => None,
+        Number::Big(_) => None,
     }
 }
 
 /// The argument of FLOAT, as `PyOS_string_to_double` takes it.
-pub(super) fn is_float_line(line: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(line) else {
-        return false;
-    };
-    // Rust and C take the same words here (nan, inf, infinity in any case).
-    text.parse::<f64>().is_ok()
+pub(super) fn float_line(line: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(line).ok()?;
+    // Rust and C take the same words here (nan, inf, infinity in any case); digits that are too
+    // many are an error in Python.
+    let number = text.parse::<f64>().ok()?;
+    let overflown = number.is_infinite() && line.iter().any(u8::is_ascii_digit);
+    (!overflown).then_some(number)
 }
 
 /// What the argument of UNICODE stands for (Python's raw-unicode-escape), or `None` if its
@@ -294,7 +300,10 @@ mod tests {
         assert_eq!(int_line(b"0777"), small(511));
         assert_eq!(int_line(b"1_000"), small(1000));
         assert_eq!(int_line(b"3000000000"), small(3_000_000_000));
-        assert_eq!(int_line(b"99999999999999999999"), Some(Err(Number::Big)));
+        assert!(matches!(int_line(b"99999999999999999999"), Some(Err(Number::Big(_)))));
+        assert_eq!(float_line(b"1e308"), Some(1e308));
+        assert_eq!(float_line(b"-inf"), Some(f64::NEG_INFINITY));
+        assert_eq!(float_line(b"1e309"), None);
         assert_eq!(int_line(b"1\0anything"), small(1));
         for bad in [&b""[..], b"x", b"1x", b"1__0", b"_1", b"0x", b"09", b"- 1"] {
             assert_eq!(int_line(bad), None, "{bad:?}");

@@ -215,7 +215,7 @@ impl Machine<'_, '_, '_> {
                 let plain = |value: &Value| {
                     matches!(
                         value,
-                        Value::Global(_) | Value::Float | Value::Int(_) | Value::Instance(_)
+                        Value::Global(_) | Value::Float(_) | Value::Int(_) | Value::Instance(_)
                     )
                 };
                 let quantizer = self.arena.items(*quantizer).unwrap_or_default();

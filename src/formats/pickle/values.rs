@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::allow_list::Grant;
+use super::weights::{Big, Weight, print_of_text};
 
 /// Items kept of a tuple. No call that is allowed takes more arguments.
 const KEPT_ITEMS: usize = 24;
@@ -20,8 +21,12 @@ pub(super) enum Value {
     None,
     Bool(bool),
     Int(i64),
-    BigInt,
-    Float,
+    /// A number above those.
+    Word(u64),
+    /// A number that takes more than 64 bits; which.
+    BigInt(u32),
+    /// The bits of it.
+    Float(u64),
     /// Text that could be a module, a name or an attribute.
     Name(Name),
     /// Any other text; some of it is kept to be told.
@@ -33,8 +38,10 @@ pub(super) enum Value {
     Tuple(u32),
     List(u32),
     Dict(u32),
-    Set,
-    FrozenSet,
+    /// Kept as a list.
+    Set(u32),
+    /// Kept as a tuple.
+    FrozenSet(u32),
     /// A class or function that is allowed to be named.
     Global(u32),
     /// What calling a global answered.
@@ -74,18 +81,17 @@ pub(super) struct Name {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct TupleNote {
+pub(super) struct TupleNote {
     start: u32,
     /// Kept items; the tuple may be longer.
     kept: u8,
     whole: bool,
-    len: u64,
+    len: u32,
     hashable: bool,
-    /// Nesting below this tuple: hashing recurses that deep.
-    depth: u16,
+    /// It was a state, or the arguments of a call.
+    pub(super) used: bool,
     span: Span,
-    /// Steps to hash it: Python hashes shared parts again for every mention.
-    cost: u32,
+    weight: Weight,
 }
 
 #[derive(Debug)]
@@ -108,10 +114,21 @@ pub(super) struct InstanceNote {
     /// Its name and its state say different sizes.
     pub(super) odd_size: bool,
     pub(super) span: Span,
+    pub(super) weight: Weight,
+    /// It stood where an array is copied out of a state.
+    pub(super) copied: bool,
+    /// An array before it has its state.
+    pub(super) raw: bool,
+    /// A numpy dtype of numbers or texts, whose values nobody can give one hash.
+    pub(super) simple: bool,
+    /// A numpy dtype whose size is what its state says.
+    pub(super) flexible: bool,
+    /// A type of Arrow, and how many buffers an array of it has.
+    pub(super) buffers: u8,
 }
 
 /// What was seen among the keys and values of a dict.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct DictNote {
     /// A key like `__setstate__`.
     pub(super) special_key: bool,
@@ -124,8 +141,22 @@ pub(super) struct DictNote {
     pub(super) span: Span,
     /// The same without what stands under the key `levels`.
     pub(super) span_of_data: Span,
-    /// A key `dtype`: what it is an argument of would convert its data.
-    pub(super) converts: bool,
+    /// A key that is no part of an index: what it is an argument of would convert its data, or look up a time zone.
+    pub(super) foreign_to_index: bool,
+    /// What its keys and values weigh.
+    pub(super) weight: Weight,
+    /// It was a state before.
+    pub(super) used: bool,
+    /// An array that a state already held, and that is copied out of it.
+    pub(super) shared_array: bool,
+    /// A key `_sklearn_version` with anything but a text, which would be told.
+    pub(super) odd_version: bool,
+    /// A value that is no number.
+    pub(super) not_numbers: bool,
+    /// More layers than any network has.
+    pub(super) many_layers: bool,
+    /// Tells its keys apart, taken together.
+    pub(super) keys: u64,
     /// It was put into something else.
     pub(super) settled: bool,
     /// What the handle of a booster is: its model.
@@ -140,6 +171,31 @@ pub(super) struct DictNote {
     pub(super) frozen: bool,
 }
 
+impl DictNote {
+    const EMPTY: DictNote = DictNote {
+        special_key: false,
+        len: 0,
+        computed_key: false,
+        handle: false,
+        span: Span::NONE,
+        span_of_data: Span::NONE,
+        foreign_to_index: false,
+        weight: Weight::PLAIN,
+        used: false,
+        shared_array: false,
+        odd_version: false,
+        not_numbers: false,
+        many_layers: false,
+        keys: 0,
+        settled: false,
+        model: None,
+        object_field: false,
+        fields_end: 0,
+        overlap: false,
+        frozen: false,
+    };
+}
+
 /// Numbers that stand in the file by their ends alone, and what holds any: made an array of, they
 /// take memory that nothing in the file pays for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -151,6 +207,8 @@ pub(super) struct Span {
 }
 
 impl Span {
+    pub(super) const NONE: Span = Span { range: false, index: false };
+
     pub(super) fn any(self) -> bool {
         self.range || self.index
     }
@@ -164,13 +222,20 @@ impl std::ops::BitOrAssign for Span {
 }
 
 /// What was seen among the items of a list.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct ListNote {
     /// Its items.
     pub(super) len: u64,
     pub(super) span: Span,
     /// It was put into something else.
     pub(super) settled: bool,
+    pub(super) weight: Weight,
+    /// Items whose hash the file can choose, where they are not counted as keys.
+    pub(super) steered: u32,
+    /// Where they are: how often one of them has the hash of others.
+    pub(super) others: u64,
+    /// An item that is neither `None` nor the answer of a call.
+    pub(super) plain_item: bool,
 }
 
 #[derive(Default)]
@@ -178,14 +243,17 @@ pub(super) struct Arena {
     text: Vec<u8>,
     /// Bytes of it that are no names.
     told: usize,
-    tuples: Vec<TupleNote>,
+    pub(super) tuples: Vec<TupleNote>,
     items: Vec<Value>,
     pub(super) dicts: Vec<DictNote>,
     pub(super) lists: Vec<ListNote>,
+    bigs: Vec<Big>,
     pub(super) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
     /// What was put into lists and dicts after those were put into other values.
     pub(super) late: Span,
+    /// The texts of long tuples of texts, taken together.
+    keys: HashMap<u32, u64>,
     by_name: HashMap<(String, String), u32>,
 }
 
@@ -197,6 +265,8 @@ impl Arena {
             + self.items.capacity() * size_of::<Value>()
             + self.dicts.capacity() * size_of::<DictNote>()
             + self.lists.capacity() * size_of::<ListNote>()
+            + self.keys.capacity() * 2 * size_of::<u64>()
+            + self.bigs.capacity() * size_of::<Big>()
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
     }
@@ -230,42 +300,105 @@ impl Arena {
     }
 
     pub(super) fn tuple_len(&self, tuple: u32) -> u64 {
-        self.tuples.get(tuple as usize).map_or(0, |note| note.len)
+        self.tuples.get(tuple as usize).map_or(0, |note| u64::from(note.len))
     }
 
     pub(super) fn tuple(&mut self, items: &[Value]) -> Value {
+        let weight = Weight::tuple(items.iter().map(|item| self.weight(*item)));
+        Value::Tuple(self.note_tuple(items, weight))
+    }
+
+    pub(super) fn frozenset(&mut self, items: &[Value]) -> Value {
+        let weight = Weight::frozenset(items.iter().map(|item| self.weight(*item)));
+        Value::FrozenSet(self.note_tuple(items, weight))
+    }
+
+    fn note_tuple(&mut self, items: &[Value], weight: Weight) -> u32 {
         let mut note = TupleNote {
             start: u32::try_from(self.items.len()).unwrap_or(u32::MAX),
             kept: u8::try_from(items.len().min(KEPT_ITEMS)).unwrap_or(0),
             whole: items.len() <= KEPT_ITEMS,
-            len: items.len() as u64,
+            len: u32::try_from(items.len()).unwrap_or(u32::MAX),
             hashable: true,
-            depth: 1,
+            used: false,
             span: Span::default(),
-            cost: 1,
+            weight,
         };
         for item in items {
-            let (hashable, depth, cost) = self.hash_of(*item);
-            note.hashable &= hashable;
-            note.depth = note.depth.max(depth.saturating_add(1));
-            note.cost = note.cost.saturating_add(cost);
+            note.hashable &= self.is_hashable(*item);
             note.span |= self.span_of(*item);
+        }
+        if !note.whole && matches!(items, [Value::Name(_) | Value::Text(_), ..]) {
+            let id = u32::try_from(self.tuples.len()).unwrap_or(u32::MAX);
+            self.keys.extend(self.keys_of(items).map(|keys| (id, keys)));
         }
         self.items.extend_from_slice(&items[..usize::from(note.kept)]);
         self.tuples.push(note);
-        Value::Tuple(u32::try_from(self.tuples.len() - 1).unwrap_or(u32::MAX))
+        u32::try_from(self.tuples.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Whether a value can be hashed, how deep that recurses, and how many steps it takes.
-    pub(super) fn hash_of(&self, value: Value) -> (bool, u16, u32) {
+    /// Whether a value can be hashed.
+    pub(super) fn is_hashable(&self, value: Value) -> bool {
         match value {
-            Value::Tuple(id) => {
-                let note = self.tuples[id as usize];
-                (note.hashable, note.depth, note.cost)
+            Value::Tuple(id) => self.tuples[id as usize].hashable,
+            Value::List(_) | Value::Dict(_) | Value::Set(_) => false,
+            Value::ByteArray | Value::Model(_, Form::ByteArray) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether the file can choose a value's hash, so that many can have one.
+    pub(super) fn is_steered(&self, value: Value) -> bool {
+        match value {
+            Value::Int(number) => number.unsigned_abs() >= (1 << 61) - 1,
+            Value::Bool(_) | Value::Float(_) => false,
+            other => self.weight(other).print != 0,
+        }
+    }
+
+    /// What hashing, comparing and freeing a value takes.
+    pub(super) fn weight(&self, value: Value) -> Weight {
+        match value {
+            Value::Bool(number) => Weight::int(i64::from(number)),
+            Value::Int(number) => Weight::int(number),
+            Value::Word(number) => Weight::word(number),
+            Value::BigInt(id) => Weight::big(self.bigs[id as usize]),
+            Value::Float(bits) => Weight::float(bits),
+            Value::Tuple(id) | Value::FrozenSet(id) => self.tuples[id as usize].weight,
+            Value::List(id) | Value::Set(id) => self.lists[id as usize].weight,
+            Value::Dict(id) => self.dicts[id as usize].weight,
+            Value::Instance(id) => self.instances[id as usize].weight,
+            _ => Weight::PLAIN,
+        }
+    }
+
+    /// The texts of a tuple, taken together; `None` where it holds anything else.
+    pub(super) fn keys(&self, tuple: u32) -> Option<u64> {
+        match self.items(tuple) {
+            Some(items) => self.keys_of(items),
+            None => self.keys.get(&tuple).copied(),
+        }
+    }
+
+    fn keys_of(&self, items: &[Value]) -> Option<u64> {
+        items.iter().try_fold(0_u64, |keys, item| match item {
+            Value::Name(text) | Value::Text(Some(text)) => {
+                Some(keys.wrapping_add(print_of_text(self.name(*text))))
             }
-            Value::List(_) | Value::Dict(_) | Value::Set => (false, 1, 1),
-            Value::ByteArray | Value::Model(_, Form::ByteArray) => (false, 1, 1),
-            _ => (true, 0, 1),
+            _ => None,
+        })
+    }
+
+    pub(super) fn big(&mut self, number: Big) -> Value {
+        self.bigs.push(number);
+        Value::BigInt(u32::try_from(self.bigs.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Bytes of a number in the file, where they are many.
+    pub(super) fn length_of_number(&self, value: Value) -> u32 {
+        match value {
+            Value::BigInt(id) => self.bigs[id as usize].len,
+            _ => 0,
         }
     }
 
@@ -279,8 +412,8 @@ impl Arena {
     /// What a value holds of numbers that are not spelled out.
     pub(super) fn span_of(&self, value: Value) -> Span {
         match value {
-            Value::Tuple(id) => self.tuples[id as usize].span,
-            Value::List(id) => self.lists[id as usize].span,
+            Value::Tuple(id) | Value::FrozenSet(id) => self.tuples[id as usize].span,
+            Value::List(id) | Value::Set(id) => self.lists[id as usize].span,
             Value::Dict(id) => self.dicts[id as usize].span,
             Value::Instance(id) => self.instances[id as usize].span,
             _ => Span::default(),
@@ -288,12 +421,28 @@ impl Arena {
     }
 
     pub(super) fn list(&mut self) -> Value {
-        self.lists.push(ListNote::default());
-        Value::List(u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX))
+        Value::List(self.note_list())
+    }
+
+    pub(super) fn set(&mut self) -> Value {
+        Value::Set(self.note_list())
+    }
+
+    fn note_list(&mut self) -> u32 {
+        self.lists.push(ListNote {
+            len: 0,
+            span: Span::default(),
+            settled: false,
+            weight: Weight::holder(),
+            steered: 0,
+            others: 0,
+            plain_item: false,
+        });
+        u32::try_from(self.lists.len() - 1).unwrap_or(u32::MAX)
     }
 
     pub(super) fn dict(&mut self) -> Value {
-        self.dicts.push(DictNote::default());
+        self.dicts.push(DictNote::EMPTY);
         Value::Dict(u32::try_from(self.dicts.len() - 1).unwrap_or(u32::MAX))
     }
 
@@ -305,6 +454,12 @@ impl Arena {
             dtype: None,
             odd_size: false,
             span: Span::default(),
+            weight: Weight::PLAIN,
+            copied: false,
+            raw: false,
+            simple: false,
+            flexible: false,
+            buffers: 0,
         });
         Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
     }

@@ -107,6 +107,7 @@ pub(super) const TABLE: &[Entry] = &[
     (
         "pyarrow.lib",
         CALL,
-        "_restore_array chunked_array decimal128 duration py_buffer time32 time64 timestamp type_for_alias",
+        "chunked_array decimal128 duration py_buffer time32 time64 timestamp type_for_alias",
     ),
+    ("pyarrow.lib", ruled(Rule::ArrowArray), "_restore_array"),
 ];
