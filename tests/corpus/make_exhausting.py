@@ -183,6 +183,7 @@ def texts():
     return {
         "told_version.pkl": p(lists + ridge),
         "told_type.pkl": p(lists + named("pandas", "ArrowDtype") + get(LEVELS) + b"\x85R"),
+        "pattern_in_a_text.pkl.gz": p(named("pandas", "PeriodDtype") + text("1" * 300_000) + b"\x85R"),
         "told_fill_value.pkl": p(lists + masked + state),
     }
 

@@ -175,7 +175,7 @@ impl Machine<'_, '_, '_> {
     pub(super) fn text_line(&mut self, opcode: Opcode) -> Result<(), Halt> {
         if !self.read_line()? {
             // Too long to be a name; its escapes are not looked at.
-            self.push(Value::TEXT);
+            self.push(Value::LongText);
             return Ok(());
         }
         let decoded = match opcode {
@@ -244,7 +244,7 @@ impl Machine<'_, '_, '_> {
             each(piece);
             Ok(())
         })?;
-        if complete { Ok(Value::TEXT) } else { self.truncated() }
+        if complete { Ok(Value::LongText) } else { self.truncated() }
     }
 
     pub(super) fn binary_bytes(&mut self, opcode: Opcode) -> Result<(), Halt> {

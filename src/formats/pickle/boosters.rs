@@ -120,7 +120,7 @@ impl Machine<'_, '_, '_> {
             match (self.models.is_whole(old), self.models.is_whole(value)) {
                 (None, _) => old,
                 (Some(one), Some(other)) if one == other => value,
-                (Some(_), Some(_)) => Value::TEXT,
+                (Some(_), Some(_)) => Value::LongText,
                 (Some(_), None) => value,
             }
         });
@@ -163,7 +163,7 @@ impl Machine<'_, '_, '_> {
         let model = match state {
             Value::Dict(id) => self.arena.dicts[id as usize].model,
             Value::Refused(_) => return,
-            _ => Some(Value::TEXT),
+            _ => Some(Value::LongText),
         };
         let what = match model {
             None | Some(Value::Refused(_)) => return,

@@ -251,7 +251,7 @@ impl Machine<'_, '_, '_> {
                 {
                     Some(Value::Model(*model, Form::Bytes))
                 }
-                [Value::Name(_) | Value::Text(_), encoding]
+                [Value::Name(_) | Value::Text(_) | Value::LongText, encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
                 {
                     Some(Value::Bytes)
@@ -375,7 +375,7 @@ impl Machine<'_, '_, '_> {
         match args {
             [
                 Value::Instance(dtype),
-                Value::Bytes | Value::Name(_) | Value::Text(_) | Value::Model(..),
+                Value::Bytes | Value::Name(_) | Value::Text(_) | Value::LongText | Value::Model(..),
             ] => !self.arena.instances[*dtype as usize].object_dtype,
             _ => false,
         }

@@ -30,7 +30,10 @@ pub(super) struct Mentions {
 }
 
 fn is_body(value: Value) -> bool {
-    matches!(value, Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Model(..))
+    matches!(
+        value,
+        Value::Bytes | Value::ByteArray | Value::Text(_) | Value::LongText | Value::Model(..)
+    )
 }
 
 impl Mentions {

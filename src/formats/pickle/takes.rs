@@ -72,6 +72,8 @@ impl Machine<'_, '_, '_> {
             Value::Dict(_) => function.module == "polars.schema",
             Value::Set(_) | Value::FrozenSet(_) | Value::Storage(_) | Value::Getter => false,
             Value::BigInt(_) => self.is_calculable(arg),
+            // Some look for a pattern in it, which can take the square of its length.
+            Value::LongText => top_of(&function.module) == "pathlib",
             Value::Instance(id) => self.is_object_for(function, id),
             _ => true,
         }
@@ -265,7 +267,7 @@ impl Machine<'_, '_, '_> {
                 let digits = exponent.map_or(0, |at| text.len() - at);
                 !text.is_ascii() || digits > MAX_EXPONENT
             }
-            // It is too long to have been kept, and might be anything.
+            // It was not kept, and might be anything.
             [Value::Text(None)] => true,
             [Value::Int(_) | Value::Word(_) | Value::BigInt(_) | Value::Float(_)] => false,
             _ => true,
@@ -481,7 +483,8 @@ pub(super) fn allowed_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
         Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
         Value::Set(_) | Value::FrozenSet(_) => true,
-        Value::Bytes | Value::ByteArray | Value::Text(_) | Value::Name(_) => true,
+        Value::Bytes | Value::ByteArray | Value::Name(_) => true,
+        Value::Text(_) | Value::LongText => true,
         Value::Model(..) => true,
         // `deque(items, maxlen)`
         Value::Int(_) | Value::None => at == 1,

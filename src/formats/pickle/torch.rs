@@ -124,8 +124,8 @@ impl Machine<'_, '_, '_> {
             [
                 tag,
                 class @ Value::Global(_),
-                Value::None | Value::Name(_) | Value::Text(_),
-                Value::None | Value::Name(_) | Value::Text(_),
+                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText,
+                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText,
             ] if legacy && self.arena.is_name(*tag, "module") => Some(*class),
             _ => None,
         }

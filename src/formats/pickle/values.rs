@@ -29,6 +29,8 @@ pub(super) enum Value {
     Float(u64),
     /// Text that could be a module, a name or an attribute.
     Name(Name),
+    /// A text longer than any name.
+    LongText,
     /// Any other text; some of it is kept to be told.
     Text(Option<Name>),
     Bytes,
@@ -66,8 +68,6 @@ pub(super) enum Form {
 impl Value {
     /// Something refused of which nothing more is kept.
     pub(super) const REFUSED: Value = Value::Refused(0);
-    /// Text that is not kept.
-    pub(super) const TEXT: Value = Value::Text(None);
 
     pub(super) fn is_refused(self) -> bool {
         matches!(self, Value::Refused(_))
@@ -276,11 +276,11 @@ impl Arena {
         let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
         let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
         else {
-            return Value::TEXT;
+            return Value::LongText;
         };
         if bytes.is_empty() || !bytes.iter().all(nameable) {
             if bytes.is_empty() || self.told + bytes.len() > MAX_TOLD {
-                return Value::TEXT;
+                return Value::Text(None);
             }
             self.told += bytes.len();
             self.text.extend_from_slice(bytes);
