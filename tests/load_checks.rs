@@ -441,6 +441,21 @@ fn keys_of_one_hash_are_counted_and_no_others() {
 }
 
 #[test]
+fn frozensets_of_old_protocols_are_ordinary_keys() {
+    let set = |step: u128| {
+        let mut bytes = b"\x80\x02cbuiltins\nfrozenset\nq\x000}(".to_vec();
+        for n in 8..15_008_u128 {
+            let number = &(n * step).to_le_bytes()[..10];
+            bytes.extend([&b"h\0](\x8a\x0a"[..], number, b"K\x01e\x85RN"].concat());
+        }
+        bytes.extend(b"u.");
+        report(&bytes).verdict
+    };
+    assert_eq!(set((1 << 61) + 1), Verdict::Loadable);
+    assert_eq!(set((1 << 61) - 1), Verdict::Unsafe);
+}
+
+#[test]
 fn tuples_of_numbers_and_texts_are_ordinary_keys() {
     let mut bytes = b"\x80\x04}(".to_vec();
     for day in 0..20_000_u16 {

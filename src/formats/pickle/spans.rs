@@ -6,6 +6,10 @@
 
 use super::machine::Machine;
 use super::values::{Span, Value};
+use super::weights::Weight;
+
+/// Items of a list that are looked at together.
+const SHORT: u64 = 24;
 
 impl Machine<'_, '_, '_> {
     /// Whether a call would lay out numbers that are not in the file.
@@ -94,6 +98,15 @@ impl Machine<'_, '_, '_> {
             plain_item |= !matches!(item, Value::None | Value::Instance(_));
         }
         let count = (self.stack.len() - start) as u64;
+        // Old pickles make their frozensets of lists; of a short one that is filled at once the hash is known.
+        let whole = old && self.arena.lists[id as usize].len == 0 && count <= SHORT;
+        let items = &self.stack[start..];
+        (weight.hash, weight.print) = if whole {
+            let known = Weight::frozenset(items.iter().map(|item| self.arena.weight(*item)));
+            (known.hash, known.print)
+        } else {
+            (0, 0)
+        };
         let note = &mut self.arena.lists[id as usize];
         note.len += count;
         note.span |= span;

@@ -459,7 +459,15 @@ impl Machine<'_, '_, '_> {
                     | "UUID"
             )
         {
-            weight = weight.steered(id);
+            weight = match args {
+                [list @ Value::List(_)]
+                    if name == "frozenset" && self.arena.weight(*list).print != 0 =>
+                {
+                    let Weight { hash, print, .. } = self.arena.weight(*list);
+                    Weight { hash, print, ..weight }
+                }
+                _ => weight.steered(id),
+            };
         }
         weight.buffers |= module == "pyarrow.lib" && name != "type_for_alias";
         let raw = matches!(function.grant.make, Make::Ruled(Rule::EmptyArray | Rule::EmptyMasked));
