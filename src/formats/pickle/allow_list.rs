@@ -6,7 +6,9 @@
 mod frames;
 mod learning;
 mod numeric;
+mod scientific;
 mod standard;
+mod statistics;
 mod torch;
 
 use super::torch::Rebuild;
@@ -15,8 +17,15 @@ use super::torch::Rebuild;
 /// sorted by module.
 type Entry = (&'static str, Grant, &'static str);
 
-const TABLES: [&[Entry]; 5] =
-    [standard::TABLE, numeric::TABLE, frames::TABLE, learning::TABLE, torch::TABLE];
+const TABLES: [&[Entry]; 7] = [
+    standard::TABLE,
+    numeric::TABLE,
+    scientific::TABLE,
+    statistics::TABLE,
+    frames::TABLE,
+    learning::TABLE,
+    torch::TABLE,
+];
 
 /// How an object may be made from a global while loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +34,21 @@ pub(super) enum Make {
     Named,
     /// Without arguments, which is how most Python objects are made before they get their state.
     Empty,
+    /// Likewise, and the state it gets keeps its rule.
+    Stated(Stated),
     /// By calling it with any arguments.
     Call,
     /// By calling it with arguments that keep its rule.
     Ruled(Rule),
+}
+
+/// What a state must be, where giving it runs more than an assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stated {
+    /// The attributes of a distribution of scipy's, and its own source code among them.
+    Distribution,
+    /// The data of a model of statsmodels, without a formula that would be run again.
+    ModelData,
 }
 
 /// What arguments a call must have.
@@ -46,6 +66,14 @@ pub(super) enum Rule {
     Elements,
     /// Numbers and `None` only.
     Integers,
+    /// Whole numbers, or a text of two with a slash between, as Python before 3.12 writes fractions.
+    Ratio,
+    /// No arguments at all.
+    Nothing,
+    /// A tuple with names, which keeps what it is given, by keywords as well.
+    Fields,
+    /// Plain numbers, texts and `None`: the ends of a slice, which can be hashed.
+    Ends,
     /// A factory for missing values: a builtin or a collection.
     Factory,
     /// numpy's `_reconstruct(subtype, (0,), ...)`: an array without elements, before its state.
@@ -56,7 +84,7 @@ pub(super) enum Rule {
     Dtype,
     /// A numpy bit generator by its name or its class.
     BitGenerator,
-    /// `functools.partial` of one function, by one argument.
+    /// `functools.partial` of a function that may be named, and nothing else.
     Partial,
     /// joblib's stand-in for an array whose bytes follow between the opcodes.
     JoblibArray,
@@ -102,8 +130,9 @@ impl Grant {
     }
 }
 
-const NAMED: Grant = Grant { make: Make::Named, state: false, fill: Fill::Nothing };
+pub(super) const NAMED: Grant = Grant { make: Make::Named, state: false, fill: Fill::Nothing };
 const PLAIN: Grant = Grant { make: Make::Empty, state: true, fill: Fill::Nothing };
+const DISTRIBUTION: Grant = Grant { make: Make::Stated(Stated::Distribution), ..PLAIN };
 const CALL: Grant = Grant { make: Make::Call, state: false, fill: Fill::Nothing };
 
 const fn ruled(rule: Rule) -> Grant {
@@ -135,15 +164,63 @@ pub(super) fn knows_name(name: &str) -> bool {
     TABLES.iter().any(in_table)
 }
 
-/// The attribute of `zoneinfo.ZoneInfo` that makes a time zone from its key, and what a pickle may
-/// do with it.
-pub(super) const ZONE_ATTRIBUTE: &str = "_unpickle";
-pub(super) const ZONE: Grant = CALL;
+/// Attributes of classes that a pickle may take, by `getattr` or by a dotted name, and what it may
+/// do with them: a time zone from its key, and the methods by which interpolations are told apart.
+const ATTRIBUTES: [(&str, &str, Grant, &str); 3] = [
+    (
+        "scipy.interpolate._interpolate",
+        "interp1d",
+        NAMED,
+        "_call_linear _call_linear_np _call_nan_spline _call_nearest _call_previousnext _call_spline",
+    ),
+    (
+        "scipy.interpolate.interpolate",
+        "interp1d",
+        NAMED,
+        "_call_linear _call_linear_np _call_nan_spline _call_nearest _call_previousnext _call_spline",
+    ),
+    ("zoneinfo", "ZoneInfo", CALL, "_unpickle"),
+];
 
-/// `functools.partial` reaches anything; in one form it is part of a fitted model: the input check
-/// of categories in gradient boosting, with its keywords.
+/// Methods that an object without a state may have bound, to keep them in its state.
+const METHODS: [(&str, &str, &str); 4] = [
+    (
+        "scipy.interpolate._rbf",
+        "Rbf",
+        "_h_cubic _h_gaussian _h_inverse_multiquadric _h_linear _h_multiquadric _h_quintic _h_thin_plate",
+    ),
+    (
+        "scipy.interpolate.rbf",
+        "Rbf",
+        "_h_cubic _h_gaussian _h_inverse_multiquadric _h_linear _h_multiquadric _h_quintic _h_thin_plate",
+    ),
+    ("scipy.stats._kde", "gaussian_kde", "scotts_factor silverman_factor"),
+    ("scipy.stats.kde", "gaussian_kde", "scotts_factor silverman_factor"),
+];
+/// The one of discrete distributions.
+const ENTROPY: &str = "_entropy";
+
+/// What may be done with an attribute of a class; `None` if it may not be taken.
+pub(super) fn attribute(module: &str, class: &str, name: &str) -> Option<Grant> {
+    ATTRIBUTES
+        .iter()
+        .find(|(m, c, _, names)| {
+            *m == module && *c == class && names.split(' ').any(|one| one == name)
+        })
+        .map(|(_, _, grant, _)| *grant)
+}
+
+/// What may be done with a method of an object that has no state yet.
+pub(super) fn method(module: &str, class: &str, grant: Grant, name: &str) -> Option<Grant> {
+    let entropy = grant.make == Make::Stated(Stated::Distribution) && name == ENTROPY;
+    let listed = METHODS.iter().any(|(m, c, names)| {
+        *m == module && *c == class && names.split(' ').any(|one| one == name)
+    });
+    (entropy || listed).then_some(NAMED)
+}
+
+/// `functools.partial` reaches anything; tied to certain functions it is part of a fitted model.
 pub(super) const PARTIAL: Grant = ruled(Rule::Partial).with_state();
-pub(super) const PARTIAL_OF: (&str, &str) = ("sklearn.utils.validation", "check_array");
 
 /// The wrappers of joblib before 0.10, which kept each array in a file of its own.
 pub(super) fn is_joblib_file(module: &str, name: &str) -> bool {
@@ -225,7 +302,6 @@ mod tests {
             ("operator", "methodcaller"),
             ("os", "system"),
             ("numpy", "load"),
-            ("numpy", "vectorize"),
             ("numpy", "frompyfunc"),
             ("numpy", "apply_along_axis"),
             ("numpy.core", "_ufunc_reconstruct"),

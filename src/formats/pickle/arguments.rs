@@ -5,6 +5,7 @@
 
 use super::super::Halt;
 use super::boosters::{HEAD, Kind};
+use super::distributions;
 use super::machine::Machine;
 use super::opcodes::Opcode;
 use super::text::{self, Number, SurrogateUtf8};
@@ -189,6 +190,7 @@ impl Machine<'_, '_, '_> {
         let model = model.filter(|kind| *kind == Kind::Arrow || decoded.len() > MAX_NAME);
         let value = match model {
             Some(kind) => self.model_text(kind, decoded.as_bytes())?,
+            None if distributions::is_template(decoded.as_bytes()) => Value::Template,
             None => self.arena.text(decoded.as_bytes()),
         };
         self.push(value);
@@ -228,6 +230,9 @@ impl Machine<'_, '_, '_> {
                 return self.truncated();
             }
             each(name);
+            if distributions::is_template(name) {
+                return Ok(Value::Template);
+            }
             let table = name.first_chunk().and_then(Kind::of) == Some(Kind::Arrow);
             return if table {
                 self.model_text(Kind::Arrow, name)
@@ -239,12 +244,31 @@ impl Machine<'_, '_, '_> {
         if let Some(kind) = Kind::of(&head) {
             return self.model_body(kind, Form::Text, &head, len, &mut each);
         }
+        if distributions::begins(&head, len) {
+            return self.template_body(&head, len, each);
+        }
         each(&head);
         let complete = self.source.stream(len - head.len() as u64, |piece| {
             each(piece);
             Ok(())
         })?;
         if complete { Ok(Value::LongText) } else { self.truncated() }
+    }
+
+    /// A text that may be source code of scipy's; it is not long.
+    fn template_body(
+        &mut self,
+        head: &[u8],
+        len: u64,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<Value, Halt> {
+        let mut text = vec![0; usize::try_from(len).unwrap_or(head.len())];
+        text[..head.len()].copy_from_slice(head);
+        if !self.source.exact(&mut text[head.len()..])? {
+            return self.truncated();
+        }
+        each(&text);
+        Ok(if distributions::is_template(&text) { Value::Template } else { Value::LongText })
     }
 
     pub(super) fn binary_bytes(&mut self, opcode: Opcode) -> Result<(), Halt> {

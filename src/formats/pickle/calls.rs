@@ -6,7 +6,7 @@
 //! name suggests. Knows nothing of opcodes or of bytes.
 
 use super::super::{Format, Halt};
-use super::allow_list::{self, Fill, Grant, Make, Rule};
+use super::allow_list::{self, Grant, Make, Rule, Stated};
 use super::machine::Machine;
 use super::takes::allowed_elements;
 use super::values::{Form, Value};
@@ -16,9 +16,17 @@ impl Machine<'_, '_, '_> {
 
     pub(super) fn global_of_values(&mut self, module: Value, name: Value) -> Result<Value, Halt> {
         if let (Value::Name(module), Value::Name(name)) = (module, name) {
+            let texts = (module, name, self.protocol);
+            if let Some(global) = self.arena.by_text.get(&texts) {
+                return Ok(Value::Global(*global));
+            }
             let module = String::from_utf8_lossy(self.arena.name(module)).into_owned();
             let name = String::from_utf8_lossy(self.arena.name(name)).into_owned();
-            return self.find_global(&module, &name);
+            let found = self.find_global(&module, &name)?;
+            if let Value::Global(global) = found {
+                self.arena.by_text.insert(texts, global);
+            }
+            return Ok(found);
         }
         if !module.is_refused() && !name.is_refused() {
             self.danger_with_remedy(
@@ -47,6 +55,9 @@ impl Machine<'_, '_, '_> {
         }
         if (module, name) == ("functools", "partial") {
             return Ok(self.arena.global(module, name, allow_list::PARTIAL));
+        }
+        if let Some(attribute) = self.dotted_global(module, name) {
+            return Ok(attribute);
         }
         if let Some(grant) = allow_list::grant(module, name) {
             return Ok(self.arena.global(module, name, grant));
@@ -88,35 +99,10 @@ impl Machine<'_, '_, '_> {
             Make::Call if !self.takes(global, &args) => self.odd_arguments(global),
             Make::Call => self.arena.instance(global),
             Make::Ruled(rule) => self.call_by_rule(rule, global, &args)?,
-            Make::Empty | Make::Named => self.not_granted(global, "called"),
+            Make::Empty | Make::Stated(_) | Make::Named => self.not_granted(global, "called"),
         };
         self.note_call(made, global, &args);
         Ok(made)
-    }
-
-    /// `getattr(zoneinfo.ZoneInfo, "_unpickle")` is how Python itself pickles a time zone, and so
-    /// every pandas 3 frame with one. No other attribute of anything is ever given.
-    fn call_getter(&mut self, args: Value) -> Value {
-        let items = match args {
-            Value::Tuple(id) => self.arena.items(id).map(<[Value]>::to_vec),
-            _ => None,
-        };
-        if let Some([Value::Global(class), attribute]) = items.as_deref() {
-            let note = self.arena.global_note(*class);
-            let zone = note.module == "zoneinfo" && note.name == "ZoneInfo";
-            if zone && self.arena.is_name(*attribute, allow_list::ZONE_ATTRIBUTE) {
-                return self.arena.global("zoneinfo", "ZoneInfo._unpickle", allow_list::ZONE);
-            }
-        }
-        let getter = self.refuse_global("builtins", "getattr", false);
-        self.call_refused(getter, args)
-    }
-
-    /// A getter must be called where it is named: kept in a value, it could be called later.
-    pub(super) fn refuse_kept_getter(&mut self, value: Value) {
-        if value == Value::Getter {
-            self.refuse_global("builtins", "getattr", false);
-        }
     }
 
     /// Told of every value that is put into another: from then on it counts as finished.
@@ -154,21 +140,26 @@ impl Machine<'_, '_, '_> {
             Some(Value::Dict(id)) => self.arena.dicts[id as usize].len > 0,
             _ => false,
         };
-        if kwargs.is_some() && (grant.make == Make::Empty || (keywords && grant != Grant::TRUSTED))
-        {
+        let empty = matches!(grant.make, Make::Empty | Make::Stated(_));
+        let fields = grant.make == Make::Ruled(Rule::Fields);
+        if kwargs.is_some() && (empty || (keywords && !fields && grant != Grant::TRUSTED)) {
             return Ok(self.not_granted(global, "made with arguments"));
         }
-        Ok(self.make_new(global, &args))
+        let mut kept = args;
+        kept.extend(kwargs.filter(|_| fields));
+        Ok(self.make_new(global, &kept))
     }
 
     fn make_new(&mut self, class: u32, args: &[Value]) -> Value {
         let made = match self.arena.global_note(class).grant.make {
-            Make::Empty if args.is_empty() => self.arena.instance(class),
-            Make::Empty => self.not_granted(class, "made with arguments"),
+            Make::Empty | Make::Stated(_) if args.is_empty() => self.plain_object(class),
+            Make::Empty | Make::Stated(_) => self.not_granted(class, "made with arguments"),
             Make::Call if self.spells_out(class, args) => self.too_much(class),
             Make::Call if !self.takes(class, args) => self.odd_arguments(class),
             Make::Call => self.arena.instance(class),
             Make::Ruled(Rule::JoblibArray) if args.is_empty() => self.new_wrapper(class),
+            Make::Ruled(Rule::Fields) if self.spells_out(class, args) => self.too_much(class),
+            Make::Ruled(Rule::Fields) => self.arena.instance(class),
             Make::Named | Make::Ruled(_) => self.not_granted(class, "made"),
         };
         self.note_call(made, class, args);
@@ -243,8 +234,10 @@ impl Machine<'_, '_, '_> {
             },
             Rule::Reconstructor => self.reconstructed(args),
             Rule::JoblibArray => None,
-            Rule::Partial => matches!(args, [Value::Global(function)] if self.is_check(*function))
-                .then(|| self.arena.instance(global)),
+            Rule::Partial => {
+                matches!(args, [Value::Global(function)] if self.may_be_tied(*function))
+                    .then(|| self.arena.instance(global))
+            }
             Rule::Encode => match args {
                 [Value::Model(model, Form::Text), encoding]
                     if self.arena.is_name(*encoding, "latin1") =>
@@ -286,6 +279,13 @@ impl Machine<'_, '_, '_> {
                     _ => false,
                 })
                 .then(|| self.spanning(global, args)),
+            // Old protocols make them as new objects too.
+            Rule::Fields => None,
+            Rule::Nothing => args.is_empty().then(|| self.plain_object(global)),
+            Rule::Ends => args.iter().all(|arg| is_end(*arg)).then(|| self.arena.instance(global)),
+            Rule::Ratio => {
+                args.iter().all(|arg| self.is_ratio(*arg)).then(|| self.arena.instance(global))
+            }
             Rule::Factory => self.is_factory(args).then(|| self.arena.instance(global)),
             Rule::EmptyArray => self.is_empty_array(args).then(|| self.arena.instance(global)),
             Rule::EmptyMasked => match args {
@@ -304,7 +304,7 @@ impl Machine<'_, '_, '_> {
                 _ => None,
             },
             Rule::ArrowArray => self.is_arrow_array(args).then(|| self.arena.instance(global)),
-            Rule::Torch(what) => self.rebuild(what, args)?.then(|| self.arena.instance(global)),
+            Rule::Torch(what) => self.rebuilt(what, global, args)?,
             Rule::Generator => self.is_generator(args).then(|| self.arena.instance(global)),
         };
         Ok(made.unwrap_or_else(|| self.odd_arguments(global)))
@@ -314,6 +314,19 @@ impl Machine<'_, '_, '_> {
         let name = self.full_name(global);
         self.danger(&format!("{name} is called with arguments no ordinary pickle gives it"));
         Value::REFUSED
+    }
+
+    /// What `fractions.Fraction` is made of; in a text, an exponent would be raised to.
+    fn is_ratio(&self, arg: Value) -> bool {
+        match arg {
+            Value::Int(_) | Value::Word(_) => true,
+            Value::BigInt(_) => self.is_calculable(arg),
+            Value::Name(text) | Value::Text(Some(text)) => {
+                let text = self.arena.name(text);
+                text.iter().all(|byte| byte.is_ascii_digit() || b"-/".contains(byte))
+            }
+            _ => false,
+        }
     }
 
     fn module_of(&self, global: u32) -> &str {
@@ -337,9 +350,10 @@ impl Machine<'_, '_, '_> {
 
     fn class_first(&self, global: u32, args: &[Value]) -> bool {
         match args.first() {
-            // What has a rule of its own must not be made around it.
+            // What has a rule of its own must not be made around it, and no library makes the objects of another.
             Some(Value::Global(class)) => {
-                !matches!(self.arena.global_note(*class).grant.make, Make::Ruled(_))
+                let make = self.arena.global_note(*class).grant.make;
+                !matches!(make, Make::Ruled(_) | Make::Stated(_))
                     && self.makes(global, *class)
                     && args[1..].iter().all(|arg| self.is_state_of_class(*arg))
             }
@@ -445,6 +459,13 @@ impl Machine<'_, '_, '_> {
                  beyond them",
             );
         }
+        if let Make::Stated(rule) = grant.make
+            && !self.keeps(rule, state)
+        {
+            self.danger(&format!(
+                "the state of {name} is none that its library writes, and could run code"
+            ));
+        }
         self.check_booster(id, state);
         self.check_table(id, state);
         self.check_span_of_state(id, state);
@@ -454,10 +475,25 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// The one function that scikit-learn ties keywords to in a fitted model.
-    fn is_check(&self, function: u32) -> bool {
+    /// Whether a state keeps the rule of its class.
+    fn keeps(&self, rule: Stated, state: Value) -> bool {
+        let Value::Dict(id) = state else {
+            return state.is_refused();
+        };
+        let note = &self.arena.dicts[id as usize];
+        match rule {
+            Stated::Distribution => note.template && !note.foreign,
+            Stated::ModelData => !note.restores,
+        }
+    }
+
+    /// Functions that may only be named, of scikit-learn and numpy: scikit-learn ties keywords to its input check, and
+    /// users to metrics and scores. With other arguments they are still no more than they could be given later.
+    fn may_be_tied(&self, function: u32) -> bool {
         let note = self.arena.global_note(function);
-        (note.module.as_str(), note.name.as_str()) == allow_list::PARTIAL_OF
+        let library = note.module == "numpy" || note.module.starts_with("sklearn.");
+        let class = note.name.starts_with(|first: char| first.is_ascii_uppercase());
+        library && !class && note.grant == allow_list::NAMED
     }
 
     /// The state of a partial names its function again: (function, arguments, keywords, attributes).
@@ -467,16 +503,16 @@ impl Machine<'_, '_, '_> {
             _ => None,
         };
         let harmless = match items.as_deref() {
-            Some([Value::Global(function), Value::Tuple(args), keywords, Value::None]) => {
-                self.is_check(*function)
-                    && self.arena.items(*args) == Some(&[])
+            Some([Value::Global(function), Value::Tuple(_), keywords, Value::None]) => {
+                self.may_be_tied(*function)
                     && matches!(keywords, Value::Dict(_))
                     && self.is_plain_state(*keywords)
+                    && !self.arena.span_of(state).any()
             }
             _ => false,
         };
         if !harmless {
-            self.danger("a functools.partial of anything but scikit-learn's own input check");
+            self.danger("a functools.partial of anything but a function of scikit-learn or numpy");
         }
     }
 
@@ -502,87 +538,18 @@ impl Machine<'_, '_, '_> {
             other => plain(&other),
         }
     }
+}
 
-    // ---- filling -----------------------------------------------------------------------------
-
-    pub(super) fn may_append(&mut self, target: Value) -> Result<(), Halt> {
-        match target {
-            Value::List(_) | Value::Refused(_) => Ok(()),
-            other => self.may_fill(other, Fill::Sequence, "appended to"),
-        }
-    }
-
-    pub(super) fn may_set_items(&mut self, target: Value) -> Result<(), Halt> {
-        match target {
-            Value::Dict(id) if self.arena.dicts[id as usize].frozen => {
-                self.danger("the fields of a numpy dtype are changed after it was made");
-                Ok(())
-            }
-            Value::Dict(_) | Value::Refused(_) => Ok(()),
-            other => self.may_fill(other, Fill::Mapping, "given items"),
-        }
-    }
-
-    pub(super) fn may_add_items(&mut self, target: Value) -> Result<(), Halt> {
-        match target {
-            Value::Set(_) | Value::Refused(_) => Ok(()),
-            other => self.may_fill(other, Fill::Set, "added to"),
-        }
-    }
-
-    fn may_fill(&mut self, target: Value, fill: Fill, what: &str) -> Result<(), Halt> {
-        match target {
-            Value::Instance(id) => {
-                if self.arena.instances[id as usize].built {
-                    self.danger(&format!("an object that has its state is {what}"));
-                }
-                let granted = self.arena.grant_of_instance(id).fill;
-                self.about = Some(self.arena.instances[id as usize].global);
-                if granted != fill && granted != Fill::Any {
-                    let name = self.full_name(self.arena.instances[id as usize].global);
-                    self.danger(&format!("the result of {name} is {what}, which it must not be"));
-                }
-                Ok(())
-            }
-            Value::Global(global) => {
-                let name = self.full_name(global);
-                self.about = Some(global);
-                self.danger(&format!("{name} itself is {what}"));
-                Ok(())
-            }
-            Value::Getter => {
-                self.refuse_kept_getter(target);
-                Ok(())
-            }
-            _ => self.broken(&format!("a value that is no such container is {what}")),
-        }
-    }
-
-    /// Remembers what a decision may need of a dict's items.
-    pub(super) fn note_item(&mut self, dict: u32, key: Value, value: Value) {
-        let special = match key {
-            Value::Name(name) => {
-                let name = self.arena.name(name);
-                name.starts_with(b"__") && name.ends_with(b"__")
-            }
-            _ => false,
-        };
-        let computed = matches!(key, Value::Instance(_) | Value::Refused(_));
-        let (object_field, field_start, field_end) = self.field(value);
-        let handle = value != Value::None
-            && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
-        self.note_spans(dict, key, value);
-        self.note_state_item(dict, key, value);
-        if handle {
-            self.note_model(dict, value);
-        }
-        let note = &mut self.arena.dicts[dict as usize];
-        note.len += 1;
-        note.handle |= handle;
-        note.special_key |= special;
-        note.computed_key |= computed;
-        note.object_field |= object_field;
-        note.overlap |= field_start < note.fields_end;
-        note.fields_end = note.fields_end.max(field_end);
-    }
+/// What a slice may end with.
+fn is_end(value: Value) -> bool {
+    matches!(
+        value,
+        Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Word(_)
+            | Value::Float(_)
+            | Value::Name(_)
+            | Value::Text(_)
+    )
 }

@@ -9,7 +9,7 @@ use super::opcodes::Opcode;
 use super::values::Value;
 
 /// Levels a dict key may nest, because hashing it recurses on the C stack.
-const MAX_KEY_DEPTH: u16 = 500;
+pub(super) const MAX_KEY_DEPTH: u16 = 500;
 /// Steps that all hashing of nested tuples may take together.
 const MAX_HASH_WORK: u64 = 200_000_000;
 /// Steps that one byte of the file pays for.
@@ -132,6 +132,7 @@ impl Machine<'_, '_, '_> {
         }
         self.hash_all(start, 2)?;
         self.weigh(start)?;
+        self.check_attribute_items(target, start);
         if let Value::Dict(id) = target {
             for at in (start..self.stack.len()).step_by(2) {
                 let (key, value) = (self.stack[at], self.stack[at + 1]);

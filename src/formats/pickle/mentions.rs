@@ -32,7 +32,12 @@ pub(super) struct Mentions {
 fn is_body(value: Value) -> bool {
     matches!(
         value,
-        Value::Bytes | Value::ByteArray | Value::Text(_) | Value::LongText | Value::Model(..)
+        Value::Bytes
+            | Value::ByteArray
+            | Value::Text(_)
+            | Value::LongText
+            | Value::Template
+            | Value::Model(..)
     )
 }
 

@@ -1,18 +1,22 @@
 //! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
 //!
 //! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`takes`: with what is handed to them; `weights`: what hashing, comparing and freeing
-//! them takes; `dtypes`: with numpy's;
+//! of their kind), `calls` decides what a pickle may do with the objects it names (`takes`: with what is handed to them;
+//! `weights`: what hashing, comparing and freeing them takes; `attributes`: with what `getattr` takes from them;
+//! `distributions`: with scipy's, which run code; `filling`: how they are filled; `dtypes`: with numpy's;
 //! `boosters`: with the models within
 //! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
 mod allow_list;
 mod arguments;
+mod attributes;
 mod boosters;
 mod calls;
 mod containers;
+mod distributions;
 mod dtypes;
+mod filling;
 mod joblib;
 mod machine;
 mod memo;

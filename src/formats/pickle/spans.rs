@@ -11,6 +11,23 @@ use super::weights::Weight;
 /// Items of a list that are looked at together.
 const SHORT: u64 = 24;
 
+/// Where the classes are whose objects may calculate when they are taken for rows of values, by what their state
+/// says. No table is made of one in a pickle.
+const MAKE_ITEMS_UP: [&str; 12] = [
+    "arch.",
+    "hmmlearn.",
+    "lightgbm.",
+    "pandas.api.typing",
+    "pandas.core.groupby.",
+    "pandas.core.resample",
+    "pandas.core.window.",
+    "polars.",
+    "scipy.",
+    "sklearn.",
+    "statsmodels.",
+    "types",
+];
+
 impl Machine<'_, '_, '_> {
     /// Whether a call would lay out numbers that are not in the file.
     pub(super) fn spells_out(&self, global: u32, args: &[Value]) -> bool {
@@ -31,7 +48,7 @@ impl Machine<'_, '_, '_> {
             };
         }
         let frame = note.name == "BlockManager";
-        span.range || (span.index && !frame)
+        span.range || (span.index && !frame) || (span.lazy && note.module.starts_with("pandas"))
     }
 
     /// Whether an index would be made of its data by converting it, which pandas never asks for in a
@@ -47,8 +64,8 @@ impl Machine<'_, '_, '_> {
     pub(super) fn too_much(&mut self, global: u32) -> Value {
         let name = self.full_name(global);
         self.danger(&format!(
-            "{name} is called with a range that is not spelled out in the file and could take any \
-             amount of memory"
+            "{name} is called with a range that is not spelled out in the file, or with an object \
+             that makes its items up, and could take any amount of memory"
         ));
         Value::REFUSED
     }
@@ -56,7 +73,7 @@ impl Machine<'_, '_, '_> {
     /// What a call answers that keeps what it was given.
     pub(super) fn spanning(&mut self, global: u32, args: &[Value]) -> Value {
         let note = self.arena.global_note(global);
-        let mut span = Span { range: note.name == "range", index: false };
+        let mut span = Span { range: note.name == "range", ..Span::default() };
         for arg in args {
             span |= self.arena.span_of(*arg);
         }
@@ -66,6 +83,17 @@ impl Machine<'_, '_, '_> {
         let made = self.arena.instance(global);
         if let Value::Instance(id) = made {
             self.arena.instances[id as usize].span = span;
+        }
+        made
+    }
+
+    /// An object that is made without arguments.
+    pub(super) fn plain_object(&mut self, class: u32) -> Value {
+        let module = &self.arena.global_note(class).module;
+        let lazy = MAKE_ITEMS_UP.iter().any(|start| module.starts_with(start));
+        let made = self.arena.instance(class);
+        if let Value::Instance(id) = made {
+            self.arena.instances[id as usize].span.lazy = lazy;
         }
         made
     }
@@ -160,7 +188,9 @@ impl Machine<'_, '_, '_> {
     pub(super) fn check_span_of_state(&mut self, instance: u32, state: Value) {
         let global = self.arena.instances[instance as usize].global;
         let module = &self.arena.global_note(global).module;
-        let table = module.starts_with("pandas") || module.starts_with("polars");
+        // The operator of an optimisation asks numpy what its state holds.
+        let table =
+            ["pandas", "polars", "scipy.optimize"].iter().any(|top| module.starts_with(top));
         if table && self.arena.span_of(state).range {
             self.too_much(global);
         }

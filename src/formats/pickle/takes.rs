@@ -73,7 +73,7 @@ impl Machine<'_, '_, '_> {
             Value::Set(_) | Value::FrozenSet(_) | Value::Storage(_) | Value::Getter => false,
             Value::BigInt(_) => self.is_calculable(arg),
             // Some look for a pattern in it, which can take the square of its length.
-            Value::LongText => top_of(&function.module) == "pathlib",
+            Value::LongText | Value::Template => top_of(&function.module) == "pathlib",
             Value::Instance(id) => self.is_object_for(function, id),
             _ => true,
         }
@@ -377,7 +377,7 @@ impl Machine<'_, '_, '_> {
             Some([Value::None | Value::Dict(_), Value::Dict(slots)])
                 if self.arena.dicts[*slots as usize].len > 0
         );
-        pair && !module.starts_with("scipy.interpolate")
+        pair && !module.starts_with("scipy.interpolate") && module != "dateutil._common"
     }
 
     /// Whether the list in an array's state is shorter than the shape beside it.
@@ -445,6 +445,7 @@ impl Machine<'_, '_, '_> {
             _ => name == "__pyx_unpickle_IntervalMixin",
         };
         if scalar
+            || function.grant.make == Make::Ruled(Rule::Fields)
             || matches!(
                 name,
                 "complex"

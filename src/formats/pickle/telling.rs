@@ -135,7 +135,7 @@ impl Machine<'_, '_, '_> {
             Value::Int(number) => number.to_string(),
             Value::Name(name) => self.text_literal(self.arena.name(name)),
             Value::Text(Some(text)) => self.text_literal(self.arena.name(text)),
-            Value::Text(None) | Value::LongText => "'…'".to_owned(),
+            Value::Text(None) | Value::LongText | Value::Template => "'…'".to_owned(),
             Value::Model(_, Form::Text) => "'…'".to_owned(),
             Value::Model(_, Form::ByteArray) => "bytearray(…)".to_owned(),
             Value::Bytes | Value::Model(_, Form::Bytes) => "b'…'".to_owned(),

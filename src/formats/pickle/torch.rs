@@ -35,6 +35,26 @@ pub(super) enum Rebuild {
     Typed,
     /// `torch.Size((2, 3))`
     Size,
+    /// `('torch.sparse_coo')`
+    Layout,
+    /// `(layout, (indices, values, size, ...))`, over tensors made before
+    Sparse,
+}
+
+/// What a function of torch made, as far as sparse tensors ask for it.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// A tensor or a size, of these lengths.
+    Lengths(Vec<u64>),
+    Layout(Layout),
+}
+
+/// How a sparse tensor keeps where its values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    Coordinates,
+    /// By the dimension of this number, and whether in blocks.
+    Compressed(usize, bool),
 }
 
 /// A storage that a pickle names.
@@ -63,6 +83,10 @@ pub(super) struct Storages {
     /// A sixth part of the id may say that the storage is a view; it must be `None`.
     legacy: bool,
     elsewhere: bool,
+    /// What the functions of torch made, by what stands for it.
+    made: HashMap<u32, Made>,
+    /// What the last of them made.
+    last: Option<Made>,
 }
 
 impl Storages {
@@ -72,7 +96,7 @@ impl Storages {
     }
 
     pub(super) fn held(&self) -> usize {
-        self.named.len() * STORAGE_COST
+        (self.named.len() + self.made.capacity()) * STORAGE_COST
     }
 
     /// Whether a storage was on a device that is not the processor.
@@ -174,8 +198,91 @@ impl Machine<'_, '_, '_> {
         self.arena.is_name(*tag, "storage").then_some(storage)
     }
 
+    /// What a function of torch answers, if it is called as torch writes it.
+    pub(super) fn rebuilt(
+        &mut self,
+        what: Rebuild,
+        global: u32,
+        args: &[Value],
+    ) -> Result<Option<Value>, Halt> {
+        if !self.rebuild(what, args)? {
+            return Ok(None);
+        }
+        let answer = self.arena.instance(global);
+        if let (Value::Instance(id), Some(storages)) = (answer, &mut self.storages)
+            && let Some(made) = storages.last.take()
+        {
+            storages.made.insert(id, made);
+        }
+        Ok(Some(answer))
+    }
+
+    fn note_made(&mut self, made: Made) {
+        if let Some(storages) = &mut self.storages {
+            storages.last = Some(made);
+        }
+    }
+
+    /// The lengths of a tensor or a size that was made before.
+    fn lengths_of(&self, value: &Value) -> Option<&[u64]> {
+        match (value, self.storages.as_ref()) {
+            (Value::Instance(id), Some(storages)) => match storages.made.get(id)? {
+                Made::Lengths(lengths) => Some(lengths),
+                Made::Layout(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the parts of a sparse tensor fit together. Where its values are is read when it is used.
+    fn is_sparse(&self, layout: u32, parts: &[Value]) -> bool {
+        let layout = match self.storages.as_ref().and_then(|storages| storages.made.get(&layout)) {
+            Some(Made::Layout(layout)) => *layout,
+            _ => return false,
+        };
+        match (layout, parts) {
+            (Layout::Coordinates, [indices, values, size, rest @ ..]) => {
+                let (Some([dimensions, count]), Some([values, dense @ ..]), Some(size)) =
+                    (self.lengths_of(indices), self.lengths_of(values), self.lengths_of(size))
+                else {
+                    return false;
+                };
+                let sparse = usize::try_from(*dimensions).unwrap_or(usize::MAX);
+                count == values
+                    && size.get(sparse..).is_some_and(|rest| rest == dense)
+                    && matches!(rest, [] | [Value::Bool(_) | Value::None])
+            }
+            (Layout::Compressed(dimension, blocks), [compressed, plain, values, size]) => {
+                let (Some([ends]), Some([count]), Some([held, block @ ..]), Some(size)) = (
+                    self.lengths_of(compressed),
+                    self.lengths_of(plain),
+                    self.lengths_of(values),
+                    self.lengths_of(size),
+                ) else {
+                    return false;
+                };
+                let step = match (blocks, block) {
+                    (false, []) => 1,
+                    (true, [_, _]) => block[dimension],
+                    _ => return false,
+                };
+                let lines = match (size, block) {
+                    ([rows, columns], [high, wide])
+                        if !rows.is_multiple_of(*high) || !columns.is_multiple_of(*wide) =>
+                    {
+                        None
+                    }
+                    ([_, _], _) => size[dimension].checked_div(step),
+                    _ => None,
+                };
+                count == held && lines.and_then(|lines| lines.checked_add(1)) == Some(*ends)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a function of torch is called as torch writes it.
-    pub(super) fn rebuild(&mut self, what: Rebuild, args: &[Value]) -> Result<bool, Halt> {
+    fn rebuild(&mut self, what: Rebuild, args: &[Value]) -> Result<bool, Halt> {
         Ok(match (what, args) {
             (Rebuild::Tensor, [storage, offset, size, stride]) => {
                 self.tensor(*storage, None, *offset, *size, *stride)?
@@ -252,7 +359,23 @@ impl Machine<'_, '_, '_> {
                     _ => false,
                 }
             }
-            (Rebuild::Size, [size]) => lengths(&self.arena, *size).is_some(),
+            (Rebuild::Size, [size]) => match lengths(&self.arena, *size) {
+                Some(size) => {
+                    self.note_made(Made::Lengths(size));
+                    true
+                }
+                None => false,
+            },
+            (Rebuild::Layout, [Value::Name(name)]) => {
+                let layout = layout(self.arena.name(*name));
+                if let Some(Some(layout)) = layout {
+                    self.note_made(Made::Layout(layout));
+                }
+                layout.is_some()
+            }
+            (Rebuild::Sparse, [Value::Instance(layout), Value::Tuple(parts)]) => {
+                self.arena.items(*parts).is_some_and(|parts| self.is_sparse(*layout, parts))
+            }
             _ => false,
         })
     }
@@ -285,8 +408,22 @@ impl Machine<'_, '_, '_> {
                 "a tensor reaches past its storage {key}, which holds {held} items"
             ));
         }
+        self.note_made(Made::Lengths(size));
         Ok(true)
     }
+}
+
+/// What a layout of torch is: `None` if there is none of this name, and `Some(None)` if it is not sparse.
+fn layout(name: &[u8]) -> Option<Option<Layout>> {
+    Some(match name {
+        b"torch.strided" | b"torch.jagged" => None,
+        b"torch.sparse_coo" => Some(Layout::Coordinates),
+        b"torch.sparse_csr" => Some(Layout::Compressed(0, false)),
+        b"torch.sparse_csc" => Some(Layout::Compressed(1, false)),
+        b"torch.sparse_bsr" => Some(Layout::Compressed(0, true)),
+        b"torch.sparse_bsc" => Some(Layout::Compressed(1, true)),
+        _ => return None,
+    })
 }
 
 /// The numbers of a tuple of lengths, none of them negative.

@@ -33,6 +33,8 @@ pub(super) enum Value {
     LongText,
     /// Any other text; some of it is kept to be told.
     Text(Option<Name>),
+    /// The source code that a distribution of scipy is made of, proven to be scipy's own.
+    Template,
     Bytes,
     ByteArray,
     /// A text or bytes that read as the model of a booster; which, and in what form.
@@ -74,7 +76,7 @@ impl Value {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     start: u32,
     len: u8,
@@ -167,6 +169,11 @@ pub(super) struct DictNote {
     pub(super) fields_end: u64,
     /// A field that begins before the end of those before it.
     pub(super) overlap: bool,
+    /// What `distributions` asks: an item that none has, and the text that each has.
+    pub(super) foreign: bool,
+    pub(super) template: bool,
+    /// A key like `restore_design_info`, at which a model of statsmodels runs its formula again.
+    pub(super) restores: bool,
     /// It became the fields of a dtype and must not change any more.
     pub(super) frozen: bool,
 }
@@ -189,6 +196,9 @@ impl DictNote {
         keys: 0,
         settled: false,
         model: None,
+        foreign: false,
+        template: false,
+        restores: false,
         object_field: false,
         fields_end: 0,
         overlap: false,
@@ -204,13 +214,15 @@ pub(super) struct Span {
     pub(super) range: bool,
     /// A `RangeIndex` of pandas, which every ordinary frame has.
     pub(super) index: bool,
+    /// An object that calculates when its items are asked for, as a grouped frame does.
+    pub(super) lazy: bool,
 }
 
 impl Span {
-    pub(super) const NONE: Span = Span { range: false, index: false };
+    pub(super) const NONE: Span = Span { range: false, index: false, lazy: false };
 
     pub(super) fn any(self) -> bool {
-        self.range || self.index
+        self.range || self.index || self.lazy
     }
 }
 
@@ -218,6 +230,7 @@ impl std::ops::BitOrAssign for Span {
     fn bitor_assign(&mut self, other: Self) {
         self.range |= other.range;
         self.index |= other.index;
+        self.lazy |= other.lazy;
     }
 }
 
@@ -255,6 +268,8 @@ pub(super) struct Arena {
     /// The texts of long tuples of texts, taken together.
     keys: HashMap<u32, u64>,
     by_name: HashMap<(String, String), u32>,
+    /// The same by the texts in the file, and the protocol they were read in.
+    pub(super) by_text: HashMap<(Name, Name, u8), u32>,
 }
 
 impl Arena {
@@ -269,6 +284,7 @@ impl Arena {
             + self.bigs.capacity() * size_of::<Big>()
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
+            + self.by_text.capacity() * 32
     }
 
     /// Keeps a text only if it could be a name; data columns full of text cost nothing.

@@ -34,14 +34,19 @@ pub(super) const TABLE: &[Entry] = &[
         CALL,
         "BQuarterBegin BQuarterEnd BYearBegin BYearEnd BusinessDay BusinessHour BusinessMonthBegin BusinessMonthEnd \
          Day CustomBusinessDay CustomBusinessHour CustomBusinessMonthBegin CustomBusinessMonthEnd \
-         Easter Hour Micro Milli Minute MonthBegin MonthEnd Nano QuarterBegin QuarterEnd Second \
+         Easter FY5253 FY5253Quarter Hour LastWeekOfMonth Micro Milli Minute MonthBegin MonthEnd Nano QuarterBegin QuarterEnd Second \
          SemiMonthBegin SemiMonthEnd Week WeekOfMonth YearBegin YearEnd",
     ),
     ("pandas._libs.tslibs.offsets", PLAIN, "DateOffset"),
     ("pandas._libs.tslibs.period", CALL, "Period"),
     ("pandas._libs.tslibs.timedeltas", CALL, "Timedelta _timedelta_unpickle"),
     ("pandas._libs.tslibs.timestamps", CALL, "_unpickle_timestamp"),
-    ("pandas.api.typing", PLAIN, "DataFrameGroupBy Expanding ExponentialMovingWindow Rolling"),
+    (
+        "pandas.api.typing",
+        PLAIN,
+        "DataFrameGroupBy DatetimeIndexResampler Expanding ExpandingGroupby ExponentialMovingWindow \
+         Rolling RollingGroupBy RollingGroupby SeriesGroupBy TimeGrouper",
+    ),
     ("pandas.arrays", NAMED, "DatetimeArray IntervalArray PeriodArray StringArray TimedeltaArray"),
     (
         "pandas.arrays",
@@ -75,6 +80,10 @@ pub(super) const TABLE: &[Entry] = &[
         "CategoricalDtype DatetimeTZDtype IntervalDtype SparseDtype",
     ),
     ("pandas.core.frame", PLAIN, "DataFrame"),
+    ("pandas.core.groupby.generic", ruled(Rule::Fields), "NamedAgg"),
+    ("pandas.core.groupby.generic", PLAIN, "DataFrameGroupBy SeriesGroupBy"),
+    ("pandas.core.groupby.grouper", PLAIN, "Grouper Grouping"),
+    ("pandas.core.groupby.ops", PLAIN, "BaseGrouper BinGrouper"),
     ("pandas.core.indexes.base", NAMED, "Index"),
     ("pandas.core.indexes.base", ruled(Rule::ClassFirst), "_new_Index"),
     ("pandas.core.indexes.category", NAMED, "CategoricalIndex"),
@@ -90,17 +99,26 @@ pub(super) const TABLE: &[Entry] = &[
     ("pandas.core.indexes.timedeltas", ruled(Rule::ClassFirst), "_new_TimedeltaIndex"),
     ("pandas.core.internals.managers", CALL, "BlockManager"),
     ("pandas.core.internals.managers", PLAIN, "SingleBlockManager"),
+    ("pandas.core.resample", PLAIN, "DatetimeIndexResampler TimeGrouper"),
     ("pandas.core.series", PLAIN, "Series"),
     ("pandas.core.window.ewm", PLAIN, "ExponentialMovingWindow"),
     ("pandas.core.window.expanding", PLAIN, "Expanding"),
-    ("pandas.core.window.rolling", PLAIN, "Rolling"),
+    ("pandas.core.window.rolling", PLAIN, "Rolling RollingGroupby"),
+    (
+        "pandas.tseries.holiday",
+        NAMED,
+        "after_nearest_workday before_nearest_workday nearest_workday next_monday \
+         next_monday_or_tuesday next_workday previous_friday previous_workday sunday_to_monday \
+         weekend_to_monday",
+    ),
+    ("pandas.tseries.holiday", PLAIN, "Holiday USFederalHolidayCalendar"),
     ("polars.dataframe.frame", PLAIN, "DataFrame"),
     (
         "polars.datatypes.classes",
         PLAIN,
-        "Array Binary Boolean Categorical Date Datetime Decimal Duration Enum Field Float32 \
-         Float64 Int128 Int16 Int32 Int64 Int8 List Null String Struct Time UInt16 UInt32 \
-         UInt64 UInt8",
+        "Array Binary Boolean Categorical Categories Date Datetime Decimal Duration Enum Field Float16 \
+         Float32 Float64 Int128 Int16 Int32 Int64 Int8 List Null Object String Struct Time UInt128 UInt16 UInt32 \
+         UInt64 UInt8 Unknown",
     ),
     ("polars.schema", CALL.filled(Fill::Mapping), "Schema"),
     ("polars.series.series", PLAIN, "Series"),

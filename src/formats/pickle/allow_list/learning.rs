@@ -26,6 +26,8 @@ pub(super) const TABLE: &[Entry] = &[
          __pyx_unpickle_CyHalfTweedieLossIdentity __pyx_unpickle_CyHuberLoss \
          __pyx_unpickle_CyPinballLoss",
     ),
+    ("hmmlearn.base", PLAIN, "ConvergenceMonitor"),
+    ("hmmlearn.hmm", PLAIN, "CategoricalHMM GMMHMM GaussianHMM MultinomialHMM PoissonHMM"),
     ("joblib.numpy_pickle", ruled(Rule::JoblibArray).with_state(), "NumpyArrayWrapper"),
     ("lightgbm.basic", PLAIN, "Booster Dataset"),
     ("lightgbm.engine", PLAIN, "CVBooster"),
@@ -69,7 +71,7 @@ pub(super) const TABLE: &[Entry] = &[
     (
         "sklearn.calibration",
         PLAIN,
-        "CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration",
+        "CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration _TemperatureScaling",
     ),
     ("sklearn.cluster._affinity_propagation", PLAIN, "AffinityPropagation"),
     ("sklearn.cluster._agglomerative", PLAIN, "AgglomerativeClustering FeatureAgglomeration"),
@@ -388,7 +390,8 @@ pub(super) const TABLE: &[Entry] = &[
     ("sklearn.utils._bunch", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("sklearn.utils._metadata_requests", PLAIN, "MetadataRequest MethodMetadataRequest"),
     ("sklearn.utils.validation", NAMED, "check_array"),
-    ("xgboost.callback", PLAIN, "EarlyStopping"),
+    ("xgboost.callback", PLAIN, "EarlyStopping EvaluationMonitor"),
+    ("xgboost.collective", NAMED, "communicator_print"),
     ("xgboost.core", PLAIN, "Booster"),
     (
         "xgboost.sklearn",

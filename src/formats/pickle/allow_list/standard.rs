@@ -12,7 +12,8 @@ pub(super) const TABLE: &[Entry] = &[
     ("builtins", NAMED, "Ellipsis NotImplemented bool float int str"),
     ("builtins", PLAIN, "object"),
     ("builtins", ruled(Rule::Elements), "bytearray bytes dict frozenset list set tuple"),
-    ("builtins", ruled(Rule::Integers), "range slice"),
+    ("builtins", ruled(Rule::Ends), "slice"),
+    ("builtins", ruled(Rule::Integers), "range"),
     ("collections", ruled(Rule::Elements).filled(Fill::Mapping), "Counter"),
     // torch hangs the versions of its layers on the dict of their weights.
     ("collections", ruled(Rule::Elements).filled(Fill::Mapping).with_state(), "OrderedDict"),
@@ -26,7 +27,7 @@ pub(super) const TABLE: &[Entry] = &[
     ("dateutil.tz._tzfile", ruled(Rule::ClassFirst), "_unpickle"),
     ("dateutil.tz.tz", CALL, "tzutc"),
     ("decimal", CALL, "Decimal"),
-    ("fractions", ruled(Rule::Integers), "Fraction"),
+    ("fractions", ruled(Rule::Ratio), "Fraction"),
     ("pathlib", CALL, "PosixPath PurePosixPath PureWindowsPath WindowsPath"),
     ("pathlib._local", CALL, "PosixPath PurePosixPath PureWindowsPath WindowsPath"),
     ("pytz", CALL, "FixedOffset _UTC _p"),

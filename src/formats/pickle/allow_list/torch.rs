@@ -39,6 +39,7 @@ pub(super) const TABLE: &[Entry] = &[
         "_rebuild_parameter _rebuild_parameter_with_state",
     ),
     ("torch._utils", rebuilds(Rebuild::Quantized), "_rebuild_qtensor"),
+    ("torch._utils", rebuilds(Rebuild::Sparse), "_rebuild_sparse_tensor"),
     ("torch._utils", rebuilds(Rebuild::Tensor), "_rebuild_tensor _rebuild_tensor_v2"),
     ("torch._utils", rebuilds(Rebuild::TensorOfDtype), "_rebuild_tensor_v3"),
     ("torch.cuda", NAMED, STORAGES),
@@ -121,6 +122,6 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     ("torch.nn.modules.upsampling", PLAIN, "Upsample UpsamplingBilinear2d UpsamplingNearest2d"),
     ("torch.nn.parameter", NAMED, "Parameter"),
-    ("torch.serialization", CALL, "_get_layout"),
+    ("torch.serialization", rebuilds(Rebuild::Layout), "_get_layout"),
     ("torch.storage", NAMED, "UntypedStorage"),
 ];
