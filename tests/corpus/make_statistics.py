@@ -35,7 +35,6 @@ save("scipy_frozen_discrete", [st.randint(1, 9)], 2, 4)
 save("scipy_values", st.rv_discrete(values=([1, 2], [0.5, 0.5])), 4)
 save("scipy_histogram", st.rv_histogram(np.histogram(y, 3)), 4)
 save("scipy_kernel_density", st.gaussian_kde(X.T), 2, 5)
-save("scipy_interp1d", [it.interp1d(a, a, kind=kind) for kind in ("linear", "nearest", "cubic", "previous")], 2, 4)
 save("scipy_splines", [it.RegularGridInterpolator((a, a), np.add.outer(a, a)), it.RectBivariateSpline(a, a, np.add.outer(a, a)),
     it.CubicSpline(a, a), it.BarycentricInterpolator(a, a)], 4)
 save("scipy_optimum", so.minimize(lambda x: (x ** 2).sum(), [1.0, 2.0], method="L-BFGS-B"), 4)

@@ -164,23 +164,9 @@ pub(super) fn knows_name(name: &str) -> bool {
     TABLES.iter().any(in_table)
 }
 
-/// Attributes of classes that a pickle may take, by `getattr` or by a dotted name, and what it may
-/// do with them: a time zone from its key, and the methods by which interpolations are told apart.
-const ATTRIBUTES: [(&str, &str, Grant, &str); 3] = [
-    (
-        "scipy.interpolate._interpolate",
-        "interp1d",
-        NAMED,
-        "_call_linear _call_linear_np _call_nan_spline _call_nearest _call_previousnext _call_spline",
-    ),
-    (
-        "scipy.interpolate.interpolate",
-        "interp1d",
-        NAMED,
-        "_call_linear _call_linear_np _call_nan_spline _call_nearest _call_previousnext _call_spline",
-    ),
-    ("zoneinfo", "ZoneInfo", CALL, "_unpickle"),
-];
+/// Attributes of classes that a pickle may take by `getattr`, and what it may do with them: a time zone is made from
+/// its key. Missing on purpose: the methods by which scipy's `interp1d` is told apart, which Python names with dots.
+const ATTRIBUTES: [(&str, &str, Grant, &str); 1] = [("zoneinfo", "ZoneInfo", CALL, "_unpickle")];
 
 /// Methods that an object without a state may have bound, to keep them in its state.
 const METHODS: [(&str, &str, &str); 4] = [

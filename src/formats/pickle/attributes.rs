@@ -1,6 +1,6 @@
-//! `getattr`, and names with dots: the attributes a pickle may take of what it names.
+//! `getattr`: the attributes a pickle may take of what it names.
 //!
-//! Either reaches anything, so each attribute is an exact one of an exact class. A method is bound to an object only
+//! It reaches anything, so each attribute is an exact one of an exact class. A method is bound to an object only
 //! before that object has a state, so that it is the class's own.
 
 use super::allow_list;
@@ -55,12 +55,6 @@ impl Machine<'_, '_, '_> {
             self.arena.instances[id as usize].object_dtype = true;
         }
         Some(bound)
-    }
-
-    /// A name with dots, which the loader follows since protocol 4.
-    pub(super) fn dotted_global(&mut self, module: &str, name: &str) -> Option<Value> {
-        let (class, attribute) = name.split_once('.').filter(|_| self.protocol >= 4)?;
-        self.class_attribute(module, class, attribute)
     }
 
     /// A getter must be called where it is named: kept in a value, it could be called later.

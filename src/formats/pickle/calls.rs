@@ -56,9 +56,6 @@ impl Machine<'_, '_, '_> {
         if (module, name) == ("functools", "partial") {
             return Ok(self.arena.global(module, name, allow_list::PARTIAL));
         }
-        if let Some(attribute) = self.dotted_global(module, name) {
-            return Ok(attribute);
-        }
         if let Some(grant) = allow_list::grant(module, name) {
             return Ok(self.arena.global(module, name, grant));
         }
