@@ -108,6 +108,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
+                if self.job.findings.is_full() {
+                    // More would tell nothing; no pickle of any library comes here.
+                    return Err(Halt::Broken);
+                }
                 if self.held_outside + self.held() > MAX_HELD {
                     return self.broken("too many values to check within the memory budget");
                 }

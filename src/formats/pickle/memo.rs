@@ -29,23 +29,24 @@ impl Memo {
 
     pub(super) fn get(&self, key: u64) -> Option<Value> {
         let dense = usize::try_from(key).ok().and_then(|key| self.dense.get(key)).copied();
-        dense.flatten().or_else(|| self.sparse.get(&key).copied())
+        match dense.flatten() {
+            None if !self.sparse.is_empty() => self.sparse.get(&key).copied(),
+            near => near,
+        }
     }
 
     pub(super) fn put(&mut self, key: u64, value: Value) {
-        if self.get(key).is_none() {
-            self.len += 1;
-        }
-        match usize::try_from(key) {
+        let before = match usize::try_from(key) {
             Ok(at) if at < self.dense.len() + Self::SLACK => {
                 if at >= self.dense.len() {
                     self.dense.resize(at + 1, None);
                 }
-                self.dense[at] = Some(value);
+                // A key that was far once may be near now.
+                let far = if self.sparse.is_empty() { None } else { self.sparse.remove(&key) };
+                self.dense[at].replace(value).or(far)
             }
-            _ => {
-                self.sparse.insert(key, value);
-            }
-        }
+            _ => self.sparse.insert(key, value),
+        };
+        self.len += u64::from(before.is_none());
     }
 }
