@@ -64,7 +64,21 @@ impl Checker<'_, '_, '_> {
             self.fault(value.at, format!("input \"{name}\" {what}"));
         }
         let mut shapes = Shapes::of(graph);
-        self.graph(graph, opsets, None, Some(&mut shapes))
+        self.graph(graph, opsets, None, Some(&mut shapes))?;
+        for value in &graph.outputs {
+            let Type::Tensor { element, .. } = value.kind else { continue };
+            let made = shapes.element_of(value.name);
+            let what = if !tensors::is_type(element) {
+                format!("has no data type {element}")
+            } else if made != 0 && made != element {
+                format!("is declared of type {element} and is of type {made}")
+            } else {
+                continue;
+            };
+            let name = self.told(value.name);
+            self.fault(value.at, format!("output \"{name}\" {what}"));
+        }
+        Ok(())
     }
 
     pub(super) fn subgraph(

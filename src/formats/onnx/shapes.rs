@@ -4,7 +4,7 @@
 //! known, or of an operator that is not told here, stays unknown; nothing is ever guessed.
 
 use super::model::{Given, Graph, NONE, Name, Names, Node, Tensor, Type};
-use super::tensors::{self, BOOL, FLOAT, INT64};
+use super::tensors::{self, BOOL, FLOAT, INT64, STRING};
 
 /// Dimensions of a tensor that is followed; more are only made to cost time.
 const MAX_RANK: usize = 32;
@@ -82,12 +82,18 @@ impl Shapes {
         }
     }
 
+    /// The type of a value; 0 where it is not known.
+    pub(super) fn element_of(&self, name: Name) -> i64 {
+        self.of.get(name as usize).map_or(0, |info| info.element)
+    }
+
     /// Carries what is known through a node of ONNX's own, as it is since that version.
     pub(super) fn step(&mut self, node: &Node, since: i64, names: &Names) -> Option<Wrong> {
         let step = Step { shapes: self, node, names, since };
         let domain = names.get(node.domain);
         let outcome = match domain {
             "" => step.run(names.get(node.op)),
+            "ai.onnx.ml" => Ok(step.answer(names.get(node.op))),
             _ => Ok(None),
         };
         match outcome {
@@ -192,9 +198,6 @@ impl Step<'_> {
             | "Mish"
             | "ThresholdedRelu"
             | "Not"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Hardmax"
             | "Clip"
             | "Dropout"
             | "Sin"
@@ -211,12 +214,16 @@ impl Step<'_> {
             | "LayerNormalization"
             | "RMSNormalization"
             | "CumSum" => keep(self.input(0).and_then(|i| i.shape.clone())),
+            "Softmax" | "LogSoftmax" | "Hardmax" => {
+                if let (Some(shape), Some(axis)) = (self.shape(0), self.int("axis"))
+                    && self.since >= 13
+                {
+                    self.axis(axis, shape.len(), shape.len())?;
+                }
+                keep(self.input(0).and_then(|i| i.shape.clone()))
+            }
             "BatchNormalization" => self.batch_normalization(),
-            "Cast" => Ok(self.input(0).map(|info| Info {
-                element: self.int("to").unwrap_or(0),
-                shape: info.shape.clone(),
-                ints: info.ints.clone().filter(|_| self.int("to") == Some(INT64)),
-            })),
+            "Cast" => self.cast(),
             "IsNaN" | "IsInf" => {
                 let shape = self.input(0).and_then(|i| i.shape.clone());
                 Ok(Some(Info { element: BOOL, shape, ints: None }))
@@ -416,6 +423,41 @@ impl Step<'_> {
             }
         }
         Ok(Some(Info { ints: None, ..info.clone() }))
+    }
+
+    /// What the machine learning of scikit-learn answers is of one type whatever it is asked.
+    fn answer(&self, op: &str) -> Option<Info> {
+        let element = match op {
+            "TreeEnsembleRegressor"
+            | "LinearRegressor"
+            | "SVMRegressor"
+            | "Scaler"
+            | "Normalizer" => FLOAT,
+            "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier" => {
+                let given = |name| self.node.attribute(self.names, name).is_some();
+                let words = ["classlabels_strings"].into_iter().any(given);
+                let numbers = ["classlabels_int64s", "classlabels_ints"].into_iter().any(given);
+                match (words, numbers) {
+                    (true, false) => STRING,
+                    (false, true) => INT64,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Info { element, shape: None, ints: None })
+    }
+
+    fn cast(&self) -> Result<Option<Info>, Wrong> {
+        let to = self.int("to");
+        if let Some(element) = to.filter(|element| *element != 0 && !tensors::is_type(*element)) {
+            return Err(format!("there is no data type {element}"));
+        }
+        Ok(Some(Info {
+            element: to.unwrap_or(0),
+            shape: self.input(0).and_then(|info| info.shape.clone()),
+            ints: self.ints(0).map(<[_]>::to_vec).filter(|_| to == Some(INT64)),
+        }))
     }
 
     fn shape_of(&self) -> Info {
