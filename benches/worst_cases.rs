@@ -35,6 +35,7 @@ const SIZE: usize = 10_000_000;
 const CHECKED: &str = "WORST_CASE";
 
 type Cases = Vec<(String, Box<dyn Fn() -> Vec<u8>>)>;
+type Content = (&'static str, fn() -> Vec<u8>);
 
 fn main() {
     if let Some(path) = std::env::var_os(CHECKED) {
@@ -176,8 +177,9 @@ fn packed() -> Cases {
     /// Bits that a range coder makes almost nothing of, and has to decode all the same.
     fn skewed() -> Vec<u8> {
         let mut noise = Noise(7);
-        let byte =
-            |noise: &mut Noise| if noise.next() % 40 == 0 { (noise.next() >> 40) as u8 } else { 0 };
+        let byte = |noise: &mut Noise| {
+            if noise.next().is_multiple_of(40) { (noise.next() >> 40) as u8 } else { 0 }
+        };
         holding(&(0..60_000_000).map(|_| byte(&mut noise)).collect::<Vec<_>>())
     }
     let tools: [(&str, &str, &[&str]); 5] = [
@@ -187,7 +189,7 @@ fn packed() -> Cases {
         ("lzma", "xz", &["-c", "-1", "--format=lzma"]),
         ("lz4", "lz4", &["-c", "-q"]),
     ];
-    let contents: [(&str, fn() -> Vec<u8>); 4] =
+    let contents: [Content; 4] =
         [("half random", half_random), ("rows", rows), ("jumping", jumping), ("skewed", skewed)];
     let mut cases = Cases::new();
     for (format, tool, arguments) in tools {

@@ -136,7 +136,7 @@ fn torch() -> Vec<u8> {
 fn torch_views() -> Vec<u8> {
     let mut pickle =
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x010ctorch\nFloatStorage\nq\x020".to_vec();
-    pickle.extend(b"X\x07\0\0\0storageq\x030X\x01\0\0\00q\x040X\x03\0\0\0cpuq\x050");
+    pickle.extend(b"X\x07\0\0\0storageq\x030X\x01\0\0\x000q\x040X\x03\0\0\0cpuq\x050");
     pickle.extend(b"ccollections\nOrderedDict\n)Rq\x060]");
     while pickle.len() < SIZE - 1000 {
         pickle.extend(b"h\x01((h\x03h\x02h\x04h\x05K\x01tQK\0K\x01\x85K\x01\x85\x89h\x06tRa");

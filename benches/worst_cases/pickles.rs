@@ -113,7 +113,7 @@ pub(super) fn cases() -> Cases {
             [
                 &b"\x80\x04\x8d"[..],
                 &(count as u64).to_le_bytes(),
-                &vec![0xc3, 0xa9].repeat(count / 2),
+                &[0xc3, 0xa9].repeat(count / 2),
                 b".",
             ]
             .concat()

@@ -90,6 +90,9 @@ pub(super) fn cases() -> Cases {
             format!(",\"{i}\":0").into_bytes()
         })
     });
+    add("xgboost json, objects of the learner", || {
+        each(b"{\"learner\":{\"a\":{}", b"}}", |i| format!(",\"{i}\":{{\"a\":0}}").into_bytes())
+    });
     add("xgboost json, attributes", || {
         each(b"{\"learner\":{\"attributes\":{\"a\":\"\"", b"}}}", |i| {
             format!(",\"{i}\":\"\"").into_bytes()
@@ -109,14 +112,19 @@ pub(super) fn cases() -> Cases {
             [&b"L\0\0\0\0\0\0\0\x07"[..], format!("{i:07}").as_bytes(), b"Z"].concat()
         })
     });
-    add("xgboost ubjson, short keys", || {
-        each(LEARNER, b"}}}", |i| [&b"i\x04"[..], &char32(i), b"Z"].concat())
+    add("xgboost ubjson, nothing", || {
+        again(&[LEARNER, b"L\0\0\0\0\0\0\0\x01a["].concat(), b"Z", b"]}}}")
     });
-    add("xgboost ubjson, nothing", || again(&[LEARNER, b"i\x01a["].concat(), b"Z", b"]}}}"));
-    add("xgboost ubjson, arrays", || again(&[LEARNER, b"i\x01a["].concat(), b"[]", b"]}}}"));
+    add("xgboost ubjson, arrays", || {
+        again(&[LEARNER, b"L\0\0\0\0\0\0\0\x01a["].concat(), b"[]", b"]}}}")
+    });
     add("xgboost ubjson, bytes", || {
         let count = (SIZE - 100) as u64;
-        again(&[LEARNER, b"i\x01a[$U#L", &count.to_be_bytes()].concat(), b"\0", b"}}}")
+        again(
+            &[LEARNER, b"L\0\0\0\0\0\0\0\x01a[$U#L", &count.to_be_bytes()].concat(),
+            b"\0",
+            b"}}}",
+        )
     });
     add("safetensors, tensors", || {
         safetensors(
@@ -191,9 +199,4 @@ pub(super) fn cases() -> Cases {
         [&b"\x93NUMPY\x02\0"[..], &(header.len() as u32).to_le_bytes(), header.as_bytes()].concat()
     });
     cases
-}
-
-/// Four letters for each number.
-fn char32(i: usize) -> [u8; 4] {
-    [12, 8, 4, 0].map(|shift| b'A' + ((i >> shift) & 15) as u8)
 }
