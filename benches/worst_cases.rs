@@ -169,8 +169,8 @@ fn packed() -> Cases {
         let mut noise = Noise(7);
         let mut out = Vec::new();
         while out.len() < 290_000_000 {
-            let piece = noise.bytes(27_000);
-            (0..33).for_each(|_| out.extend_from_slice(&piece));
+            let piece = noise.bytes(8_700);
+            (0..103).for_each(|_| out.extend_from_slice(&piece));
         }
         holding(&out)
     }
