@@ -7,6 +7,7 @@ mod arrow;
 mod budget;
 mod compressed;
 mod gguf;
+mod index;
 pub mod json;
 mod lightgbm;
 mod npy;

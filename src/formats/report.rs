@@ -321,6 +321,11 @@ impl Findings {
         true
     }
 
+    /// Whether what is found from here on is counted alone.
+    pub(super) fn is_full(&self) -> bool {
+        self.kept.len() >= KEPT && self.dangers > 0
+    }
+
     /// How much was found so far.
     pub(super) fn len(&self) -> usize {
         self.kept.len()

@@ -151,23 +151,33 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    #[inline]
     fn fill(&mut self) -> io::Result<&[u8]> {
-        loop {
-            match self.inner.fill_buf() {
-                Ok(_) => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
+        if self.inner.buffer().is_empty() {
+            self.refill()?;
         }
         Ok(self.inner.buffer())
     }
 
+    #[cold]
+    fn refill(&mut self) -> io::Result<()> {
+        loop {
+            match self.inner.fill_buf() {
+                Ok(_) => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    #[inline]
     fn take(&mut self, count: usize) {
         self.inner.consume(count);
         self.offset += count as u64;
     }
 
     /// The next byte, or `None` at the end.
+    #[inline]
     pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
         let byte = self.fill()?.first().copied();
         if byte.is_some() {
@@ -199,11 +209,20 @@ impl<'a> Source<'a> {
             return Ok(None);
         }
         let mut out = Vec::new();
-        let whole = self.stream(count, |piece| {
+        let whole = self.read_into(&mut out, count)?;
+        Ok(whole.then_some(out))
+    }
+
+    /// The same, into bytes that are there, which are cleared first; false when the file ends first.
+    pub(super) fn read_into(&mut self, out: &mut Vec<u8>, count: u64) -> io::Result<bool> {
+        out.clear();
+        if !self.may_hold(count) {
+            return Ok(false);
+        }
+        self.stream(count, |piece| {
             out.extend_from_slice(piece);
             Ok(())
-        })?;
-        Ok(whole.then_some(out))
+        })
     }
 
     /// Passes over `count` bytes; false when the file ends first.

@@ -43,6 +43,10 @@ impl<'b> Table<'b> {
         let fields = i64::try_from(at).ok().and_then(|at| at.checked_sub(back)).ok_or(Bad)?;
         let fields = usize::try_from(fields).map_err(|_| Bad)?;
         let fields_len = usize::from(u16::from_le_bytes(read(bytes, fields)?));
+        // As Arrow's own verifier has it, within the metadata.
+        if !at.is_multiple_of(4) || !fields.is_multiple_of(2) || !fields_len.is_multiple_of(2) {
+            return Err(Bad);
+        }
         if fields_len < 4 || fields.checked_add(fields_len).is_none_or(|end| end > bytes.len()) {
             return Err(Bad);
         }
@@ -106,8 +110,23 @@ impl<'b> Table<'b> {
         self.bytes.get(start..end).map(|items| (start, items)).ok_or(Bad)
     }
 
+    /// A text, after which a zero must stand.
     pub(super) fn text(&self, number: usize) -> Flat<&'b [u8]> {
-        Ok(self.vector(number, 1)?.1)
+        let (start, text) = self.vector(number, 1)?;
+        if self.field(number)?.is_some() && self.bytes.get(start + text.len()) != Some(&0) {
+            return Err(Bad);
+        }
+        Ok(text)
+    }
+
+    /// Pairs of texts that nothing depends on; they must be texts.
+    pub(super) fn properties(&self, number: usize) -> Flat<()> {
+        for pair in self.tables(number)? {
+            let pair = pair?;
+            pair.text(0)?;
+            pair.text(1)?;
+        }
+        Ok(())
     }
 
     /// Structures of `N` bytes each.

@@ -115,6 +115,7 @@ fn footer(bytes: &[u8]) -> Result<Found, Wrong> {
     let Some(schema) = footer.table(1)? else {
         return Err("it has no schema".to_owned());
     };
+    footer.properties(4)?;
     let schema = Schema::read(&schema)?;
     let mut blocks = Vec::new();
     for (field, dictionary) in [(2, true), (3, false)] {
@@ -292,6 +293,13 @@ fn held(
         if offset.checked_add(size).is_none_or(|end| end > body) {
             return Err(format!(
                 "buffer {i} of column \"{name}\" ends beyond the body of {body} bytes"
+            ));
+        }
+        // What says which values are missing is not looked at where none is.
+        let read = size > 0 && (i > 0 || nulls > 0);
+        if read && !offset.is_multiple_of(8) {
+            return Err(format!(
+                "buffer {i} of column \"{name}\" begins at {offset}, which is no multiple of 8"
             ));
         }
         let needed = needs(i);

@@ -18,7 +18,7 @@ pub(super) type Wrong = String;
 
 impl From<Bad> for Wrong {
     fn from(_: Bad) -> Self {
-        "something in its metadata points outside of them".to_owned()
+        "something in its metadata points outside of them, or is cut".to_owned()
     }
 }
 
@@ -79,6 +79,7 @@ impl Schema {
         if table.i16(0)? != 0 {
             return Err("the table is for big-endian machines".to_owned());
         }
+        table.properties(2)?;
         let mut schema =
             Self { nodes: Vec::new(), dictionaries: HashMap::new(), fields: 0, nesting: 0 };
         let mut nodes = Vec::new();
@@ -100,6 +101,7 @@ impl Schema {
             }
             let column = depth == 1 && self.nesting == 0;
             let name = quoted(&String::from_utf8_lossy(field.text(0)?));
+            field.properties(6)?;
             let (layout, children) = layout(&field, &name)?;
             if let Some(dictionary) = field.table(4)? {
                 let bits = match dictionary.table(1)? {
@@ -171,14 +173,32 @@ fn layout(field: &Table<'_>, name: &str) -> Result<(Layout, Option<usize>), Wron
         4 | 5 => (Layout::Offsets(32, true), Some(0)),
         19 | 20 => (Layout::Offsets(64, true), Some(0)),
         6 => (Layout::Fixed(1), Some(0)),
-        7 => (bits(Some(int(2)?.unwrap_or(128)), &[32, 64, 128, 256])?, Some(0)),
+        7 => {
+            let width = int(2)?.unwrap_or(128);
+            let most = match width {
+                32 => 9,
+                64 => 18,
+                128 => 38,
+                _ => 76,
+            };
+            let digits = int(0)?.unwrap_or(0);
+            if !(1..=most).contains(&digits) {
+                return Err(format!("\"{name}\" has decimals of {digits} digits in {width} bits"));
+            }
+            (bits(Some(width), &[32, 64, 128, 256])?, Some(0))
+        }
         // Dates count milliseconds where they do not say days.
         8 => {
             let days = about.map_or(Ok(false), |about| about.is(0, 0))?;
             (Layout::Fixed(if days { 32 } else { 64 }), Some(0))
         }
         9 => (bits(Some(int(1)?.unwrap_or(32)), &[32, 64])?, Some(0)),
-        10 | 18 => (Layout::Fixed(64), Some(0)),
+        10 => {
+            // The time zone.
+            about.map_or(Ok(&[][..]), |about| about.text(1))?;
+            (Layout::Fixed(64), Some(0))
+        }
+        18 => (Layout::Fixed(64), Some(0)),
         11 => match short(0)? {
             unit @ 0..=2 => (bits(Some(32 << unit), &[32, 64, 128])?, Some(0)),
             _ => return Err(unknown()),
@@ -186,7 +206,16 @@ fn layout(field: &Table<'_>, name: &str) -> Result<(Layout, Option<usize>), Wron
         12 | 17 => (Layout::Offsets(32, false), Some(1)),
         21 => (Layout::Offsets(64, false), Some(1)),
         13 => (Layout::Validity, None),
-        14 => (Layout::Union { dense: short(0)? == 1 }, None),
+        14 => {
+            // The marks of its children, where they are not simply counted.
+            let marks = about.map_or(Ok(&[][..]), |about| about.structs::<4>(1))?;
+            let mark = |mark: &[u8; 4]| (0..128).contains(&i32::from_le_bytes(*mark));
+            if !marks.iter().all(mark) {
+                return Err(format!("\"{name}\" marks its children by numbers that are no bytes"));
+            }
+            let children = int(1)?.map(|_| marks.len());
+            (Layout::Union { dense: short(0)? == 1 }, children)
+        }
         15 => match int(0)?.unwrap_or(0) {
             width @ 0.. => (Layout::Fixed(u64::from(width.unsigned_abs()) * 8), Some(0)),
             _ => return Err(unknown()),

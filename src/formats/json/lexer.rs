@@ -125,17 +125,16 @@ impl<R: BufRead> Lexer<'_, R> {
         Ok(())
     }
 
-    /// A key with its escapes resolved, so that `"a"` and `"\u0061"` are the same key.
-    pub(super) fn key(&mut self, room: usize) -> Scan<Vec<u8>> {
-        let mut key = Vec::new();
+    /// Reads a key into `key`, its escapes resolved, so that `"a"` and `"\u0061"` are the same key.
+    pub(super) fn key(&mut self, key: &mut Vec<u8>, room: usize) -> Scan<()> {
+        key.clear();
         self.string(|piece| {
             if key.len() + piece.len() > room {
                 return Err(format!("keys of open objects take more than {MAX_KEY_BYTES} bytes"));
             }
             key.extend_from_slice(piece);
             Ok(())
-        })?;
-        Ok(key)
+        })
     }
 
     /// Reads a string from its opening quote to its closing one, handing its content as UTF-8.

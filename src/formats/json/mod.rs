@@ -7,12 +7,13 @@
 //! `Visitor` is told what stands in it, if it wants to know. `lexer` holds the words.
 
 mod lexer;
+mod nesting;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead};
 
 use lexer::Lexer;
+pub(super) use nesting::Nesting;
 
 /// Arrays and objects that may be open at once.
 pub const MAX_DEPTH: usize = 512;
@@ -133,6 +134,7 @@ pub(super) fn visit<R: BufRead>(
     let mut lexer = Lexer { input, offset: 0 };
     let mut nesting = Nesting::default();
     let mut scratch = String::new();
+    let mut key = Vec::new();
     let mut expected = Expected::Value;
     let mut tokens = 0_u32;
     lexer.refuse_byte_order_mark()?;
@@ -147,8 +149,13 @@ pub(super) fn visit<R: BufRead>(
                 _ => lexer.fault(nesting.end_of_input(tokens)),
             };
         };
-        let mut reading =
-            Reading { lexer: &mut lexer, nesting: &mut nesting, visitor, scratch: &mut scratch };
+        let mut reading = Reading {
+            lexer: &mut lexer,
+            nesting: &mut nesting,
+            visitor,
+            scratch: &mut scratch,
+            key: &mut key,
+        };
         expected = reading.step(expected, byte)?;
     }
 }
@@ -172,6 +179,8 @@ struct Reading<'r, 'i, R, V> {
     visitor: &'r mut V,
     /// The last number or string, where it was wanted.
     scratch: &'r mut String,
+    /// The last key.
+    key: &'r mut Vec<u8>,
 }
 
 impl<R: BufRead, V: Visitor> Reading<'_, '_, R, V> {
@@ -182,11 +191,11 @@ impl<R: BufRead, V: Visitor> Reading<'_, '_, R, V> {
             (Expected::Value | Expected::ValueOrEnd, _) => self.value(byte),
             (Expected::Key | Expected::KeyOrEnd, b'"') => {
                 let start = self.lexer.offset;
-                let key = self.lexer.key(self.nesting.room())?;
+                self.lexer.key(self.key, self.nesting.room())?;
                 if self.visitor.wants() {
-                    self.visitor.key(&key);
+                    self.visitor.key(self.key);
                 }
-                self.nesting.add_key(key).map_err(|what| JsonFault { offset: start, what })?;
+                self.nesting.add_key(self.key).map_err(|what| JsonFault { offset: start, what })?;
                 Ok(Expected::Colon)
             }
             (Expected::Key | Expected::KeyOrEnd, _) => {
@@ -220,7 +229,7 @@ impl<R: BufRead, V: Visitor> Reading<'_, '_, R, V> {
         let endless = self.visitor.takes_endless();
         let word = match byte {
             b'{' | b'[' => {
-                if self.nesting.open.len() == MAX_DEPTH {
+                if self.nesting.depth() == MAX_DEPTH {
                     return self.lexer.fault(format!("nested deeper than {MAX_DEPTH} levels"));
                 }
                 self.lexer.take()?;
@@ -292,67 +301,6 @@ fn number(text: &str) -> Scalar<'_> {
         return Scalar::Int(whole);
     }
     Scalar::Float(text.parse().unwrap_or(f64::NAN))
-}
-
-/// The arrays (`None`) and objects (their keys so far) that are open.
-#[derive(Default)]
-pub(super) struct Nesting {
-    open: Vec<Option<HashSet<Box<[u8]>>>>,
-    /// What the keys of each open object cost, to be given back when it closes.
-    costs: Vec<usize>,
-    held: usize,
-}
-
-impl Nesting {
-    fn in_object(&self) -> bool {
-        matches!(self.open.last(), Some(Some(_)))
-    }
-
-    fn after_value(&self) -> Expected {
-        if self.open.is_empty() { Expected::End } else { Expected::CommaOrEnd }
-    }
-
-    pub(super) fn enter(&mut self, object: bool) -> Expected {
-        self.costs.push(0);
-        self.open.push(object.then(HashSet::new));
-        if object { Expected::KeyOrEnd } else { Expected::ValueOrEnd }
-    }
-
-    pub(super) fn close(&mut self) -> Expected {
-        self.open.pop();
-        self.held -= self.costs.pop().unwrap_or(0);
-        self.after_value()
-    }
-
-    /// Bytes the next key may take.
-    pub(super) fn room(&self) -> usize {
-        MAX_KEY_BYTES.saturating_sub(self.held + KEY_OVERHEAD)
-    }
-
-    pub(super) fn add_key(&mut self, key: Vec<u8>) -> Result<(), String> {
-        let Some(Some(keys)) = self.open.last_mut() else {
-            return Ok(());
-        };
-        let cost = key.len() + KEY_OVERHEAD;
-        if keys.contains(key.as_slice()) {
-            let name = super::report::quoted(&String::from_utf8_lossy(&key));
-            return Err(format!("duplicate key \"{name}\""));
-        }
-        keys.insert(key.into_boxed_slice());
-        self.held += cost;
-        if let Some(sum) = self.costs.last_mut() {
-            *sum += cost;
-        }
-        Ok(())
-    }
-
-    fn end_of_input(&self, tokens: u32) -> &'static str {
-        if tokens == 1 && self.open.is_empty() {
-            "no document in the file"
-        } else {
-            "the document ends before it is complete"
-        }
-    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ const NUMBERS: &[&str] = &[
     "pos_bagging_fraction",
     "pre_partition",
     "precise_float_parser",
+    "pred_early_stop_margin",
     "quant_train_renew_leaf",
     "refit_decay_rate",
     "reg_sqrt",
@@ -111,8 +112,9 @@ pub(super) fn is_parameter(line: &str) -> bool {
     let Some(value) = value.strip_prefix(' ') else {
         return false;
     };
-    // What was no UTF-8 was replaced when the line was read; Python fails there.
-    if value.contains(char::REPLACEMENT_CHARACTER) {
+    // What was no UTF-8 was replaced when the line was read. Python reads the values as JSON: it fails there, and at
+    // control characters.
+    if value.contains(|c: char| c == char::REPLACEMENT_CHARACTER || c < ' ') {
         return false;
     }
     let number = value.starts_with(|c: char| c == '-' || c.is_ascii_digit())
@@ -130,9 +132,16 @@ mod tests {
         for good in ["[data: ]", "[cat_l2: 10]", "[metric: l2]", "[later: nan]", "[seed: -1]"] {
             assert!(is_parameter(good), "{good}");
         }
-        for bad in
-            ["[data:]", "cat_l2: 10", "[: 1]", "[cat_l2: nan]", "[cat_l2: 1]]", "[data", "[a:b: c]"]
-        {
+        for bad in [
+            "[data:]",
+            "cat_l2: 10",
+            "[: 1]",
+            "[cat_l2: nan]",
+            "[cat_l2: 1]]",
+            "[data",
+            "[a:b: c]",
+            "[data: \u{1d}]",
+        ] {
             assert!(!is_parameter(bad), "{bad}");
         }
     }

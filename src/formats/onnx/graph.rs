@@ -8,6 +8,7 @@ use super::super::{Halt, Job};
 use super::model::{
     Attribute, Function, Given, Graph, Model, NONE, Name, NameSet, Names, Node, Type,
 };
+use super::scopes::Scopes;
 use super::shapes::Shapes;
 use super::trees::Bad;
 use super::{Opsets, operators, tensors, trees};
@@ -20,27 +21,9 @@ pub(super) struct Checker<'c, 'j, 'k> {
     pub(super) job: &'j mut Job<'k>,
     pub(super) model: &'c Model,
     pub(super) ir: i64,
+    pub(super) scopes: Scopes,
     /// Every node so far was of an operator that is known.
     pub(super) whole: bool,
-}
-
-/// What can be read at a place.
-pub(super) struct Scope<'o> {
-    written: NameSet,
-    outer: Option<&'o Scope<'o>>,
-}
-
-impl Scope<'_> {
-    fn has(&self, name: Name) -> bool {
-        let mut scope = Some(self);
-        while let Some(here) = scope {
-            if here.written.contains(&name) {
-                return true;
-            }
-            scope = here.outer;
-        }
-        false
-    }
 }
 
 type Checked = Result<(), Halt>;
@@ -81,48 +64,61 @@ impl Checker<'_, '_, '_> {
             self.fault(value.at, format!("input \"{name}\" {what}"));
         }
         let mut shapes = Shapes::of(graph);
-        self.graph(graph, opsets, None, None, Some(&mut shapes))
+        self.graph(graph, opsets, None, Some(&mut shapes))?;
+        for value in &graph.outputs {
+            let Type::Tensor { element, .. } = value.kind else { continue };
+            let made = shapes.element_of(value.name);
+            let what = if !tensors::is_type(element) {
+                format!("has no data type {element}")
+            } else if made != 0 && made != element {
+                format!("is declared of type {element} and is of type {made}")
+            } else {
+                continue;
+            };
+            let name = self.told(value.name);
+            self.fault(value.at, format!("output \"{name}\" {what}"));
+        }
+        Ok(())
     }
 
     pub(super) fn subgraph(
         &mut self,
         graph: &Graph,
         opsets: &Opsets,
-        outer: Option<&Scope<'_>>,
         function: Option<&Function>,
     ) -> Checked {
-        self.graph(graph, opsets, outer, function, None)
+        self.graph(graph, opsets, function, None)
     }
 
     fn graph(
         &mut self,
         graph: &Graph,
         opsets: &Opsets,
-        outer: Option<&Scope<'_>>,
         function: Option<&Function>,
         shapes: Option<&mut Shapes>,
     ) -> Checked {
-        let mut scope = Scope { written: NameSet::default(), outer };
+        self.scopes.open();
         for value in &graph.inputs {
             if value.name == NONE {
                 self.fault(value.at, "an input without a name");
-            } else if !scope.written.insert(value.name) {
+            } else if !self.scopes.write(value.name) {
                 let name = self.told(value.name);
                 self.fault(value.at, format!("input \"{name}\" is there twice"));
             }
         }
-        self.initializers(graph, &mut scope)?;
-        self.nodes(&graph.nodes, opsets, &mut scope, function, shapes)?;
+        self.initializers(graph)?;
+        self.nodes(&graph.nodes, opsets, function, shapes)?;
         for value in &graph.outputs {
-            if !scope.written.contains(&value.name) {
+            if !self.scopes.has_here(value.name) {
                 let name = self.told(value.name);
                 self.fault(value.at, format!("output \"{name}\" is written by no node"));
             }
         }
+        self.scopes.close();
         Ok(())
     }
 
-    fn initializers(&mut self, graph: &Graph, scope: &mut Scope<'_>) -> Checked {
+    fn initializers(&mut self, graph: &Graph) -> Checked {
         let mut seen = NameSet::default();
         let sparse = graph.sparse.iter().filter_map(|sparse| sparse.values.as_ref());
         for tensor in graph.initializers.iter().chain(sparse) {
@@ -134,7 +130,7 @@ impl Checker<'_, '_, '_> {
                 let name = self.told(tensor.name);
                 self.fault(tensor.at, format!("tensor \"{name}\" is there twice"));
             }
-            scope.written.insert(tensor.name);
+            self.scopes.write(tensor.name);
         }
         for tensor in &graph.initializers {
             tensors::check(tensor, "tensor", self.names, self.job);
@@ -146,9 +142,9 @@ impl Checker<'_, '_, '_> {
     }
 
     pub(super) fn function(&mut self, function: &Function, opsets: &Opsets) -> Checked {
-        let mut scope = Scope { written: NameSet::default(), outer: None };
+        self.scopes.open();
         for name in &function.inputs {
-            if *name == NONE || !scope.written.insert(*name) {
+            if *name == NONE || !self.scopes.write(*name) {
                 let name = self.told(*name);
                 self.fault(
                     function.at,
@@ -156,9 +152,9 @@ impl Checker<'_, '_, '_> {
                 );
             }
         }
-        self.nodes(&function.nodes, opsets, &mut scope, Some(function), None)?;
+        self.nodes(&function.nodes, opsets, Some(function), None)?;
         for name in &function.outputs {
-            if !scope.written.contains(name) {
+            if !self.scopes.has_here(*name) {
                 let name = self.told(*name);
                 self.fault(
                     function.at,
@@ -166,6 +162,7 @@ impl Checker<'_, '_, '_> {
                 );
             }
         }
+        self.scopes.close();
         Ok(())
     }
 
@@ -173,7 +170,6 @@ impl Checker<'_, '_, '_> {
         &mut self,
         nodes: &[Node],
         opsets: &Opsets,
-        scope: &mut Scope<'_>,
         function: Option<&Function>,
         mut shapes: Option<&mut Shapes>,
     ) -> Checked {
@@ -181,7 +177,7 @@ impl Checker<'_, '_, '_> {
             self.job.poll()?;
             self.enough()?;
             for name in &node.inputs {
-                if *name != NONE && !scope.has(*name) {
+                if *name != NONE && !self.scopes.has(*name) {
                     let later = nodes[i..].iter().any(|node| node.outputs.contains(name));
                     let how = if later { "before it is written" } else { "that nothing writes" };
                     let (node_told, name) = (self.node_told(node), self.told(*name));
@@ -191,7 +187,7 @@ impl Checker<'_, '_, '_> {
                 }
             }
             let operator = self.operator(node, opsets);
-            self.attributes(node, opsets, scope, function)?;
+            self.attributes(node, opsets, function)?;
             if self.names.get(node.domain) == "ai.onnx.ml" {
                 self.trees(node);
             }
@@ -202,7 +198,7 @@ impl Checker<'_, '_, '_> {
                 self.fault(node.at, format!("{node_told}: {what}"));
             }
             for name in &node.outputs {
-                if *name != NONE && !scope.written.insert(*name) {
+                if *name != NONE && !self.scopes.write(*name) {
                     let name = self.told(*name);
                     self.fault(node.at, format!("\"{name}\" is written twice, again by a node"));
                 }
@@ -305,13 +301,7 @@ impl Checker<'_, '_, '_> {
         Some(operator.since)
     }
 
-    fn attributes(
-        &mut self,
-        node: &Node,
-        opsets: &Opsets,
-        scope: &Scope<'_>,
-        function: Option<&Function>,
-    ) -> Checked {
+    fn attributes(&mut self, node: &Node, opsets: &Opsets, function: Option<&Function>) -> Checked {
         let mut seen = NameSet::default();
         for attribute in &node.attributes {
             if attribute.name == NONE || !seen.insert(attribute.name) {
@@ -326,7 +316,7 @@ impl Checker<'_, '_, '_> {
                 let name = self.told(attribute.name);
                 self.fault(attribute.at, format!("attribute \"{name}\" {what}"));
             }
-            self.given(&attribute.given, opsets, scope, function)?;
+            self.given(&attribute.given, opsets, function)?;
         }
         Ok(())
     }
@@ -354,13 +344,7 @@ impl Checker<'_, '_, '_> {
         }
     }
 
-    fn given(
-        &mut self,
-        given: &Given,
-        opsets: &Opsets,
-        scope: &Scope<'_>,
-        function: Option<&Function>,
-    ) -> Checked {
+    fn given(&mut self, given: &Given, opsets: &Opsets, function: Option<&Function>) -> Checked {
         const WHAT: &str = "tensor in an attribute";
         match given {
             Given::Tensor(tensor) => tensors::check(tensor, WHAT, self.names, self.job),
@@ -374,10 +358,10 @@ impl Checker<'_, '_, '_> {
                     tensors::check_sparse(sparse, self.names, self.job);
                 }
             }
-            Given::Graph(graph) => self.subgraph(graph, opsets, Some(scope), function)?,
+            Given::Graph(graph) => self.subgraph(graph, opsets, function)?,
             Given::Graphs(all) => {
                 for graph in all {
-                    self.subgraph(graph, opsets, Some(scope), function)?;
+                    self.subgraph(graph, opsets, function)?;
                 }
             }
             _ => {}

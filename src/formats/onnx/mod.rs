@@ -10,6 +10,7 @@ mod graph;
 mod model;
 mod operators;
 mod read;
+mod scopes;
 mod shape_moves;
 mod shapes;
 mod tensors;
@@ -22,6 +23,7 @@ use super::{Halt, Job};
 use graph::Checker;
 use model::{NONE, Opset};
 use read::Reader;
+use scopes::Scopes;
 
 /// Releases of the format's own library can read so far.
 const NEWEST_IR: i64 = 14;
@@ -68,7 +70,8 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     let Some(main) = &model.graph else {
         return job.broken("a model without a graph");
     };
-    let mut checker = Checker { names: &names, job, model: &model, ir, whole: true };
+    let scopes = Scopes::default();
+    let mut checker = Checker { names: &names, job, model: &model, ir, scopes, whole: true };
     if ir > NEWEST_IR {
         checker.job.findings.note(format!("the format's version {ir} is newer than this check"));
         checker.whole = false;
@@ -76,18 +79,18 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     let opsets = checker.opsets(&model.opsets, ir)?;
     checker.main(main, &opsets)?;
     for graph in &model.training {
-        checker.subgraph(graph, &opsets, None, None)?;
+        checker.subgraph(graph, &opsets, None)?;
     }
     functions::check(&mut checker, main, &model)?;
     Ok(if checker.whole { Depth::Typed } else { Depth::Parsed })
 }
 
 /// The versions of the domains that a graph or function uses.
-pub(super) type Opsets = std::collections::HashMap<model::Name, i64>;
+type Opsets = model::NameMap<i64>;
 
 impl Checker<'_, '_, '_> {
     fn opsets(&mut self, given: &[Opset], ir: i64) -> Result<Opsets, Halt> {
-        let mut opsets = Opsets::new();
+        let mut opsets = Opsets::default();
         for opset in given {
             let domain = self.names.get(opset.domain);
             let told = if opset.domain == NONE { "ai.onnx".to_owned() } else { quoted(domain) };

@@ -5,7 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::rc::Rc;
+
+use super::super::index::Index;
 
 /// A name, kept once.
 pub(super) type Name = u32;
@@ -39,29 +40,38 @@ pub(super) type NameMap<T> = HashMap<Name, T, BuildHasherDefault<Spread>>;
 /// The name that was not given.
 pub(super) const NONE: Name = 0;
 
+/// All names, one after the other.
 #[derive(Default)]
 pub(super) struct Names {
-    of: HashMap<Rc<str>, Name>,
-    all: Vec<Rc<str>>,
+    text: String,
+    ends: Vec<u32>,
+    of: Index,
 }
 
 impl Names {
     pub(super) fn get(&self, name: Name) -> &str {
-        self.all.get(name as usize).map_or("", |text| text)
+        text_of(&self.text, &self.ends, name)
     }
 
     /// The number of a name and what it costs to keep.
-    pub(super) fn keep(&mut self, text: &str) -> (Name, u64) {
-        if let Some(known) = self.of.get(text) {
-            return (*known, 0);
+    pub(super) fn keep(&mut self, name: &str) -> (Name, u64) {
+        let Self { text, ends, of } = self;
+        let next = ends.len() as Name;
+        let known = of.place(name.as_bytes(), next, |other| text_of(text, ends, other) == name);
+        if known != next {
+            return (known, 0);
         }
-        let name = self.all.len() as Name;
-        let text: Rc<str> = text.into();
-        let cost = 112 + text.len() as u64;
-        self.all.push(text.clone());
-        self.of.insert(text, name);
-        (name, cost)
+        // Bounded by what a reader may hold.
+        text.push_str(name);
+        ends.push(text.len() as u32);
+        (next, 64 + name.len() as u64)
     }
+}
+
+fn text_of<'t>(text: &'t str, ends: &[u32], name: Name) -> &'t str {
+    let end = |name: u32| ends.get(name as usize).map(|end| *end as usize);
+    let start = name.checked_sub(1).map_or(Some(0), end);
+    start.zip(end(name)).and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -111,7 +121,7 @@ pub(super) struct Function {
     pub(super) overload: Name,
     pub(super) inputs: Vec<Name>,
     pub(super) outputs: Vec<Name>,
-    pub(super) attributes: Vec<Name>,
+    pub(super) attributes: NameSet,
     pub(super) nodes: Vec<Node>,
     pub(super) opsets: Vec<Opset>,
 }

@@ -30,6 +30,8 @@ pub(super) struct Reader<'r, 'a> {
     pub(super) names: Names,
     held: u64,
     graphs: u32,
+    /// The last name.
+    room: Vec<u8>,
 }
 
 type Read<T> = Result<T, Halt>;
@@ -38,7 +40,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     pub(super) fn new(source: &'r mut Source<'a>, keep_going: &'r dyn Fn() -> bool) -> Self {
         let mut names = Names::default();
         names.keep("");
-        Self { wire: Wire::new(source, keep_going), names, held: 0, graphs: 0 }
+        Self { wire: Wire::new(source, keep_going), names, held: 0, graphs: 0, room: Vec::new() }
     }
 
     fn hold(&mut self, cost: u64) -> Read<()> {
@@ -53,8 +55,8 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     fn name(&mut self, length: u64) -> Read<Name> {
-        let text = self.wire.text(length, MAX_NAME)?;
-        let (name, cost) = self.names.keep(&text);
+        let text = self.wire.text(&mut self.room, length, MAX_NAME)?;
+        let (name, cost) = self.names.keep(text);
         self.hold(cost)?;
         Ok(name)
     }
@@ -194,13 +196,16 @@ impl<'r, 'a> Reader<'r, 'a> {
                 1 => function.name = self.name(length)?,
                 4 => self.names_of(&mut function.inputs, length)?,
                 5 => self.names_of(&mut function.outputs, length)?,
-                6 => self.names_of(&mut function.attributes, length)?,
+                6 => {
+                    self.hold(16)?;
+                    function.attributes.insert(self.name(length)?);
+                }
                 7 => function.nodes.push(self.node(length)?),
                 9 => function.opsets.push(self.opset(length)?),
                 10 => function.domain = self.domain(length)?,
                 11 => {
                     let attribute = self.attribute(length)?;
-                    function.attributes.push(attribute.name);
+                    function.attributes.insert(attribute.name);
                 }
                 12 => drop(self.value(length)?),
                 13 => function.overload = self.name(length)?,
@@ -494,11 +499,11 @@ impl<'r, 'a> Reader<'r, 'a> {
         while let Some((number, field)) = self.wire.next(end)? {
             match (number, field) {
                 (1, Field::Bytes(length)) => {
-                    location = self.wire.text(length, MAX_NAME)? == "location"
+                    location = self.wire.text(&mut self.room, length, MAX_NAME)? == "location"
                 }
                 (2, Field::Bytes(length)) => {
                     self.hold(length)?;
-                    value = Some(self.wire.text(length, MAX_NAME)?);
+                    value = Some(self.wire.text(&mut self.room, length, MAX_NAME)?.to_owned());
                 }
                 _ => self.wire.pass(field)?,
             }

@@ -3,11 +3,13 @@
 //! Finds what cannot work for any input: sizes that are both known and differ. Whatever is not
 //! known, or of an operator that is not told here, stays unknown; nothing is ever guessed.
 
-use super::model::{Given, Graph, NONE, Name, NameMap, Names, Node, Tensor, Type};
-use super::tensors::{self, BOOL, FLOAT, INT64};
+use super::model::{Given, Graph, NONE, Name, Names, Node, Tensor, Type};
+use super::tensors::{self, BOOL, FLOAT, INT64, STRING};
 
 /// Dimensions of a tensor that is followed; more are only made to cost time.
 const MAX_RANK: usize = 32;
+/// Bytes that all sizes that are followed may take; a real model's take a hundredth.
+const MAX_FOLLOWED: usize = 64 * 1024 * 1024;
 /// The axes or sizes that are followed.
 const MAX_INTS: usize = 64;
 
@@ -25,7 +27,10 @@ struct Info {
 }
 
 pub(super) struct Shapes {
-    of: NameMap<Info>,
+    /// By the numbers of names.
+    of: Vec<Info>,
+    /// Bytes of the sizes in it.
+    held: usize,
 }
 
 /// What is wrong, in words.
@@ -35,7 +40,7 @@ pub(super) type Shape = Option<Vec<Dim>>;
 impl Shapes {
     /// What a graph says of its inputs and holds in its tensors.
     pub(super) fn of(graph: &Graph) -> Self {
-        let mut shapes = Self { of: NameMap::default() };
+        let mut shapes = Self { of: Vec::new(), held: 0 };
         for tensor in &graph.initializers {
             shapes.put(tensor.name, Info::of(tensor));
         }
@@ -48,7 +53,11 @@ impl Shapes {
                         Info { element: *element, shape: shape.clone(), ints: None },
                     );
                 }
-                Type::Unknown | Type::Other => drop(shapes.of.remove(&value.name)),
+                Type::Unknown | Type::Other => {
+                    if let Some(info) = shapes.of.get_mut(value.name as usize) {
+                        *info = Info::default();
+                    }
+                }
             }
         }
         shapes
@@ -57,10 +66,25 @@ impl Shapes {
     fn put(&mut self, name: Name, mut info: Info) {
         info.shape = info.shape.filter(|shape| shape.len() <= MAX_RANK);
         info.ints = info.ints.filter(|ints| ints.len() <= MAX_INTS);
-        let known = info.element != 0 || info.shape.is_some() || info.ints.is_some();
-        if name != NONE && known {
-            self.of.insert(name, info);
+        let cost = info.shape.as_ref().map_or(0, |shape| size_of_val(&shape[..]))
+            + info.ints.as_ref().map_or(0, |ints| size_of_val(&ints[..]));
+        if self.held + cost > MAX_FOLLOWED {
+            (info.shape, info.ints) = (None, None);
+        } else {
+            self.held += cost;
         }
+        if name != NONE && info.is_known() {
+            let place = name as usize;
+            if place >= self.of.len() {
+                self.of.resize_with(place + 1, Info::default);
+            }
+            self.of[place] = info;
+        }
+    }
+
+    /// The type of a value; 0 where it is not known.
+    pub(super) fn element_of(&self, name: Name) -> i64 {
+        self.of.get(name as usize).map_or(0, |info| info.element)
     }
 
     /// Carries what is known through a node of ONNX's own, as it is since that version.
@@ -69,6 +93,7 @@ impl Shapes {
         let domain = names.get(node.domain);
         let outcome = match domain {
             "" => step.run(names.get(node.op)),
+            "ai.onnx.ml" => Ok(step.answer(names.get(node.op))),
             _ => Ok(None),
         };
         match outcome {
@@ -85,6 +110,10 @@ impl Shapes {
 }
 
 impl Info {
+    fn is_known(&self) -> bool {
+        self.element != 0 || self.shape.is_some() || self.ints.is_some()
+    }
+
     fn of(tensor: &Tensor) -> Self {
         Self {
             element: tensor.data_type,
@@ -103,7 +132,7 @@ pub(super) struct Step<'s> {
 
 impl Step<'_> {
     fn input(&self, i: usize) -> Option<&Info> {
-        self.shapes.of.get(self.node.inputs.get(i)?)
+        self.shapes.of.get(*self.node.inputs.get(i)? as usize).filter(|info| info.is_known())
     }
 
     pub(super) fn shape(&self, i: usize) -> Option<&[Dim]> {
@@ -169,9 +198,6 @@ impl Step<'_> {
             | "Mish"
             | "ThresholdedRelu"
             | "Not"
-            | "Softmax"
-            | "LogSoftmax"
-            | "Hardmax"
             | "Clip"
             | "Dropout"
             | "Sin"
@@ -188,12 +214,16 @@ impl Step<'_> {
             | "LayerNormalization"
             | "RMSNormalization"
             | "CumSum" => keep(self.input(0).and_then(|i| i.shape.clone())),
+            "Softmax" | "LogSoftmax" | "Hardmax" => {
+                if let (Some(shape), Some(axis)) = (self.shape(0), self.int("axis"))
+                    && self.since >= 13
+                {
+                    self.axis(axis, shape.len(), shape.len())?;
+                }
+                keep(self.input(0).and_then(|i| i.shape.clone()))
+            }
             "BatchNormalization" => self.batch_normalization(),
-            "Cast" => Ok(self.input(0).map(|info| Info {
-                element: self.int("to").unwrap_or(0),
-                shape: info.shape.clone(),
-                ints: info.ints.clone().filter(|_| self.int("to") == Some(INT64)),
-            })),
+            "Cast" => self.cast(),
             "IsNaN" | "IsInf" => {
                 let shape = self.input(0).and_then(|i| i.shape.clone());
                 Ok(Some(Info { element: BOOL, shape, ints: None }))
@@ -289,7 +319,9 @@ impl Step<'_> {
                 whole = false;
                 continue;
             };
-            joined = lay_over(&joined, shape)?;
+            if joined != shape {
+                joined = lay_over(&joined, shape)?;
+            }
         }
         Ok(whole.then_some(joined))
     }
@@ -391,6 +423,41 @@ impl Step<'_> {
             }
         }
         Ok(Some(Info { ints: None, ..info.clone() }))
+    }
+
+    /// What the machine learning of scikit-learn answers is of one type whatever it is asked.
+    fn answer(&self, op: &str) -> Option<Info> {
+        let element = match op {
+            "TreeEnsembleRegressor"
+            | "LinearRegressor"
+            | "SVMRegressor"
+            | "Scaler"
+            | "Normalizer" => FLOAT,
+            "TreeEnsembleClassifier" | "LinearClassifier" | "SVMClassifier" => {
+                let given = |name| self.node.attribute(self.names, name).is_some();
+                let words = ["classlabels_strings"].into_iter().any(given);
+                let numbers = ["classlabels_int64s", "classlabels_ints"].into_iter().any(given);
+                match (words, numbers) {
+                    (true, false) => STRING,
+                    (false, true) => INT64,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Info { element, shape: None, ints: None })
+    }
+
+    fn cast(&self) -> Result<Option<Info>, Wrong> {
+        let to = self.int("to");
+        if let Some(element) = to.filter(|element| *element != 0 && !tensors::is_type(*element)) {
+            return Err(format!("there is no data type {element}"));
+        }
+        Ok(Some(Info {
+            element: to.unwrap_or(0),
+            shape: self.input(0).and_then(|info| info.shape.clone()),
+            ints: self.ints(0).map(<[_]>::to_vec).filter(|_| to == Some(INT64)),
+        }))
     }
 
     fn shape_of(&self) -> Info {

@@ -185,13 +185,21 @@ impl<'r, 'a> Wire<'r, 'a> {
         }
     }
 
-    /// Bytes of which only whether they are UTF-8 and which they are matters.
-    pub(super) fn text(&mut self, length: u64, most: u64) -> Result<String, Halt> {
+    /// Reads bytes of which only whether they are UTF-8 and which they are matters into `room`.
+    pub(super) fn text<'t>(
+        &mut self,
+        room: &'t mut Vec<u8>,
+        length: u64,
+        most: u64,
+    ) -> Result<&'t str, Halt> {
         let at = self.offset();
         if length > most {
             return fault(at, format!("a name of {length} bytes; names have at most {most}"));
         }
-        match String::from_utf8(self.bytes(length)?) {
+        if !self.source.read_into(room, length)? {
+            return fault(at, format!("the file ends within a field of {length} bytes"));
+        }
+        match std::str::from_utf8(room) {
             Ok(text) => Ok(text),
             Err(_) => fault(at, "a name that is not UTF-8"),
         }

@@ -5,6 +5,7 @@
 //! memory. Both load without an error, so they are refused here.
 
 use super::super::Halt;
+use super::super::report::quoted;
 use super::machine::Machine;
 use super::values::Value;
 
@@ -22,7 +23,17 @@ impl Machine<'_, '_, '_> {
         let (object, size) = match args.first()? {
             Value::Name(name) => {
                 let text = self.arena.name(*name);
-                (text.contains(&b'O'), item_size(text))
+                let size = item_size(text);
+                let object = text.contains(&b'O');
+                if size == UNKNOWN {
+                    // No pickle of numpy's has any other, and `numpy.dtype` knows few.
+                    let told = quoted(&String::from_utf8_lossy(text));
+                    let what = format!("there is no numpy dtype \"{told}\" at byte {}", self.at);
+                    self.job.findings.broken(what);
+                    (false, 0)
+                } else {
+                    (object, size)
+                }
             }
             Value::Global(class) => {
                 (self.arena.global_note(*class).name.contains("bject"), UNKNOWN)

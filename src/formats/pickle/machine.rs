@@ -108,6 +108,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
+                if self.job.findings.is_full() {
+                    // More would tell nothing; no pickle of any library comes here.
+                    return Err(Halt::Broken);
+                }
                 if self.held_outside + self.held() > MAX_HELD {
                     return self.broken("too many values to check within the memory budget");
                 }
@@ -240,6 +244,10 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             return self.broken("the pickle stops with values left on its stack");
         }
         self.at = self.source.offset();
+        // The loader asks for the whole frame when it begins; of an unpacked stream its end was not known then.
+        if self.frame_end.is_some_and(|end| end > self.at) {
+            return self.broken("the pickle is truncated: it stops before the end of its frame");
+        }
         if !self.inner && !self.source.at_end()? {
             return self.broken("trailing bytes after the pickle");
         }

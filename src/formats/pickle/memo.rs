@@ -2,24 +2,23 @@
 //!
 //! Knows keys and how the real unpickler counts them, nothing of what the values are.
 
-use std::collections::HashMap;
-
 use super::values::Value;
 
-/// Values by memo key. Real keys are dense; a far one goes to the map, so that one opcode cannot
-/// make the table grow.
+/// Keys that stand together in one page.
+const PAGE: usize = 512;
+type Page = [Option<Value>; PAGE];
+
+/// Values by memo key, in pages that are made when something is put there.
 #[derive(Default)]
 pub(super) struct Memo {
-    dense: Vec<Option<Value>>,
-    sparse: HashMap<u64, Value>,
+    pages: Vec<Option<Box<Page>>>,
+    made: usize,
     len: u64,
 }
 
 impl Memo {
-    const SLACK: usize = 1024;
-
     pub(super) fn held(&self) -> usize {
-        self.dense.capacity() * size_of::<Option<Value>>() + self.sparse.capacity() * 48
+        self.pages.capacity() * size_of::<Option<Box<Page>>>() + self.made * size_of::<Page>()
     }
 
     /// Keys written so far, as the real unpickler counts them for MEMOIZE.
@@ -28,24 +27,41 @@ impl Memo {
     }
 
     pub(super) fn get(&self, key: u64) -> Option<Value> {
-        let dense = usize::try_from(key).ok().and_then(|key| self.dense.get(key)).copied();
-        dense.flatten().or_else(|| self.sparse.get(&key).copied())
+        let key = usize::try_from(key).ok()?;
+        self.pages.get(key / PAGE)?.as_ref()?[key % PAGE]
     }
 
+    /// Puts a value aside. The machine refuses keys that are far from all others.
     pub(super) fn put(&mut self, key: u64, value: Value) {
-        if self.get(key).is_none() {
+        let Ok(key) = usize::try_from(key) else {
+            return;
+        };
+        let number = key / PAGE;
+        if number >= self.pages.len() {
+            self.pages.resize_with(number + 1, || None);
+        }
+        let page = self.pages[number].get_or_insert_with(|| {
+            self.made += 1;
+            Box::new([None; PAGE])
+        });
+        if page[key % PAGE].replace(value).is_none() {
             self.len += 1;
         }
-        match usize::try_from(key) {
-            Ok(at) if at < self.dense.len() + Self::SLACK => {
-                if at >= self.dense.len() {
-                    self.dense.resize(at + 1, None);
-                }
-                self.dense[at] = Some(value);
-            }
-            _ => {
-                self.sparse.insert(key, value);
-            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_counted_once() {
+        let mut memo = Memo::default();
+        for key in [0, 600_000, 0, 3] {
+            memo.put(key, Value::None);
         }
+        assert_eq!(memo.len(), 3);
+        assert_eq!((memo.get(600_000), memo.get(600_001)), (Some(Value::None), None));
+        assert_eq!(memo.get(u64::MAX), None);
     }
 }

@@ -56,7 +56,7 @@ impl Mentions {
     /// A value was put into the memo by the opcode at `at`.
     pub(super) fn put(&mut self, key: u64, value: Value, at: u64) {
         if !is_body(value) {
-            self.lengths.remove(&key);
+            self.forget(key);
             return;
         }
         // What is not memoised at once could be any that was read.
@@ -64,6 +64,13 @@ impl Mentions {
         if len > SHORT {
             self.lengths.insert(key, len);
         } else {
+            self.forget(key);
+        }
+    }
+
+    /// Most keys were never of a long body.
+    fn forget(&mut self, key: u64) {
+        if !self.lengths.is_empty() {
             self.lengths.remove(&key);
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Builder {
     held: usize,
     root: Option<Value>,
     trees: Trees,
+    /// The learner holds a booster, complete.
+    boosted: bool,
 }
 
 /// What stands around a model in a pickle: `{"Config": ..., "Model": ...}`.
@@ -46,7 +48,15 @@ struct Frame {
 
 impl Builder {
     pub(super) fn new(trees: Trees) -> Self {
-        Self { around: None, maybe: true, frames: Vec::new(), held: 0, root: None, trees }
+        Self {
+            around: None,
+            maybe: true,
+            frames: Vec::new(),
+            held: 0,
+            root: None,
+            trees,
+            boosted: false,
+        }
     }
 
     /// For a model with its configuration, as it stands in a pickle.
@@ -68,12 +78,9 @@ impl Builder {
 
     /// Whether what was read so far has the parts of a model.
     pub(super) fn looks_like_model(&self) -> bool {
-        let root = self.root.as_ref().or(self.frames.first().map(|frame| &frame.value));
+        // Asked for every number: what the learner holds must not be searched each time.
         let open = self.frames.get(1).filter(|_| self.top_key() == Some("learner"));
-        let learner = root.and_then(|root| root.get("learner")).or(open.map(|frame| &frame.value));
-        self.maybe
-            && (learner.is_some_and(|l| l.get("gradient_booster").is_some())
-                || open.is_some_and(|frame| frame.key == "gradient_booster"))
+        self.maybe && (self.boosted || open.is_some_and(|frame| frame.key == "gradient_booster"))
     }
 
     /// The document without its trees, and those; `None` of a document that is no model.
@@ -102,6 +109,7 @@ impl Builder {
         self.maybe = false;
         self.frames.clear();
         self.root = None;
+        self.boosted = false;
     }
 
     fn hold(&mut self, bytes: usize) -> Result<(), String> {
@@ -135,13 +143,15 @@ impl Builder {
             self.held = self.frames.last().map_or(0, |frame| frame.held);
             return tree;
         }
+        let in_learner = self.frames.len() == 2 && self.top_key() == Some("learner");
         let Some(frame) = self.frames.last_mut() else {
             self.root = Some(value);
             return Ok(());
         };
         match &mut frame.value {
             Value::Object(entries) => {
-                entries.push((frame.key.clone(), value));
+                self.boosted |= in_learner && frame.key == "gradient_booster";
+                entries.push((std::mem::take(&mut frame.key), value));
                 Ok(())
             }
             array => {
@@ -239,7 +249,7 @@ impl Visitor for Builder {
             return Ok(());
         }
         // Counted while it is still open, so that what it holds can tell that this is a model.
-        let key = self.frames.last().map_or(0, |frame| frame.key.len());
+        let key = self.frames.iter().nth_back(1).map_or(0, |around| around.key.len());
         self.hold(VALUE + key)?;
         let Some(frame) = self.frames.pop() else {
             return Ok(());

@@ -96,6 +96,8 @@ struct Learner<'v> {
     groups: usize,
     base_score: Vec<f64>,
     objective: &'v str,
+    /// Where its parameters stand.
+    about_objective: &'v Value,
     best_round: Option<usize>,
 }
 
@@ -133,6 +135,7 @@ impl<'v> Learner<'v> {
             groups,
             base_score,
             objective: learner.object("objective")?.text("name")?,
+            about_objective: learner.object("objective")?,
             best_round,
         })
     }
@@ -148,6 +151,9 @@ impl<'v> Learner<'v> {
     fn check(&self, trees: &Trees) -> Result<(), String> {
         if objective::of(self.objective).is_none() {
             return Err(format!("unknown objective \"{}\"", quoted(self.objective)));
+        }
+        if self.objective.starts_with("multi:") {
+            self.about_objective.object("softmax_multiclass_param")?.count("num_class")?;
         }
         match self.name {
             "gbtree" => self.ensemble(trees),

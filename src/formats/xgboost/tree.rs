@@ -101,8 +101,10 @@ impl<'v> Arrays<'v> {
         } else {
             weights
         };
-        for key in ["loss_changes", "sum_hessian"] {
-            if width == 1 || value.get(key).is_some() {
+        // Trees of vectors were written without these once; where the loader looks for one, it crashes without.
+        let statistics = ["loss_changes", "sum_hessian"];
+        if width == 1 || numbered || statistics.iter().any(|key| value.get(key).is_some()) {
+            for key in statistics {
                 float(key, nodes)?;
             }
         }

@@ -143,7 +143,7 @@ impl Reader<'_, '_, '_> {
         if self.builder.wants() {
             self.builder.key(&key);
         }
-        let added = self.nesting.add_key(key);
+        let added = self.nesting.add_key(&key);
         self.told(added)
     }
 

@@ -134,6 +134,10 @@ fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
         return;
     }
     let quoted_class = quoted(class);
+    if class != "function" && !is_config(object.get("config")) {
+        job.findings.broken(format!("the configuration of {quoted_class} is no object"));
+        return;
+    }
     match class {
         "__lambda__" | "Lambda" => {
             return danger(
@@ -191,6 +195,17 @@ fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
         &full,
         &format!("{full}{registered} is none of Keras's plain layers or their parts; {remedy}"),
     );
+}
+
+/// What Keras takes for the configuration of a class: an object, or whatever Python takes for nothing.
+fn is_config(config: Option<&Value>) -> bool {
+    match config {
+        None | Some(Value::Null | Value::Object(_) | Value::Bool(false)) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::Bool(true)) => false,
+    }
 }
 
 fn is_own(module: &str) -> bool {
