@@ -13,10 +13,11 @@ const SHORT: u64 = 24;
 
 /// Where the classes are whose objects may calculate when they are taken for rows of values, by what their state
 /// says. No table is made of one in a pickle.
-const MAKE_ITEMS_UP: [&str; 12] = [
+const MAKE_ITEMS_UP: [&str; 13] = [
     "arch.",
     "hmmlearn.",
     "lightgbm.",
+    "numpy",
     "pandas.api.typing",
     "pandas.core.groupby.",
     "pandas.core.resample",

@@ -174,6 +174,10 @@ pub(super) struct DictNote {
     pub(super) template: bool,
     /// A key like `restore_design_info`, at which a model of statsmodels runs its formula again.
     pub(super) restores: bool,
+    /// Attributes that are no slots of an interpolation, that a frame sets by code, that should be arrays.
+    pub(super) not_slots: bool,
+    pub(super) odd_frame: bool,
+    pub(super) odd_array: bool,
     /// It became the fields of a dtype and must not change any more.
     pub(super) frozen: bool,
 }
@@ -199,6 +203,9 @@ impl DictNote {
         foreign: false,
         template: false,
         restores: false,
+        not_slots: false,
+        odd_frame: false,
+        odd_array: false,
         object_field: false,
         fields_end: 0,
         overlap: false,
