@@ -146,6 +146,9 @@ impl Machine<'_, '_, '_> {
             return Ok(self.not_granted(global, "made with arguments"));
         }
         let mut kept = args;
+        if fields && kwargs.is_some_and(|kwargs| self.arena.is_deep(kwargs)) {
+            return Ok(self.odd_arguments(global));
+        }
         kept.extend(kwargs.filter(|_| fields));
         Ok(self.make_new(global, &kept))
     }

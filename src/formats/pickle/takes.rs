@@ -73,7 +73,7 @@ impl Machine<'_, '_, '_> {
                     }
             }
             Value::List(_) => is_frame(function) || function.module == "pyarrow.lib",
-            Value::Dict(_) => function.module == "polars.schema",
+            Value::Dict(_) => function.module == "polars.schema" && !self.arena.is_deep(arg),
             Value::Set(_) | Value::FrozenSet(_) | Value::Storage(_) | Value::Getter => false,
             Value::BigInt(_) => self.is_calculable(arg),
             // Some look for a pattern in it, which can take the square of its length.
@@ -238,6 +238,10 @@ impl Machine<'_, '_, '_> {
         if elements && !matches!(name, "bytearray" | "bytes" | "deque" | "list" | "tuple") {
             for arg in args {
                 let weight = self.arena.weight(*arg);
+                if self.arena.is_deep(*arg) {
+                    self.danger("items nested so deep that hashing them can crash the loader");
+                    return Err(Halt::Broken);
+                }
                 if weight.risky {
                     self.danger("a key whose hash is computed from a state of any size");
                     return Err(Halt::Broken);
@@ -259,7 +263,7 @@ impl Machine<'_, '_, '_> {
 
     /// What else than its class a function is given to make an object of: a state, whose parts are not hashed by code.
     pub(super) fn is_state_of_class(&self, state: Value) -> bool {
-        !self.arena.weight(state).risky && self.is_calculable(state)
+        !self.arena.weight(state).risky && !self.arena.is_deep(state) && self.is_calculable(state)
     }
 
     /// A decimal whose exponent is so large that laying out the number would take all memory.
