@@ -312,6 +312,59 @@ def joblib():
     return {"array_of_opcodes.joblib": b"\x80\x03" + array + code + b"."}
 
 
+def unseen():
+    """Objects where a library takes a dict, a number or an array, and parts of a call nested deep."""
+    endless = named("builtins", "range") + b"\x8a\x05\x00\x00\x00\x00\x10\x85R"
+    deep = b")" + b"\x85" * 180_000
+    # Ten lists, each ten times in the next, at number 9.
+    shared = b"](" + b"K\0" * 10 + b"eq\0" + b"".join(b"0](" + (b"h" + bytes([k - 1])) * 10 + b"eq" + bytes([k]) for k in range(1, 10)) + b"0"
+    made = lambda module, name: named(module, name) + b")\x81"
+    state = lambda **items: b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
+    array = lambda shape, size: (named("numpy._core.multiarray", "_reconstruct") + named("numpy", "ndarray") + b"K\0\x85" + text("b") + b"\x87R(K\x01" + shape
+        + named("numpy", "dtype") + text("i1") + b"\x89\x88\x87R\x89T" + struct.pack("<i", size) + bytes(size) + b"tb")
+    column, row = array(b"M\xff\xffK\x01\x86", 65535), array(b"K\x01M\xff\xff\x86", 65535)
+    add = named("numpy", "add")
+    partial = named("functools", "partial") + add + b"\x85R(" + add + column + row + b"\x86}Ntb"
+    space = named("types", "SimpleNamespace") + b")R" + state(keys=partial) + b"b"
+    eig = lambda part: named("numpy.linalg._linalg", "EigResult") + part + part + b"\x86\x81"
+    poly = made("numpy", "poly1d") + state(coeffs=b"h\x09") + b"b"
+    bags = made("sklearn.ensemble._bagging", "BaggingRegressor") + state(estimators_=endless) + b"b"
+    double = named("numpy", "dtype") + text("f8") + b"\x89\x88\x87R"
+    masked = lambda fill: (named("numpy.ma.core", "_mareconstruct") + b"(" + named("numpy.ma.core", "MaskedArray") + named("numpy", "ndarray") + b"K\0\x85"
+        + text("b") + b"tR(K\x01K\x01\x85" + double + b"\x89C\x08" + bytes(8) + b"C\x01\0" + fill + b"tb")
+    frame = state(_mgr=b"N", _typ=text("dataframe"), _metadata=b"]")
+    isotonic = lambda part: made("sklearn.isotonic", "IsotonicRegression") + state(X_thresholds_=part, y_thresholds_=part, out_of_bounds=text("nan")) + b"b"
+    spline = state(y=named("types", "SimpleNamespace") + b")R" + state(shape=b"K\x02K\x02\x86") + b"b", _y_axis=b"K\x01", axis=b"K\x01", _y=b"N", bounds_error=b"\x89", x=b"K\x01")
+    slots = named("collections", "OrderedDict") + b")R" + text("fill_value") + endless + b"s"
+    fourier = made("statsmodels.tsa.deterministic", "Fourier") + state(_period=deep, _order=b"K\x01") + b"b"
+    new_index = named("pandas.core.indexes.base", "_new_Index") + named("pandas.core.indexes.range", "RangeIndex")
+    files = {
+        "state_that_is_an_object": made("statsmodels.tsa.ar_model", "AutoRegResultsWrapper") + space + b"b",
+        "frame_flags_of_an_object": made("pandas.core.frame", "DataFrame") + frame + text("_flags") + space + b"sb",
+        "frame_attributes_of_an_object": made("pandas.core.frame", "DataFrame") + frame + text("attrs") + space + b"sb",
+        "series_deep_name": made("pandas.core.series", "Series") + frame + text("name") + deep + b"sb",
+        "index_deep_name": new_index + state(start=b"K\0", stop=b"K\x05", step=b"K\x01", name=deep) + b"\x86R",
+        "interpolation_slots_of_a_range": made("scipy.interpolate._interpolate", "interp1d") + spline + state(fill_value=endless) + b"\x86b",
+        "interpolation_slots_of_an_ordered_dict": made("scipy.interpolate._interpolate", "interp1d") + spline + slots + b"\x86b",
+        "key_of_a_deterministic_term": b"}" + fourier + b"Ns",
+        "sparse_index_of_a_result": shared + named("pandas._libs.sparse", "IntIndex") + b"K\x05" + eig(b"h\x09") + b"\x86R",
+        "sparse_index_of_a_late_range": b"]q\x01" + b"0" + eig(b"h\x01") + b"q\x020h\x01" + endless + b"a0" + named("pandas._libs.sparse", "IntIndex") + b"K\x05h\x02\x86R",
+        "masked_filled_with_a_result": shared + masked(eig(b"h\x09")),
+        "masked_filled_with_an_ensemble": masked(bags),
+        "block_placed_by_a_polynomial": shared + named("pandas._libs.internals", "_unpickle_block") + array(b"K\x01K\x01\x86", 1) + poly + b"K\x02\x87R",
+        "isotonic_of_a_range": isotonic(endless),
+        "isotonic_of_lists": shared + isotonic(b"h\x09"),
+        "isotonic_of_a_polynomial": shared + isotonic(poly),
+        "counter_deep_item": named("collections", "Counter") + b"]" + deep + b"a\x85R",
+        "set_deep_item": named("builtins", "set") + b"]" + deep + b"a\x85R",
+        "ordered_dict_deep_late_item": b"]q\x010]q\x02h\x01a0h\x01(" + deep + b"Ne0" + named("collections", "OrderedDict") + b"h\x02\x85R",
+        "result_deep_keyword": b"}" + named("scipy.stats._stats_py", "DescribeResult") + b")" + state(nobs=deep, **dict.fromkeys("minmax mean variance skewness kurtosis".split(), b"N")) + b"\x92Ns",
+        "schema_deep_type": named("polars.schema", "Schema") + state(a=deep) + b"\x85R",
+        "schema_deep_item": named("polars.schema", "Schema") + b")R" + text("a") + deep + b"s",
+    }
+    return {f"unseen_{name}.pkl": b"\x80\x04" + body + b"." for name, body in files.items()}
+
+
 def happened(python, path, scratch):
     try:
         done = subprocess.run([python, "-c", LOAD, path], cwd=scratch, timeout=15, capture_output=True)
@@ -334,7 +387,7 @@ def main():
         zeros = Path(scratch, "zeros").read_bytes()
         light, boost = Path(scratch, "light").read_text(), Path(scratch, "boost").read_bytes()
     files = ranges() | arrays() | index | boosters(light, boost) | joblib() | hashes() | texts() | amounts()
-    files |= forged_arrays() | tables(zeros) | zones() | (layers() if torch else {})
+    files |= unseen() | forged_arrays() | tables(zeros) | zones() | (layers() if torch else {})
     for name, content in files.items():
         if only and name not in only.split():
             continue

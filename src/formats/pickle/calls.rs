@@ -6,7 +6,7 @@
 //! name suggests. Knows nothing of opcodes or of bytes.
 
 use super::super::{Format, Halt};
-use super::allow_list::{self, Grant, Make, Rule, Stated};
+use super::allow_list::{self, Fill, Grant, Make, Rule, Stated};
 use super::machine::Machine;
 use super::takes::allowed_elements;
 use super::values::{Form, Value};
@@ -143,6 +143,9 @@ impl Machine<'_, '_, '_> {
             return Ok(self.not_granted(global, "made with arguments"));
         }
         let mut kept = args;
+        if fields && kwargs.is_some_and(|kwargs| self.arena.is_deep(kwargs)) {
+            return Ok(self.odd_arguments(global));
+        }
         kept.extend(kwargs.filter(|_| fields));
         Ok(self.make_new(global, &kept))
     }
@@ -530,10 +533,21 @@ impl Machine<'_, '_, '_> {
             _ => true,
         };
         match state {
-            Value::Tuple(id) => self.arena.items(id).is_some_and(|items| items.iter().all(plain)),
+            Value::Tuple(id) => self.arena.items(id).is_some_and(|items| {
+                // A pair is two dicts of attributes, and one that is an object was not looked at.
+                let unseen = items.len() == 2 && items.iter().any(|item| self.is_mapping(*item));
+                !unseen && items.iter().all(plain)
+            }),
             Value::Global(_) => false,
+            // Its own `keys` and `pop` would be called, whatever they are.
+            Value::Instance(_) => false,
             other => plain(&other),
         }
+    }
+
+    /// Whether an object is a dict of some kind.
+    fn is_mapping(&self, value: Value) -> bool {
+        matches!(value, Value::Instance(id) if self.arena.grant_of_instance(id).fill == Fill::Mapping)
     }
 }
 

@@ -66,6 +66,13 @@ impl Machine<'_, '_, '_> {
         };
         let global = self.arena.instances[id as usize].global;
         let module = &self.arena.global_note(global).module;
+        // A schema looks its types up.
+        let deep = module == "polars.schema"
+            && self.stack[start..].iter().any(|value| self.arena.is_deep(*value));
+        if deep {
+            self.danger("a polars schema of a type nested so deep that it can crash the loader");
+            return;
+        }
         let library = ["scipy.", "sklearn.", "statsmodels."];
         if !library.iter().any(|library| module.starts_with(library)) {
             return;

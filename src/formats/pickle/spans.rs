@@ -4,6 +4,7 @@
 //! may be kept, as the choice of a parameter, but not be handed to anything that is called or that
 //! lays out its state; pandas' own `RangeIndex` may also be the index of a frame or a level of one.
 
+use super::containers::MAX_KEY_DEPTH;
 use super::machine::Machine;
 use super::values::{Span, Value};
 use super::weights::Weight;
@@ -13,10 +14,11 @@ const SHORT: u64 = 24;
 
 /// Where the classes are whose objects may calculate when they are taken for rows of values, by what their state
 /// says. No table is made of one in a pickle.
-const MAKE_ITEMS_UP: [&str; 12] = [
+const MAKE_ITEMS_UP: [&str; 13] = [
     "arch.",
     "hmmlearn.",
     "lightgbm.",
+    "numpy",
     "pandas.api.typing",
     "pandas.core.groupby.",
     "pandas.core.resample",
@@ -144,6 +146,7 @@ impl Machine<'_, '_, '_> {
         note.others = note.others.saturating_add(others);
         if note.settled {
             self.arena.late |= span;
+            self.arena.late_depth |= weight.depth > MAX_KEY_DEPTH;
         }
     }
 
@@ -172,6 +175,7 @@ impl Machine<'_, '_, '_> {
         let note = &mut self.arena.dicts[dict as usize];
         note.foreign_to_index |= foreign;
         note.weight.hold(weight.0);
+        note.deep_value |= weight.1.depth > MAX_KEY_DEPTH;
         note.weight.arrays = note.weight.arrays.max(weight.1.arrays);
         note.weight.risky |= weight.1.risky;
         note.weight.buffers |= weight.1.buffers;

@@ -28,6 +28,10 @@ const MAX_EXPONENT: usize = 6;
 /// Layers of a recurrent network.
 const MAX_LAYERS: i64 = 100_000;
 
+/// The slots of interpolations, which are set as they are. Other attributes are set by code.
+const SLOTS: [&[u8]; 7] =
+    [b"_y_axis", b"_y_extra_shape", b"axis", b"c", b"dtype", b"extrapolate", b"x"];
+
 /// What the data of an index may be called in a pickle.
 const INDEX_KEYS: [&str; 14] = [
     "closed",
@@ -69,7 +73,7 @@ impl Machine<'_, '_, '_> {
                     }
             }
             Value::List(_) => is_frame(function) || function.module == "pyarrow.lib",
-            Value::Dict(_) => function.module == "polars.schema",
+            Value::Dict(_) => function.module == "polars.schema" && !self.arena.is_deep(arg),
             Value::Set(_) | Value::FrozenSet(_) | Value::Storage(_) | Value::Getter => false,
             Value::BigInt(_) => self.is_calculable(arg),
             // Some look for a pattern in it, which can take the square of its length.
@@ -95,6 +99,10 @@ impl Machine<'_, '_, '_> {
         let named = function.name.as_str();
         if class.grant.make == Make::Empty {
             return matches!(named, "_unpickle_block" | "_ImputerTriplet");
+        }
+        // A tuple with names holds whatever it was given, and an array would be made of that.
+        if class.grant.make == Make::Ruled(Rule::Fields) {
+            return named == "_ImputerTriplet";
         }
         match from {
             "numpy" | "joblib" => matches!(
@@ -230,6 +238,10 @@ impl Machine<'_, '_, '_> {
         if elements && !matches!(name, "bytearray" | "bytes" | "deque" | "list" | "tuple") {
             for arg in args {
                 let weight = self.arena.weight(*arg);
+                if self.arena.is_deep(*arg) {
+                    self.danger("items nested so deep that hashing them can crash the loader");
+                    return Err(Halt::Broken);
+                }
                 if weight.risky {
                     self.danger("a key whose hash is computed from a state of any size");
                     return Err(Halt::Broken);
@@ -251,7 +263,7 @@ impl Machine<'_, '_, '_> {
 
     /// What else than its class a function is given to make an object of: a state, whose parts are not hashed by code.
     pub(super) fn is_state_of_class(&self, state: Value) -> bool {
-        !self.arena.weight(state).risky && self.is_calculable(state)
+        !self.arena.weight(state).risky && !self.arena.is_deep(state) && self.is_calculable(state)
     }
 
     /// A decimal whose exponent is so large that laying out the number would take all memory.
@@ -286,6 +298,18 @@ impl Machine<'_, '_, '_> {
             && !matches!(value, Value::Int(count) if (0..=MAX_LAYERS).contains(&count));
         let copied = matches!(name, b"nodes" | b"values" | b"X_thresholds_" | b"y_thresholds_");
         let keys = if matches!(value, Value::Tuple(_)) { print_of_text(name) } else { 0 };
+        let not_slots = !SLOTS.contains(&name);
+        let odd_frame = match name {
+            b"_flags" | b"attrs" => !matches!(value, Value::Dict(_)),
+            b"name" => !self.is_name_of_column(value),
+            b"columns" | b"index" => true,
+            _ => false,
+        };
+        let odd_array = copied
+            && !matches!(value, Value::Instance(id) if matches!(
+                self.arena.grant_of_instance(id).make,
+                Make::Ruled(Rule::EmptyArray | Rule::JoblibArray) | Make::Call
+            ));
         let shared_array = match value {
             Value::Instance(id) if copied => {
                 std::mem::replace(&mut self.arena.instances[id as usize].copied, true)
@@ -295,9 +319,28 @@ impl Machine<'_, '_, '_> {
         let note = &mut self.arena.dicts[dict as usize];
         note.odd_version |= odd_version;
         note.many_layers |= many_layers;
+        note.not_slots |= not_slots;
+        note.odd_frame |= odd_frame;
+        note.odd_array |= odd_array;
         note.not_numbers |= !matches!(value, Value::Int(_) | Value::Word(_) | Value::BigInt(_));
         note.shared_array |= shared_array;
         note.keys = note.keys.wrapping_add(keys);
+    }
+
+    /// What a column may be called: its hash is taken.
+    fn is_name_of_column(&self, name: Value) -> bool {
+        match name {
+            Value::Tuple(id) => self.arena.items(id).is_some_and(|items| {
+                items
+                    .iter()
+                    .all(|item| !matches!(item, Value::Tuple(_)) && self.is_name_of_column(*item))
+            }),
+            Value::Instance(_) => {
+                !self.arena.weight(name).risky && self.arena.weight(name).steps <= MAX_STEPS
+            }
+            Value::List(_) | Value::Dict(_) | Value::Set(_) | Value::FrozenSet(_) => false,
+            _ => true,
+        }
     }
 
     /// What the code of some classes makes of a state while it is set.
@@ -312,12 +355,18 @@ impl Machine<'_, '_, '_> {
             _ => None,
         };
         let uuid = (module, name) == ("uuid", "UUID");
+        let frame = top_of(module) == "pandas" && matches!(name, "DataFrame" | "Series");
+        let arrays = matches!(name, "IsotonicRegression" | "Tree" | "TreePredictor");
         let danger = if self.fills_with_containers(instance, state) {
             Some("fills with what is no value, which would be laid out as a text")
         } else if top_of(module) == "sklearn" && note.is_some_and(|note| note.odd_version) {
             Some("says a version that is no text, which would be laid out as one")
         } else if top_of(module) == "torch" && note.is_some_and(|note| note.many_layers) {
             Some("says a number of layers that no network has")
+        } else if frame && note.is_some_and(|note| note.odd_frame) {
+            Some("sets what pandas would make an index, a name or a dict of")
+        } else if arrays && note.is_some_and(|note| note.odd_array) {
+            Some("has an object where scikit-learn would make an array of it")
         } else if uuid && note.is_none_or(|note| note.not_numbers) {
             Some("is no number")
         } else if name == "__pyx_unpickle_NDArrayBacked" && !self.is_pair_of_objects(state) {
@@ -344,19 +393,31 @@ impl Machine<'_, '_, '_> {
         };
         let fill = self.arena.items(id).and_then(|items| items.get(6));
         masked
-            && fill.is_some_and(|fill| {
-                !matches!(
+            && fill.is_some_and(|fill| match fill {
+                Value::Instance(id) => !self.is_number_of_numpy(*id),
+                _ => !matches!(
                     fill,
                     Value::None
                         | Value::Bool(_)
                         | Value::Int(_)
                         | Value::Float(_)
-                        | Value::Instance(_)
                         | Value::Name(_)
                         | Value::Text(_)
                         | Value::Bytes
-                )
+                ),
             })
+    }
+
+    /// Whether an object is a number or an array, and none that makes its items up.
+    fn is_number_of_numpy(&self, instance: u32) -> bool {
+        let made_of = self.arena.global_note(self.arena.instances[instance as usize].global);
+        matches!(
+            made_of.grant.make,
+            Make::Ruled(Rule::EmptyArray | Rule::Scalar | Rule::Encode | Rule::JoblibArray)
+        ) || matches!(
+            (made_of.module.as_str(), made_of.name.as_str()),
+            ("builtins", "complex") | ("datetime" | "decimal", _)
+        )
     }
 
     /// Whether a state is a type and an array, and perhaps more.
@@ -372,12 +433,13 @@ impl Machine<'_, '_, '_> {
         let Value::Tuple(id) = state else {
             return false;
         };
-        let pair = matches!(
-            self.arena.items(id),
-            Some([Value::None | Value::Dict(_), Value::Dict(slots)])
-                if self.arena.dicts[*slots as usize].len > 0
-        );
-        pair && !module.starts_with("scipy.interpolate") && module != "dateutil._common"
+        let Some([Value::None | Value::Dict(_), Value::Dict(slots)]) = self.arena.items(id) else {
+            return false;
+        };
+        let slots = &self.arena.dicts[*slots as usize];
+        let kept = module == "dateutil._common"
+            || (module.starts_with("scipy.interpolate") && !slots.not_slots);
+        slots.len > 0 && !kept
     }
 
     /// Whether the list in an array's state is shorter than the shape beside it.
@@ -440,6 +502,7 @@ impl Machine<'_, '_, '_> {
                 "dateutil" | "uuid" => true,
                 "pandas" => name.ends_with("Dtype") || name == "DateOffset",
                 "polars" => module == "polars.datatypes.classes",
+                "statsmodels" => module == "statsmodels.tsa.deterministic",
                 _ => false,
             },
             _ => name == "__pyx_unpickle_IntervalMixin",

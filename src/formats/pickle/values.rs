@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::allow_list::Grant;
+use super::containers::MAX_KEY_DEPTH;
 use super::weights::{Big, Weight, print_of_text};
 
 /// Items kept of a tuple. No call that is allowed takes more arguments.
@@ -174,6 +175,12 @@ pub(super) struct DictNote {
     pub(super) template: bool,
     /// A key like `restore_design_info`, at which a model of statsmodels runs its formula again.
     pub(super) restores: bool,
+    /// Attributes that are no slots of an interpolation, that a frame sets by code, that should be arrays.
+    pub(super) not_slots: bool,
+    pub(super) odd_frame: bool,
+    pub(super) odd_array: bool,
+    /// A value nested so deep that it must not be hashed.
+    pub(super) deep_value: bool,
     /// It became the fields of a dtype and must not change any more.
     pub(super) frozen: bool,
 }
@@ -199,6 +206,10 @@ impl DictNote {
         foreign: false,
         template: false,
         restores: false,
+        not_slots: false,
+        odd_frame: false,
+        odd_array: false,
+        deep_value: false,
         object_field: false,
         fields_end: 0,
         overlap: false,
@@ -265,6 +276,8 @@ pub(super) struct Arena {
     globals: Vec<GlobalNote>,
     /// What was put into lists and dicts after those were put into other values.
     pub(super) late: Span,
+    /// Likewise, something nested so deep that it must not be hashed.
+    pub(super) late_depth: bool,
     /// The texts of long tuples of texts, taken together.
     keys: HashMap<u32, u64>,
     by_name: HashMap<(String, String), u32>,
@@ -386,6 +399,13 @@ impl Arena {
             Value::Instance(id) => self.instances[id as usize].weight,
             _ => Weight::PLAIN,
         }
+    }
+
+    /// Whether hashing a value, or the values of a dict, could crash the loader.
+    pub(super) fn is_deep(&self, value: Value) -> bool {
+        self.late_depth
+            || self.weight(value).depth > MAX_KEY_DEPTH
+            || matches!(value, Value::Dict(id) if self.dicts[id as usize].deep_value)
     }
 
     /// The texts of a tuple, taken together; `None` where it holds anything else.
