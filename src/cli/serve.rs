@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Context, Failure, Outcome, start_logging};
@@ -60,15 +61,31 @@ impl Serve {
             registry_dir = %settings.registry_dir.display(),
             "serving"
         );
-        match application.run_until_stopped(signals).await? {
-            Ending::Finished => {
+        let output = context.output;
+        if output.is_json() {
+            let document = json!({
+                "host": server.host,
+                "port": application.port(),
+                "metrics_port": application.metrics_port(),
+                "registry_dir": settings.registry_dir,
+            });
+            output.result(&document, String::new);
+        }
+        match application.run_until_stopped(signals).await {
+            Ok(Ending::Finished) => {
                 tracing::info!("stopped");
                 Ok(())
             }
             // As a shell tells of a program that a signal ended.
-            Ending::CutShort(signal) => {
+            Ok(Ending::CutShort(signal)) => {
                 Err(Failure::Verdict(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)))
             }
+            // The one document is printed already.
+            Err(error) if output.is_json() => {
+                eprintln!("error: {error} [{}]", error.kind().code());
+                Err(Failure::Verdict(error.kind().exit_status()))
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }

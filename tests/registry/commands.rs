@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{GOOD, Ran, World, fixture, pickle, until};
+use crate::support::{GOOD, READ, Ran, World, ask, fixture, pickle, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -536,4 +536,24 @@ fn a_result_that_cannot_be_printed_is_no_success() {
         let ran: Ran = child.wait_with_output().unwrap().into();
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{arguments:?}");
     }
+}
+
+#[test]
+fn serve_tells_where_it_serves_in_one_document() {
+    let world = World::promoted(&["v1.0.0"]);
+    let mut command = world.command(&["serve", "--host", "127.0.0.1", "--port", "0", "--json"]);
+    command.env("MODEL_REGISTRY_READ_TOKEN", READ);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut first = serde_json::Deserializer::from_reader(&mut out).into_iter::<Value>();
+    let document = first.next().unwrap().unwrap();
+    let url = format!("http://127.0.0.1:{}/health", document["port"]);
+    assert_eq!(ask("GET", &url, &[]).status, 200);
+    assert!(document["metrics_port"].is_null(), "{document}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).unwrap();
+    assert_eq!(rest.trim(), "");
 }

@@ -164,36 +164,25 @@ pub(super) fn knows_name(name: &str) -> bool {
     TABLES.iter().any(in_table)
 }
 
-/// Attributes of classes that a pickle may take by `getattr`, and what it may do with them: a time zone is made from
-/// its key. Missing on purpose: the methods by which scipy's `interp1d` is told apart, which Python names with dots.
-const ATTRIBUTES: [(&str, &str, Grant, &str); 1] = [("zoneinfo", "ZoneInfo", CALL, "_unpickle")];
-
+/// How scipy's radial functions are computed, in whichever module they are.
+const RADIAL: &str = "_h_cubic _h_gaussian _h_inverse_multiquadric _h_linear _h_multiquadric _h_quintic _h_thin_plate";
+/// How the width of a density is chosen.
+const WIDTH: &str = "scotts_factor silverman_factor";
 /// Methods that an object without a state may have bound, to keep them in its state.
 const METHODS: [(&str, &str, &str); 4] = [
-    (
-        "scipy.interpolate._rbf",
-        "Rbf",
-        "_h_cubic _h_gaussian _h_inverse_multiquadric _h_linear _h_multiquadric _h_quintic _h_thin_plate",
-    ),
-    (
-        "scipy.interpolate.rbf",
-        "Rbf",
-        "_h_cubic _h_gaussian _h_inverse_multiquadric _h_linear _h_multiquadric _h_quintic _h_thin_plate",
-    ),
-    ("scipy.stats._kde", "gaussian_kde", "scotts_factor silverman_factor"),
-    ("scipy.stats.kde", "gaussian_kde", "scotts_factor silverman_factor"),
+    ("scipy.interpolate._rbf", "Rbf", RADIAL),
+    ("scipy.interpolate.rbf", "Rbf", RADIAL),
+    ("scipy.stats._kde", "gaussian_kde", WIDTH),
+    ("scipy.stats.kde", "gaussian_kde", WIDTH),
 ];
 /// The one of discrete distributions.
 const ENTROPY: &str = "_entropy";
 
-/// What may be done with an attribute of a class; `None` if it may not be taken.
+/// What may be done with an attribute of a class that a pickle takes by `getattr`; `None` if it may not be taken. One
+/// may: a time zone is made from its key. Missing on purpose: the methods by which scipy's `interp1d` is told apart,
+/// which Python names with dots.
 pub(super) fn attribute(module: &str, class: &str, name: &str) -> Option<Grant> {
-    ATTRIBUTES
-        .iter()
-        .find(|(m, c, _, names)| {
-            *m == module && *c == class && names.split(' ').any(|one| one == name)
-        })
-        .map(|(_, _, grant, _)| *grant)
+    ((module, class, name) == ("zoneinfo", "ZoneInfo", "_unpickle")).then_some(CALL)
 }
 
 /// What may be done with a method of an object that has no state yet.
