@@ -14,12 +14,16 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 
 # The dependencies alone, over an empty program: this layer is made again when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' >src/main.rs \
+COPY crates/load-checks/Cargo.toml crates/load-checks/
+RUN mkdir src crates/load-checks/src && touch src/lib.rs crates/load-checks/src/lib.rs && echo 'fn main() {}' >src/main.rs \
   && target=$(rustc --version --verbose | sed -n 's/^host: //p') \
   && cargo build --locked --release --bin model-registry --target "$target" \
-  && rm -rf src /target/"$target"/release/deps/*model_registry* /target/"$target"/release/.fingerprint/model-registry-*
+  && rm -rf src crates/load-checks/src \
+    /target/"$target"/release/deps/*model_registry* /target/"$target"/release/deps/*load_checks* \
+    /target/"$target"/release/.fingerprint/model-registry-* /target/"$target"/release/.fingerprint/load-checks-*
 
 # The program. It must be static, or it could not start where there is no loader.
+COPY crates crates
 COPY src src
 COPY migrations migrations
 RUN target=$(rustc --version --verbose | sed -n 's/^host: //p') \

@@ -152,8 +152,8 @@ fn pinned(program: &str) -> Command {
 }
 
 fn make(registry: &Path) {
-    let pickle =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/risk_model_numpy.pkl");
+    let pickle = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("crates/load-checks/tests/corpus/real/risk_model_numpy.pkl");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_model-registry"));
         command.arg("--registry-dir").arg(registry).args(arguments);

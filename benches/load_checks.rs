@@ -19,18 +19,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model_registry::{
-    formats::{self, TrustedGlobals},
-    sandbox::{self, Mode, Sandbox},
-};
+use load_checks::{Mode, Sandbox, TrustedGlobals};
 
 const CHECKS: usize = 400;
 const ROUNDS: usize = 9;
 const LARGE: u64 = 512 << 20;
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|first| first == sandbox::ARGUMENT) {
-        return sandbox::run_child();
+    if std::env::args().nth(1).is_some_and(|first| first == load_checks::ARGUMENT) {
+        return load_checks::run_child();
     }
     sandbox_cost();
     large_artifact();
@@ -43,14 +40,15 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 fn sandbox_cost() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/real/risk_model_numpy.pkl");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("crates/load-checks/tests/corpus/real/risk_model_numpy.pkl");
     let file = File::open(path).unwrap();
     let trusted = TrustedGlobals::default();
     let sandbox = Sandbox::new(Mode::Strict);
     let (mut bare, mut walled) = (Vec::new(), Vec::new());
     for _ in 0..CHECKS {
         let started = Instant::now();
-        let here = formats::check(&file, &trusted, None, &|| true).unwrap();
+        let here = load_checks::check(&file, &trusted, None, &|| true).unwrap();
         bare.push(started.elapsed());
         let started = Instant::now();
         let there = sandbox.check(&file, &trusted, None, &|| true).unwrap();

@@ -10,7 +10,7 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy, sandbox};
+use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
 
 mod edge;
 mod identity;
@@ -84,7 +84,7 @@ pub struct Settings {
     /// The operator's decisions.
     pub policy: Policy,
     /// What is done where the kernel lacks a wall of the load checks' sandbox.
-    pub sandbox: sandbox::Mode,
+    pub sandbox: load_checks::Mode,
     /// Variables that are set to nothing, and count as unset.
     pub ignored_empty: Vec<String>,
 }
@@ -327,7 +327,7 @@ impl Settings {
                 Policy::default()
             }
         };
-        let sandbox = reader.parsed(SANDBOX, sandbox::Mode::Strict, sandbox::Mode::parse);
+        let sandbox = reader.parsed(SANDBOX, load_checks::Mode::Strict, load_checks::Mode::parse);
         let ignored_empty = reader.ignored_empty.clone();
         Self {
             registry_dir,

@@ -4,10 +4,9 @@
 //! | Room | What it is for | Imports, of ours |
 //! |---|---|---|
 //! | [`domain`] | the rules, as values and pure functions | nothing |
-//! | [`catalog`], [`artifacts`], [`formats`], [`auth`] | what the database knows, what the disk knows, would it load, who asks | `domain` |
-//! | [`sandbox`] | the child process in which a load check runs | `formats` |
-//! | [`actors`] | typed messages over those | those five |
-//! | [`registry`] | the operations, the same for REST and command line | `actors`, `artifacts`, `catalog`, `formats`, `domain` |
+//! | [`catalog`], [`artifacts`], [`auth`] | what the database knows, what the disk knows, who asks | `domain` |
+//! | [`actors`] | typed messages over those | those four, and `load_checks` |
+//! | [`registry`] | the operations, the same for REST and command line | `actors`, `artifacts`, `catalog`, `domain` |
 //! | [`schemas`] | the bodies of answers | `registry`, `domain` |
 //! | [`http`], [`cli`] | REST, command line | `registry`, `schemas`, `domain` |
 //! | [`startup`] | puts the parts together | all |
@@ -35,13 +34,11 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod fault;
-pub mod formats;
 pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod progress;
 pub mod registry;
-pub mod sandbox;
 pub mod schemas;
 pub mod startup;
 pub mod telemetry;

@@ -2,13 +2,11 @@
 
 use std::process::ExitCode;
 
-use model_registry::sandbox;
-
 fn main() -> ExitCode {
     // Before anything else: a load check's process must not even read an argument or a variable more.
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == sandbox::ARGUMENT) {
-        return sandbox::run_child();
+    if arguments.next().is_some_and(|first| first == load_checks::ARGUMENT) {
+        return load_checks::run_child();
     }
     model_registry::cli::run()
 }

@@ -16,6 +16,8 @@ use tokio::{
     sync::mpsc,
 };
 
+use load_checks::{Mode, Sandbox, TrustedGlobals};
+
 use crate::{
     actors::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
@@ -35,13 +37,11 @@ use crate::{
     clock,
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
-    formats::TrustedGlobals,
     http::{
         client::Gateways, closing::Closing, guard::HttpState, lifecycle::Lifecycle, scrape, server,
     },
     limits, metrics,
     registry::Registry,
-    sandbox::{Mode, Sandbox},
     tls::{self, Credentials, TlsFiles},
 };
 

@@ -16,15 +16,14 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use super::supervise::supervised;
+use load_checks::{LoadReport, Sample, Sandbox, SandboxError, TrustedGlobals, Verdict};
+
 use crate::{
     artifacts::{ArtifactStore, StoreError, VerifiedFiles},
     domain::{Metadata, ModelId, Sha256Digest, VersionRecord},
     error::{ErrorKind, RegistryError},
-    fault,
-    formats::{LoadReport, Sample, TrustedGlobals, Verdict},
-    limits, metrics,
+    fault, limits, metrics,
     progress::Progress,
-    sandbox::{Sandbox, SandboxError},
 };
 
 /// What validations share.

@@ -6,12 +6,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Context, Failure, Outcome, VersionArguments, output::table, progress};
+use load_checks::{LoadReport, Sandbox, TrustedGlobals, Verdict};
+
 use crate::{
     config::Settings,
     error::{ErrorKind, RegistryError},
-    formats::{LoadReport, TrustedGlobals, Verdict},
     registry::{import::check_source, verify::Verification},
-    sandbox::Sandbox,
     schemas::ValidationResultResponse,
     startup::{Core, Opening},
 };

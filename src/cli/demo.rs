@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{Context, Outcome, start_logging};
+use load_checks::Mode;
+
 use crate::{
     config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
-    sandbox::Mode,
     startup::{Application, Core, Opening, Signals},
 };
 

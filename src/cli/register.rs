@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{Context, Outcome, check::open_regular, progress, this_user};
+use load_checks::json::scan_slice;
+
 use crate::{
     domain::{ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration},
     error::{ErrorKind, RegistryError},
-    formats::json::scan_slice,
     registry::register::Incoming,
     startup::Opening,
 };

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{GOOD, READ, Ran, World, ask, fixture, pickle, until};
+use crate::support::{GOOD, READ, Ran, World, ask, corpus, pickle, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -93,7 +93,7 @@ fn a_second_registration_leaves_the_first_untouched() {
     world.register("v1.0.0").ok();
     let before = world.artifacts();
     let mut arguments = World::register_arguments("v1.0.0");
-    arguments[2] = fixture("corpus/real/alpha_weights.json").to_str().unwrap().to_owned();
+    arguments[2] = corpus("real/alpha_weights.json").to_str().unwrap().to_owned();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     world.run(&arguments).refused(4, "VERSION_EXISTS");
     assert_eq!(world.artifacts(), before);

@@ -15,12 +15,17 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{ADMIN, Ran, Server, World, binary, eventually, fixture, pickle, until};
+use crate::support::{ADMIN, Ran, Server, World, binary, corpus, eventually, pickle, until};
 
 const VALIDATE: &str = "risk_model/v1.0.0";
 
 fn faults(faults: &str) -> [(&'static str, &str); 1] {
-    [("MODEL_REGISTRY_FAULT", faults)]
+    [("LOAD_CHECKS_FAULT", faults)]
+}
+
+/// Runs a command with a fault in the sandbox.
+fn run_with_fault(world: &World, fault: &str, arguments: &[&str]) -> Ran {
+    world.command(arguments).env("LOAD_CHECKS_FAULT", fault).output().unwrap().into()
 }
 
 /// What was tried from within the sandbox, and whether it was prevented.
@@ -151,13 +156,13 @@ fn without_a_wall_nothing_is_validated_and_reads_go_on() {
 
     let inspect = || {
         let file = pickle();
-        world.run_with_fault(lacking, &["inspect", file.to_str().unwrap()])
+        run_with_fault(&world, lacking, &["inspect", file.to_str().unwrap()])
     };
     inspect().refused(6, "MODEL_REGISTRY_SANDBOX=best-effort");
-    world.run_with_fault(lacking, &["validate", "risk_model", "v1.0.0"]).refused(6, "landlock");
+    run_with_fault(&world, lacking, &["validate", "risk_model", "v1.0.0"]).refused(6, "landlock");
     let mut command = world.command(&["inspect", pickle().to_str().unwrap()]);
     let output = command
-        .env("MODEL_REGISTRY_FAULT", lacking)
+        .env("LOAD_CHECKS_FAULT", lacking)
         .env("MODEL_REGISTRY_SANDBOX", "best-effort")
         .output()
         .unwrap();
@@ -287,14 +292,14 @@ fn a_check_does_not_outlive_the_service() {
 #[test]
 fn a_model_with_a_sample_of_its_own_is_run_on_it_and_a_disagreement_refuses_nothing() {
     let world = World::new();
-    let sample = std::fs::read_to_string(fixture("corpus/samples/lightgbm_binary.txt.sample"));
+    let sample = std::fs::read_to_string(corpus("samples/lightgbm_binary.txt.sample"));
     let sample: Value = serde_json::from_str(&sample.unwrap()).unwrap();
     let mut wrong = sample.clone();
     for row in wrong["expected"].as_array_mut().unwrap() {
         *row = serde_json::json!([123.0]);
     }
     // A file of its own for each: the suite's argument of a path stands third.
-    let model = fixture("corpus/real/lightgbm_binary.txt");
+    let model = corpus("real/lightgbm_binary.txt");
     for (version, sample) in [("v1.0.0", &sample), ("v2.0.0", &wrong)] {
         let parameters = serde_json::json!({
             "factor_list": ["size"], "halflife_days": 60, "shrinkage_intensity": 0.5,

@@ -22,8 +22,13 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
 }
 
+/// A file of the load checks' corpus.
+pub fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/load-checks/tests/corpus").join(name)
+}
+
 pub fn pickle() -> PathBuf {
-    fixture("corpus/real/risk_model_numpy.pkl")
+    corpus("real/risk_model_numpy.pkl")
 }
 
 /// The binary with nothing of this process's environment that it would heed.

@@ -1,0 +1,11 @@
+//! LightGBM's text models, and their smoke run.
+
+#![no_main]
+
+use checks::hold;
+use load_checks::Format;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::LightgbmText]) { Corpus::Keep } else { Corpus::Reject }
+});

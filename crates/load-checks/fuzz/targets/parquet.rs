@@ -1,0 +1,11 @@
+//! Parquet tables.
+
+#![no_main]
+
+use checks::hold;
+use load_checks::Format;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::Parquet]) { Corpus::Keep } else { Corpus::Reject }
+});

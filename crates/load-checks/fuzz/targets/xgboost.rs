@@ -1,0 +1,11 @@
+//! XGBoost models in both forms, and their smoke run.
+
+#![no_main]
+
+use checks::hold;
+use load_checks::Format;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if hold(bytes, &[Format::XgboostJson, Format::XgboostUbjson, Format::Ubjson]) { Corpus::Keep } else { Corpus::Reject }
+});

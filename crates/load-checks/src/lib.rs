@@ -1,0 +1,25 @@
+//! Would this file load, and could loading it run somebody's code?
+//!
+//! Knows nothing of a registry. [`check`] reads a file as its own loader would, to the end, and runs nothing of it;
+//! [`Sandbox::check`] does so in a child process that may do nothing but read that one file. Both answer with a
+//! [`LoadReport`].
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::allow_attributes,
+        reason = "a test that cannot go on should say so and stop"
+    )
+)]
+
+mod fault;
+mod formats;
+pub mod limits;
+mod sandbox;
+
+pub use formats::{
+    Depth, Finding, Format, LoadReport, Sample, Severity, TrustedGlobals, Verdict, check, json,
+};
+pub use sandbox::{ARGUMENT, Attempt, Mode, Probe, Sandbox, SandboxError, run_child};
