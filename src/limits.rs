@@ -19,6 +19,11 @@ pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How often we look where SQLite itself does not wait.
 pub const SQLITE_BUSY_POLL: Duration = Duration::from_millis(10);
 
+/// How long an answer about readiness stands.
+pub const READINESS_AGE: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be behind the last change before the log tells of it, in seconds.
+pub const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
 /// How long a command waits for another process that is changing the registry.
 pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How often it looks.

@@ -23,8 +23,7 @@ use crate::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
         auth::RefreshKeys,
         blocking,
-        db::ChangeLock,
-        janitor::{self, Premises},
+        janitor::Chores,
         supervise::{self, Fatal},
         validator::Checks,
     },
@@ -33,7 +32,7 @@ use crate::{
         root::{ARTIFACTS, CATALOG, MANIFEST},
     },
     auth::{Identity, StaticTokens},
-    catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
+    catalog::{Author, Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     clock,
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
@@ -57,13 +56,14 @@ pub enum Opening {
     Changing,
     /// As [`Self::Changing`], and it is made where it is not there.
     Creating,
+    /// As [`Self::Creating`], and every row is held against the log.
+    Serving,
 }
 
 /// A registry whose actors run.
 pub struct Core {
     /// The operations.
     pub registry: Registry,
-    premises: Premises,
     /// Hears of actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
@@ -79,13 +79,17 @@ impl Core {
         let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
         let (root, catalog) = blocking(move || open_files(&directory, database, opening)).await?;
         let core = Self::wire(root, catalog, settings);
+        let author = Author {
+            actor: format!("model-registry {}", env!("CARGO_PKG_VERSION")),
+            authenticated_as: None,
+        };
         match opening {
             Opening::Examining => {}
             Opening::Reading => core.registry.require_agreement().await?,
-            Opening::Changing | Opening::Creating => {
-                let premises = &core.premises;
-                let _lock = ChangeLock::take(premises.store.root(), &premises.db).await?;
-                janitor::settle(&core.premises).await?;
+            Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
+            Opening::Serving => {
+                core.registry.prepare(&author).await?;
+                core.registry.require_audit().await?;
             }
         }
         Ok(core)
@@ -113,15 +117,10 @@ impl Core {
         );
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
-        let premises = Premises {
-            store: store.clone(),
-            verified: verified.clone(),
-            db: db.clone(),
-            manifest: manifest.clone(),
-        };
         let policy = Arc::new(policy.clone());
-        let registry = Registry { db, manifest, validator, store, verified, policy };
-        Self { registry, premises, lost, fatal }
+        let readiness = Arc::default();
+        let registry = Registry { db, manifest, validator, store, verified, policy, readiness };
+        Self { registry, lost, fatal }
     }
 }
 
@@ -144,7 +143,7 @@ fn open_files(
             ),
         ));
     }
-    let root = if opening == Opening::Creating {
+    let root = if matches!(opening, Opening::Creating | Opening::Serving) {
         RegistryRoot::open_or_create(directory)?
     } else if has(if embedded { CATALOG } else { ARTIFACTS }) {
         RegistryRoot::open(directory)?
@@ -200,7 +199,7 @@ impl Application {
             listen(&server.host, port, "MODEL_REGISTRY_METRICS_PORT to a port")
         });
         let metrics_listener = metrics_listener.transpose()?;
-        let core = Core::open(settings, Opening::Creating).await?;
+        let core = Core::open(settings, Opening::Serving).await?;
         let mode = settings.sandbox;
         blocking(move || {
             tell_of_sandbox(mode);
@@ -211,9 +210,9 @@ impl Application {
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
-        let premises = core.premises.clone();
+        let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
-        drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
+        drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
         let listener = listen(
             &server.host,
             server.port,

@@ -20,7 +20,7 @@ const RULES: [(&str, &[&str]); 21] = [
     ("error", &["catalog", "domain"]),
     ("clock", &["domain", "error"]),
     ("auth", &["domain", "limits"]),
-    ("catalog", &["domain", "limits", "metrics"]),
+    ("catalog", &["domain", "fault", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
         "actors",

@@ -4,6 +4,7 @@ pub mod changes;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod operator;
 pub mod output;
 pub mod progress;
 pub mod queries;
@@ -207,16 +208,6 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
         let variables = settings.ignored_empty.join(", ");
         tracing::info!(variables, "set to nothing, and taken as unset");
     }
-}
-
-/// Who runs the command, where no flag says so.
-#[must_use]
-pub fn this_user() -> String {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|user| !user.trim().is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// A status, for clap.

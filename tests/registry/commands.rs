@@ -461,6 +461,8 @@ fn health_asks_a_running_service() {
         .into();
     from_environment.ok();
     std::fs::write(world.path("manifest.json"), "{}").unwrap();
+    // An answer stands for a second.
+    until(Duration::from_secs(10), || world.run(&["health", "--ready", "--url", &url]).status == 6);
     world.run(&["health", "--ready", "--url", &url]).refused(6, "manifest");
     drop(server);
     world.run(&["health", "--url", &url]).refused(6, "does not answer");

@@ -136,8 +136,12 @@ impl World {
 
     /// As [`Self::sql`], past the triggers that would forbid it.
     pub fn sql_without_triggers(&self, table: &str, statements: &str) {
-        let trigger =
-            if table == "versions" { "versions_never_change" } else { "history_never_changes" };
+        let trigger = match table {
+            "versions" => "versions_never_change",
+            "log_entries" => "the_log_never_changes",
+            "log_subtrees" => "subtrees_never_change",
+            other => panic!("{other} has no trigger"),
+        };
         let first = match self.database {
             Some(_) => format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
             None => format!("DROP TRIGGER {trigger}"),

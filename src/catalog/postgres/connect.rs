@@ -4,7 +4,7 @@
 use std::{path::PathBuf, str::FromStr as _, sync::Arc};
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::AsyncPgConnection;
 use percent_encoding::percent_decode_str;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -123,7 +123,7 @@ impl DatabaseUrl {
             }
             ConnectionError::BadConnection(told)
         };
-        let mut conn = match &self.tls {
+        let conn = match &self.tls {
             Some(tls) => {
                 let (client, connection) =
                     self.config.connect(tls.clone()).await.map_err(refused)?;
@@ -134,13 +134,6 @@ impl DatabaseUrl {
                 AsyncPgConnection::try_from_client_and_connection(client, connection).await?
             }
         };
-        let wait = limits::DATABASE_STATEMENT_WAIT.as_millis();
-        conn.batch_execute(&format!(
-            "SET statement_timeout = {wait}; SET idle_in_transaction_session_timeout = {wait};
-             SET synchronous_commit = on"
-        ))
-        .await
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(conn)
     }
 }
