@@ -85,23 +85,25 @@ impl Actor for DbActor {
 
 supervised!(DbActor, "db");
 
-/// Answers a message with one call of the catalog. The whole message lives as long as the call, and so do the locks
-/// that a message of a change carries.
+/// Answers a message with one call of the catalog. `at` is the fault point where the message arrives, `then` the one
+/// after the answer. The whole message lives as long as the call, and so do the locks that a change's message carries.
 macro_rules! answers {
-    ($message:ty => $reply:ty, |$catalog:ident, $it:ident| $call:expr) => {
-        answers!($message => $reply, before: (), after: (), |$catalog, $it| $call);
-    };
-    ($message:ty => $reply:ty, before: $before:expr, after: $after:expr, |$catalog:ident, $it:ident| $call:expr) => {
+    (
+        $message:ty => $reply:ty,
+        $(at $before:expr,)?
+        $(then $after:expr,)?
+        |$catalog:ident, $it:ident| $call:expr
+    ) => {
         impl Handler<$message> for DbActor {
             type Result = ResponseFuture<Result<$reply, RegistryError>>;
 
             fn handle(&mut self, message: $message, _: &mut Self::Context) -> Self::Result {
-                $before;
+                $(fault::point($before);)?
                 let $catalog = self.catalog.clone();
                 Box::pin(async move {
                     let $it = message;
                     let answer = $call.await?;
-                    $after;
+                    $(fault::pause($after).await;)?
                     Ok(answer)
                 })
             }
@@ -159,7 +161,7 @@ pub struct FindProduction {
     pub model_type: ModelType,
 }
 
-answers!(FindProduction => Option<VersionRecord>, before: fault::point(Point::DbFindProduction), after: (), |catalog, it| catalog.find_production(&it.model_type));
+answers!(FindProduction => Option<VersionRecord>, at Point::DbFindProduction, |catalog, it| catalog.find_production(&it.model_type));
 
 /// The version archived last.
 #[derive(Message)]
@@ -215,7 +217,7 @@ pub struct ApplyChange {
     pub stamp: Stamp,
 }
 
-answers!(ApplyChange => Applied, before: fault::point(Point::DbApply), after: fault::pause(Point::DbApplied).await, |catalog, it| catalog.apply(&it.change, &it.stamp));
+answers!(ApplyChange => Applied, at Point::DbApply, then Point::DbApplied, |catalog, it| catalog.apply(&it.change, &it.stamp));
 
 /// Turns a catalog of layout 2.0.0 into one of this layout.
 #[derive(Message)]
@@ -229,7 +231,7 @@ pub struct UpgradeCatalog {
     pub stamp: Stamp,
 }
 
-answers!(UpgradeCatalog => CatalogState, before: fault::point(Point::UpgradeLocked), after: (), |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
+answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
 
 /// Keeps other writers of the catalog out, until the reply is released or dropped.
 #[derive(Message)]

@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn the_manifest_names_each_field_that_differs() {
         assert!(manifest().differences(&summary()).is_empty());
-        let changes: [(&str, fn(&mut Manifest)); 5] = [
+        type Change = fn(&mut Manifest);
+        let changes: [(&str, Change); 5] = [
             ("artifact_count", |it| it.artifact_count = 9),
             ("total_size_bytes", |it| it.total_size_bytes = 9),
             ("log_size", |it| it.log_size = 9),
