@@ -38,7 +38,9 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        client::Gateways, closing::Closing, guard::HttpState, lifecycle::Lifecycle, scrape, server,
+        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
+        server,
+        wire::socket_filter::Closing,
     },
     limits, metrics,
     registry::Registry,

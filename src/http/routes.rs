@@ -14,14 +14,14 @@ use actix_web::{
 };
 
 use super::{
-    artifact::artifact,
     docs,
+    edge::{
+        guard::{Guard, HttpState, RequiredScope},
+        lifecycle::Lifecycle,
+    },
     errors::ApiError,
-    guard::{Guard, HttpState, RequiredScope},
-    lifecycle::Lifecycle,
-    models,
     openapi::{self, Description, operations},
-    service,
+    v1::{artifact::artifact, models, service},
 };
 use crate::{
     domain::Scope,
@@ -65,7 +65,7 @@ impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
+/// use model_registry::http::{edge::guard::{Guard, Read}, openapi::operations, routes::guarded};
 ///
 /// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
 /// assert_eq!(guarded(Method::GET, "/x", handler, operations::root).scope.unwrap().as_str(), "model:read");
@@ -75,7 +75,7 @@ impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
 ///
 /// ```compile_fail
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::{guard::{Guard, Read}, openapi::operations, routes::guarded};
+/// use model_registry::http::{edge::guard::{Guard, Read}, openapi::operations, routes::guarded};
 ///
 /// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
 /// guarded(Method::GET, "/x", handler, operations::root);
@@ -109,7 +109,7 @@ where
 ///
 /// ```compile_fail
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
-/// use model_registry::http::{guard::{Guard, Read}, routes::open};
+/// use model_registry::http::{edge::guard::{Guard, Read}, routes::open};
 ///
 /// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
 /// open(Method::GET, "/x", handler, operations::root);

@@ -33,14 +33,18 @@ use tokio::{
 };
 
 use super::{
-    client::Gateways,
-    conduct::{InFlight, conduct},
-    connection::Connection,
-    exchange::{expected, follow},
-    guard::HttpState,
-    lifecycle::Lifecycle,
-    middleware::observe,
+    edge::{
+        admission::{InFlight, conduct},
+        client::Gateways,
+        guard::HttpState,
+        lifecycle::Lifecycle,
+        middleware::observe,
+    },
     routes,
+    wire::{
+        connection::Connection,
+        mailbox::{expected, follow},
+    },
 };
 use crate::limits;
 

@@ -13,8 +13,11 @@ use actix_web::{
 };
 use flate2::read::GzDecoder;
 
-use super::{conditional, errors::ApiError, routes};
-use crate::{domain::Sha256Digest, error::RegistryError};
+use crate::{
+    domain::Sha256Digest,
+    error::RegistryError,
+    http::{errors::ApiError, routes, v1::conditional},
+};
 
 const PAGE: &str = include_str!("page.html");
 const START: &str = include_str!("start.js");

@@ -21,8 +21,10 @@ use utoipa::openapi::{
 
 pub use description::Description;
 
-use super::{client::ClientView, conditional::TaggedJson, errors::ApiError, routes};
-use crate::error::RegistryError;
+use crate::{
+    error::RegistryError,
+    http::{edge::client::ClientView, errors::ApiError, routes, v1::conditional::TaggedJson},
+};
 
 /// The name of the one security scheme.
 const BEARER: &str = "bearer";

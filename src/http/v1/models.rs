@@ -9,18 +9,24 @@ use actix_web::{
 
 use super::{
     conditional,
-    errors::ApiError,
-    exchange::Exchange,
-    guard::{Guard, Read, Write},
     paging::{self, Page},
-    path::{self, note},
-    query,
+    path, query,
 };
-use crate::error::{ErrorKind, RegistryError};
-use crate::progress::unwatched;
-use crate::schemas::{
-    CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
-    ValidationResultResponse,
+use crate::{
+    error::{ErrorKind, RegistryError},
+    http::{
+        edge::{
+            guard::{Guard, Read, Write},
+            request_log,
+        },
+        errors::ApiError,
+        wire::mailbox::Exchange,
+    },
+    progress::unwatched,
+    schemas::{
+        CurrentModelResponse, HistoryResponse, ModelListResponse, ModelMetadataResponse,
+        ValidationResultResponse,
+    },
 };
 
 /// The version in production.
@@ -30,7 +36,7 @@ use crate::schemas::{
 pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let model_type = path::model_type(&request)?;
     let model = guard.registry().current(&model_type).await?;
-    note(&request, |log| {
+    request_log::add_fields(&request, |log| {
         log.version = Some(model.record.version.to_string());
         log.model_id = Some(model.record.model_id.to_string());
     });
@@ -44,7 +50,7 @@ pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let model = guard.registry().find(&model_type, version).await?;
-    note(&request, |log| log.model_id = Some(model.record.model_id.to_string()));
+    request_log::add_fields(&request, |log| log.model_id = Some(model.record.model_id.to_string()));
     conditional::json(&request, &ModelMetadataResponse::from(&model))
 }
 
@@ -99,6 +105,6 @@ pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpR
             return Err(RegistryError::new(ErrorKind::ClientGone, detail).into());
         }
     };
-    note(&request, |log| log.model_id = Some(validated.model_id.to_string()));
+    request_log::add_fields(&request, |log| log.model_id = Some(validated.model_id.to_string()));
     Ok(HttpResponse::Ok().json(ValidationResultResponse::from(&validated)))
 }

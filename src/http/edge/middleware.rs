@@ -4,7 +4,7 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage as _, HttpResponse, ResponseError,
+    Error, HttpResponse, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
@@ -17,14 +17,10 @@ use actix_web::{
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
-use super::{
-    client::{ClientView, Gateways},
-    errors::{ApiError, ErrorBody},
-    lifecycle::Lifecycle,
-};
+use super::{client::Gateways, lifecycle::Lifecycle, request_log};
 use crate::{
-    domain::text::echo,
     error::{ErrorKind, RegistryError},
+    http::errors::{ApiError, ErrorBody},
     metrics,
 };
 
@@ -32,27 +28,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request id that is taken over from a gateway.
 const MAX_REQUEST_ID: usize = 64;
-
-/// What handlers add to the request's log line.
-#[derive(Debug, Default, Clone)]
-pub struct RequestLog {
-    /// The caller's role.
-    pub auth_role: Option<&'static str>,
-    /// The caller's subject, fit to be logged.
-    pub auth_subject: Option<String>,
-    /// The program that the caller's token was issued to, fit to be logged.
-    pub client_id: Option<String>,
-    /// Of a token that was refused; nothing else of it is ever logged.
-    pub token_length: Option<usize>,
-    /// Why it was refused, in words of ours.
-    pub token_refused: Option<String>,
-    /// The type asked for.
-    pub model_type: Option<String>,
-    /// The version asked for, or found.
-    pub version: Option<String>,
-    /// The version found.
-    pub model_id: Option<String>,
-}
 
 /// A panic in a handler, or an error from a layer that is not ours, on its way out.
 #[derive(Debug)]
@@ -98,7 +73,7 @@ pub async fn observe(
     if let Some(error) = misdirected {
         let mut response = request.error_response(ApiError(error));
         finish(response.response_mut(), &request_id);
-        log(&response, &request_id, method.as_str(), started);
+        request_log::write(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
     let route = metrics::enabled().then(|| request.match_pattern()).flatten();
@@ -122,7 +97,7 @@ pub async fn observe(
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             let response = response.map_body(|_, body| in_flight.until_sent(body));
-            log(&response, &request_id, method.as_str(), started);
+            request_log::write(&response, &request_id, method.as_str(), started);
             return Ok(response);
         }
         Ok(Err(error)) => match error.as_error::<ApiError>() {
@@ -141,7 +116,7 @@ pub async fn observe(
         status,
         code = error.kind().code(),
         cause,
-        duration_ms = milliseconds(started),
+        duration_ms = request_log::milliseconds(started),
         "request failed"
     );
     Err(Unexpected { request_id, error: ApiError(error) }.into())
@@ -195,67 +170,4 @@ fn flatten(response: ServiceResponse) -> ServiceResponse {
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response.response_mut().extensions_mut().insert(RegistryError::new(code, detail));
     response
-}
-
-fn milliseconds(started: Instant) -> f64 {
-    (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn log(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
-    let request = response.request();
-    let client = ClientView::of(request);
-    let extensions = request.extensions();
-    let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
-    let pattern = request.match_pattern();
-    let route = pattern.as_deref().unwrap_or("unmatched");
-    let status = response.status().as_u16();
-    metrics::request(pattern.as_deref(), method, status, started.elapsed());
-    let duration_ms = milliseconds(started);
-    let response_extensions = response.response().extensions();
-    let error = response_extensions.get::<RegistryError>();
-    let code = error.map(|error| error.kind().code());
-    if error.is_some_and(|error| error.kind().is_integrity()) {
-        metrics::integrity_error("request");
-    }
-    if let Some(error) = error.filter(|_| status >= 500) {
-        let (detail, cause) = (error.detail(), error.cause());
-        tracing::error!(request_id, route, code, detail, cause, "request failed");
-    }
-    if !route.starts_with("/api/") {
-        // Probes come every few seconds.
-        tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
-        return;
-    }
-    let RequestLog {
-        auth_role,
-        auth_subject,
-        client_id,
-        token_length,
-        token_refused,
-        model_type,
-        version,
-        model_id,
-    } = log;
-    // A request that was refused at the door never came to where its path is read.
-    let in_path = |name: &str| request.match_info().get(name).map(echo);
-    let (model_type, version) =
-        (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
-    tracing::info!(
-        request_id,
-        %client,
-        method,
-        route,
-        status,
-        duration_ms,
-        code,
-        auth_role,
-        auth_subject,
-        client_id,
-        token_length,
-        token_refused,
-        model_type,
-        version,
-        model_id,
-        "request"
-    );
 }

@@ -6,7 +6,7 @@ use std::{future::Future, marker::PhantomData, pin::Pin};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use secrecy::SecretSlice;
 
-use super::{errors::ApiError, path::note};
+use super::request_log;
 use crate::{
     actors::{
         AuthActor, Handle,
@@ -15,6 +15,7 @@ use crate::{
     auth::{Principal, identity::KeysState},
     domain::{Scope, text::echo},
     error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
     registry::{Registry, ready::ComponentState},
 };
 
@@ -117,7 +118,7 @@ async fn resolve(
     let token = bearer_token(request)?;
     let token_length = token.len();
     let resolved = auth.ask(ResolveToken { token: SecretSlice::from(token) }).await;
-    note(request, |log| match &resolved {
+    request_log::add_fields(request, |log| match &resolved {
         Ok(principal) => {
             log.auth_role = Some(principal.role);
             log.auth_subject = principal.subject.as_deref().map(echo);
@@ -141,7 +142,7 @@ fn bearer_token(request: &HttpRequest) -> Result<Vec<u8>, RegistryError> {
     let value = headers.next().ok_or_else(missing)?.as_bytes();
     if headers.next().is_some() {
         // Which of them a gateway looked at cannot be known.
-        note(request, |log| log.token_length = Some(value.len()));
+        request_log::add_fields(request, |log| log.token_length = Some(value.len()));
         return Err(RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token"));
     }
     match value.split_at_checked(b"Bearer ".len()) {

@@ -9,10 +9,10 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::errors::ApiError;
 use crate::{
     domain::Sha256Digest,
     error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
 };
 
 /// Clients may keep the answer, and must ask whether it still holds: `current` can change at any moment.

@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, web::Query};
 
-use super::errors::ApiError;
 use crate::{
     catalog::{Order, VersionFilter},
     domain::{ModelType, Status, text::echo},
     error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
     limits,
 };
 

@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use super::{
+    bare_answer::BareAnswer,
     chunks::Chunks,
-    errors::BareAnswer,
-    exchange::{Exchange, Following},
     head::{self, Head},
+    mailbox::{Exchange, Following},
 };
 use crate::{
     error::{ErrorKind, RegistryError},

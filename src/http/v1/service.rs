@@ -2,10 +2,13 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::{errors::ApiError, guard::HttpState, lifecycle::Lifecycle};
 use crate::{
     clock,
     error::ErrorKind,
+    http::{
+        edge::{guard::HttpState, lifecycle::Lifecycle},
+        errors::ApiError,
+    },
     limits,
     registry::ready::ComponentState,
     schemas::{ComponentResponse, HealthResponse, ReadyResponse, ServiceResponse},

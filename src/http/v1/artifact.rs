@@ -19,15 +19,17 @@ use actix_web::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::stream;
 
-use super::{
-    conditional,
-    errors::ApiError,
-    guard::{Guard, Read},
-    path::{self, note},
-};
+use super::{conditional, path};
 use crate::{
     domain::VersionRecord,
     error::{ErrorKind, RegistryError},
+    http::{
+        edge::{
+            guard::{Guard, Read},
+            request_log,
+        },
+        errors::ApiError,
+    },
     limits,
 };
 
@@ -46,7 +48,7 @@ enum Wanted {
 pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let record = guard.registry().record_of(&model_type, version).await?;
-    note(&request, |log| log.model_id = Some(record.model_id.to_string()));
+    request_log::add_fields(&request, |log| log.model_id = Some(record.model_id.to_string()));
     let file = guard.registry().open_artifact(record.clone()).await?;
     let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
     conditional::check_wanted(&request, &tag)?;

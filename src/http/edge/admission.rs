@@ -15,9 +15,9 @@ use actix_web::{
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{errors::ApiError, head::is_host, routes};
 use crate::{
     error::{ErrorKind, RegistryError},
+    http::{errors::ApiError, routes, wire::head::is_host},
     limits,
 };
 
