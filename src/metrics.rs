@@ -86,7 +86,7 @@ static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 /// How busy an actor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mailbox {
+pub struct ActorLoad {
     /// Requests that wait or are worked on.
     pub requests: usize,
     /// How many there may be.
@@ -108,7 +108,7 @@ pub struct PoolState {
 
 #[derive(Default)]
 struct Sources {
-    mailboxes: BTreeMap<&'static str, Source<Mailbox>>,
+    actors: BTreeMap<&'static str, Source<ActorLoad>>,
     pool: Option<Source<PoolState>>,
     in_flight: Option<Source<usize>>,
     keys_age: Option<Source<Option<Duration>>>,
@@ -187,9 +187,9 @@ pub fn actor_died(actor: &'static str) {
 }
 
 /// Where to ask how busy an actor is.
-pub fn watch_mailbox(actor: &'static str, source: impl Fn() -> Mailbox + Send + Sync + 'static) {
+pub fn watch_actor(actor: &'static str, source: impl Fn() -> ActorLoad + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
-        sources.mailboxes.insert(actor, Box::new(source));
+        sources.actors.insert(actor, Box::new(source));
     }
 }
 
@@ -289,24 +289,23 @@ impl Collector for Watched {
                 ConstGauge::new(whole(number)).encode(states.encode_family(&labels)?)?;
             }
         }
-        let mailboxes: Vec<_> =
-            sources.mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox())).collect();
-        mailbox_gauge(
+        let actors: Vec<_> = sources.actors.iter().map(|(actor, load)| (*actor, load())).collect();
+        actor_gauge(
             &mut encoder,
             "actor_mailbox_requests",
             "Requests that wait for an actor or are worked on by it",
-            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.requests)),
+            actors.iter().map(|(actor, load)| (*actor, load.requests)),
         )?;
-        mailbox_gauge(
+        actor_gauge(
             &mut encoder,
             "actor_mailbox_capacity",
             "Requests that an actor takes on at a time",
-            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.capacity)),
+            actors.iter().map(|(actor, load)| (*actor, load.capacity)),
         )
     }
 }
 
-fn mailbox_gauge(
+fn actor_gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

@@ -28,6 +28,28 @@ pub struct ErrorBody<'a> {
     pub code: &'a str,
 }
 
+/// The APIs that routes belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// The service itself: probes, documentation, paths without a route. Probes come every few seconds, so its requests
+    /// are logged at DEBUG.
+    Service,
+    /// `/api/v1`. Each request is logged at INFO.
+    Models,
+}
+
+impl Surface {
+    /// The body of an error. The surfaces of today have the same.
+    #[must_use]
+    pub fn error_body(self, error: &RegistryError) -> Vec<u8> {
+        let body = ErrorBody { detail: error.detail(), code: error.kind().code() };
+        match self {
+            // Two strings can always be written as JSON.
+            Self::Service | Self::Models => serde_json::to_vec(&body).unwrap_or_default(),
+        }
+    }
+}
+
 /// A refusal on its way to a client. What only the log may know travels beside the response.
 #[derive(Debug, Clone)]
 pub struct ApiError(pub RegistryError);
@@ -66,7 +88,8 @@ impl ResponseError for ApiError {
             }
             _ => {}
         }
-        let mut response = builder.json(ErrorBody { detail: self.0.detail(), code: kind.code() });
+        let mut response =
+            builder.content_type("application/json").body(Surface::Service.error_body(&self.0));
         response.extensions_mut().insert(self.0.clone());
         response
     }

@@ -8,7 +8,8 @@
 //! | [`v1`] | the handlers of `/api/v1` and of the service itself |
 //! | [`docs`] | the documentation page |
 //! | [`openapi`] | the OpenAPI document |
-//! | [`routes`] | the table of routes |
+//! | [`route`] | one row of the route table |
+//! | [`routes`] | the route table |
 //! | [`server`] | puts them together |
 //!
 //! A handler parses, calls an operation of the registry and renders. It holds no SQL, file, clock or environment.
@@ -17,6 +18,7 @@ pub mod docs;
 pub mod edge;
 pub mod errors;
 pub mod openapi;
+pub mod route;
 pub mod routes;
 pub mod server;
 pub mod v1;

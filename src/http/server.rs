@@ -21,7 +21,7 @@ use actix_tls::accept::{
 use actix_web::{
     App,
     dev::{AppConfig, Server},
-    http::{Method, header},
+    http::header,
     middleware::from_fn,
     web,
 };
@@ -34,16 +34,18 @@ use tokio::{
 
 use super::{
     edge::{
-        admission::{InFlight, conduct},
+        admission::{RequestLimits, admit},
         client::Gateways,
         guard::HttpState,
         lifecycle::Lifecycle,
         middleware::observe,
     },
+    openapi::ApiDocument,
+    route::{self, RouteSpec},
     routes,
     wire::{
         connection::Connection,
-        mailbox::{expected, follow},
+        mailbox::{check_expectation, serve},
     },
 };
 use crate::limits;
@@ -58,7 +60,8 @@ struct Shared {
     state: web::Data<HttpState>,
     lifecycle: web::Data<Lifecycle>,
     gateways: web::Data<Gateways>,
-    in_flight: web::Data<InFlight>,
+    request_limits: web::Data<RequestLimits>,
+    document: web::Data<ApiDocument>,
     allowed_origins: Vec<String>,
     stopping: GracefulShutdownSignal,
 }
@@ -82,12 +85,15 @@ pub fn start(
         .max_concurrent_connections(connections)
         .shutdown_timeout(limits::SHUTDOWN_SECONDS)
         .disable_signals();
-    let in_flight = InFlight::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let request_limits =
+        RequestLimits::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
         lifecycle: web::Data::new(lifecycle),
         gateways: web::Data::new(gateways),
-        in_flight: web::Data::new(in_flight),
+        request_limits: web::Data::new(request_limits),
+        document: web::Data::new(document),
         allowed_origins,
         stopping: server.graceful_shutdown_signal(),
     };
@@ -160,15 +166,17 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .app_data(shared.state)
         .app_data(shared.lifecycle)
         .app_data(shared.gateways)
-        .app_data(shared.in_flight)
-        .wrap(from_fn(conduct))
+        .app_data(shared.request_limits)
+        .app_data(shared.document)
+        .wrap(from_fn(admit))
         .wrap(cors(&shared.allowed_origins))
         .wrap(from_fn(observe))
-        .configure(routes::mount)
+        .configure(|config| route::mount(routes::table(), config))
         .default_service(web::to(routes::not_found));
     let app = app.into_factory().map_err(|error| error.error_response());
-    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), follow);
+    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;
+    let largest_body = routes::largest_body();
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
@@ -179,16 +187,16 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         // The connection sees to it, for every head and not only for the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(limits::LINGER)
-        .expect(fn_service(|request| std::future::ready(expected(request))))
+        .expect(fn_service(move |request| std::future::ready(check_expectation(request, largest_body))))
         .on_connect_ext(|connection: &Connection<T>, data| {
-            data.insert(connection.exchange());
+            data.insert(connection.mailbox());
         })
         .finish(app)
 }
 
 fn cors(allowed_origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_methods(routes::methods())
         .allowed_headers([
             header::AUTHORIZATION,
             header::ACCEPT,

@@ -15,8 +15,8 @@ use flate2::read::GzDecoder;
 
 use crate::{
     domain::Sha256Digest,
-    error::RegistryError,
-    http::{errors::ApiError, routes, v1::conditional},
+    error::{ErrorKind, RegistryError},
+    http::{errors::ApiError, v1::conditional},
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -141,7 +141,7 @@ pub async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
 pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let name = request.match_info().query("asset");
     let Some(asset) = Asset::ALL.into_iter().find(|asset| asset.name() == name) else {
-        return routes::not_found(request).await;
+        return Err(RegistryError::new(ErrorKind::NotFound, "Not Found").into());
     };
     let (bytes, compressed) = asset.bytes();
     let mut tag = asset.tag();

@@ -12,23 +12,24 @@ use actix_web::{
     middleware::Next,
     web::{self, Bytes},
 };
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::rules::{Body, Duration, MatchedRoute, RouteRules};
 use crate::{
     error::{ErrorKind, RegistryError},
-    http::{errors::ApiError, routes, wire::head::is_host},
+    http::{errors::ApiError, wire::head::is_host},
     limits,
 };
 
 /// Room for requests, shared by all workers.
 #[derive(Debug, Clone)]
-pub struct InFlight {
+pub struct RequestLimits {
     requests: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
 }
 
-impl InFlight {
+impl RequestLimits {
     /// So much room.
     #[must_use]
     pub fn new(requests: usize, downloads: usize) -> Self {
@@ -36,15 +37,15 @@ impl InFlight {
         Self { requests: room(requests), downloads: room(downloads) }
     }
 
-    /// A place for a request; none is needed to ask whether the service lives.
-    fn admit(&self, request: &ServiceRequest) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-        let room = match request.path() {
-            "/health" | "/ready" => return Ok(None),
-            path if routes::is_download(path) => &self.downloads,
-            _ => &self.requests,
+    /// A permit for a request, held until its answer is sent. A probe needs none.
+    fn permit(&self, rules: RouteRules) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let limit = match rules.duration {
+            _ if rules.probe => return Ok(None),
+            Duration::Download => &self.downloads,
+            Duration::Short => &self.requests,
         };
-        room.clone().try_acquire_owned().map(Some).map_err(|_| {
-            let detail = "More requests are being answered than is taken on; try again";
+        limit.clone().try_acquire_owned().map(Some).map_err(|_| {
+            let detail = "Too many requests are being answered; try again";
             RegistryError::new(ErrorKind::Overloaded, detail).into()
         })
     }
@@ -54,21 +55,19 @@ impl InFlight {
 ///
 /// # Errors
 /// Those of layers beneath.
-pub async fn conduct(
+pub async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let rules = MatchedRoute::of(request.request()).rules;
     if let Err(error) = check_target(&request) {
         return Ok(refused(request, &error));
     }
-    if let Err(error) = ignore_body(&mut request).await {
+    if let Err(error) = take_body(&mut request, rules.body).await {
         return Ok(refused(request, &error));
     }
-    if request.method() == Method::OPTIONS && request.path() == "*" {
-        return Ok(request.into_response(routes::options(routes::METHODS)));
-    }
-    let room = request.app_data::<web::Data<InFlight>>().map(|room| room.admit(&request));
-    let permit = match room {
+    let shared = request.app_data::<web::Data<RequestLimits>>();
+    let permit = match shared.map(|limits| limits.permit(rules)) {
         Some(Ok(permit)) => permit,
         Some(Err(error)) => {
             let response = error.error_response();
@@ -80,7 +79,7 @@ pub async fn conduct(
     Ok(response.map_body(|_, body| match (body.try_into_bytes(), permit) {
         (Ok(bytes), _) => in_pieces(bytes),
         (Err(body), None) => body,
-        (Err(body), Some(permit)) => BoxBody::new(Sent { body, _permit: permit }),
+        (Err(body), Some(permit)) => BoxBody::new(BodyWithPermit { body, _permit: permit }),
     }))
 }
 
@@ -109,41 +108,53 @@ fn check_target(request: &ServiceRequest) -> Result<(), ApiError> {
     }
 }
 
-/// Reads the body and forgets it, so that the next request begins where both sides think it does. It is counted
-/// as it comes: nothing needs to have told its length.
-async fn ignore_body(request: &mut ServiceRequest) -> Result<(), ApiError> {
+/// Holds the body to its limit. One that the handler does not read is read here and thrown away, so that the next
+/// request begins where both sides think it does. Bytes are counted as they arrive: a chunked body states no length.
+async fn take_body(request: &mut ServiceRequest, rule: Body) -> Result<(), ApiError> {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.trim().parse::<u64>().ok()).unwrap_or(0);
-    if length > limits::REQUEST_BODY as u64 {
-        return Err(too_large());
+    if length > rule.limit() {
+        return Err(too_large(rule));
     }
     let has_body = length > 0 || headers.contains_key(header::TRANSFER_ENCODING);
-    // What follows the head of another protocol has no end. The connection closes after the answer.
+    // After an upgrade or CONNECT the stream has no end. The connection closes after the answer.
     if !has_body || headers.contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
         return Ok(());
     }
-    let body = discard(request.take_payload());
+    let body = request.take_payload();
+    if let Body::Read(limit) = rule {
+        let payload = Box::pin(limited(body, limit));
+        request.set_payload(Payload::Stream { payload });
+        return Ok(());
+    }
+    let body = discard(body, rule);
     tokio::time::timeout(limits::REQUEST_BODY_TIMEOUT, body).await.unwrap_or_else(|_| {
         let detail = format!(
-            "The request's body did not come within {} seconds",
+            "The request's body did not arrive within {} seconds",
             limits::REQUEST_BODY_TIMEOUT.as_secs()
         );
         Err(RegistryError::new(ErrorKind::RequestTimeout, detail).into())
     })
 }
 
-async fn discard(mut body: Payload) -> Result<(), ApiError> {
+/// A body that ends with an error after this many bytes.
+fn limited(body: Payload, limit: u64) -> impl Stream<Item = Result<Bytes, PayloadError>> {
     let mut read = 0;
+    body.map(move |piece| {
+        let piece = piece?;
+        read += piece.len() as u64;
+        if read > limit { Err(PayloadError::Overflow) } else { Ok(piece) }
+    })
+}
+
+async fn discard(body: Payload, rule: Body) -> Result<(), ApiError> {
+    let mut body = std::pin::pin!(limited(body, rule.limit()));
     while let Some(piece) = body.next().await {
-        let piece: Bytes = piece.map_err(|error| match error {
-            PayloadError::Overflow => too_large(),
-            _ => ApiError(malformed("The request's body is not framed as RFC 9112 has it")),
+        piece.map_err(|error| match error {
+            PayloadError::Overflow => too_large(rule),
+            _ => ApiError(malformed("The request's body is not framed as RFC 9112 requires")),
         })?;
-        read += piece.len();
-        if read > limits::REQUEST_BODY {
-            return Err(too_large());
-        }
     }
     Ok(())
 }
@@ -152,11 +163,14 @@ fn malformed(detail: &str) -> RegistryError {
     RegistryError::new(ErrorKind::MalformedRequest, detail)
 }
 
-fn too_large() -> ApiError {
-    let detail = format!(
-        "The request's body is larger than {} bytes; this route takes none",
-        limits::REQUEST_BODY
-    );
+fn too_large(rule: Body) -> ApiError {
+    let limit = rule.limit();
+    let detail = match rule {
+        Body::Ignored => {
+            format!("The request's body is larger than {limit} bytes; this route takes none")
+        }
+        Body::Read(_) => format!("The request's body is larger than {limit} bytes"),
+    };
     RegistryError::new(ErrorKind::TooLarge, detail).into()
 }
 
@@ -190,12 +204,12 @@ impl MessageBody for Pieces {
 }
 
 /// A body that keeps its request's place until it is sent.
-struct Sent {
+struct BodyWithPermit {
     body: BoxBody,
     _permit: OwnedSemaphorePermit,
 }
 
-impl MessageBody for Sent {
+impl MessageBody for BodyWithPermit {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -212,19 +226,37 @@ impl MessageBody for Sent {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, HttpResponse, dev::Service as _, middleware::from_fn, test};
+    use actix_web::{App, HttpRequest, HttpResponse, dev::Service as _, middleware::from_fn, test};
     use futures_util::FutureExt as _;
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::http::errors::Surface;
+
+    /// Stands in for the layer that finds a request's route.
+    async fn with_rules(
+        request: ServiceRequest,
+        next: Next<impl MessageBody>,
+    ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+        let mut rules = RouteRules::new(Surface::Models);
+        match request.path() {
+            "/probe" => rules.probe = true,
+            "/download" => rules.duration = Duration::Download,
+            "/upload" => rules.body = Body::Read(10),
+            _ => {}
+        }
+        request.extensions_mut().insert(MatchedRoute { pattern: None, rules });
+        next.call(request).await
+    }
 
     #[actix_web::test]
-    async fn what_is_more_than_is_taken_on_is_refused_but_for_probes() {
+    async fn a_request_above_its_limit_is_refused_unless_it_is_a_probe() {
         let finish = web::Data::new(Notify::new());
         let app = App::new()
-            .app_data(web::Data::new(InFlight::new(2, 1)))
+            .app_data(web::Data::new(RequestLimits::new(2, 1)))
             .app_data(finish.clone())
-            .wrap(from_fn(conduct))
+            .wrap(from_fn(admit))
+            .wrap(from_fn(with_rules))
             .default_service(web::to(async |finish: web::Data<Notify>| {
                 finish.notified().await;
                 HttpResponse::Ok().finish()
@@ -234,23 +266,57 @@ mod tests {
         let status =
             async |path: &str| ask(path).await.map(|response| response.status().as_u16()).ok();
         let mut waiting = Vec::new();
-        for path in ["/a", "/b", "/x/artifact"] {
+        for path in ["/a", "/b", "/download"] {
             let mut call = ask(path);
             assert!((&mut call).now_or_never().is_none(), "{path}");
             waiting.push(call);
         }
-        for path in ["/a", "/c", "/x/artifact", "/health/"] {
+        for path in ["/a", "/c", "/download", "/probe/"] {
             assert_eq!(status(path).await, Some(503), "{path}");
         }
-        for path in ["/health", "/ready"] {
-            let mut call = ask(path);
-            assert!((&mut call).now_or_never().is_none(), "{path}");
-        }
+        let mut call = ask("/probe");
+        assert!((&mut call).now_or_never().is_none());
         finish.notify_waiters();
         for call in waiting {
             assert_eq!(call.await.map(|response| response.status().as_u16()).ok(), Some(200));
         }
         let mut again = ask("/a");
         assert!((&mut again).now_or_never().is_none());
+    }
+
+    #[actix_web::test]
+    async fn a_route_that_reads_bodies_gets_them_up_to_its_limit_and_no_other_gets_any() {
+        let app = App::new().wrap(from_fn(admit)).wrap(from_fn(with_rules)).default_service(
+            web::to(async |_: HttpRequest, body: web::Payload| {
+                let read: Result<Vec<Bytes>, _> =
+                    body.collect::<Vec<_>>().await.into_iter().collect();
+                match read {
+                    Ok(read) => HttpResponse::Ok().body(read.concat()),
+                    Err(error) => error.error_response(),
+                }
+            }),
+        );
+        let app = test::init_service(app).await;
+        for (path, body, expected) in [
+            ("/upload", "0123456789", (200, "0123456789")),
+            ("/upload", "0123456789a", (413, "")),
+            ("/other", "0123456789", (200, "")),
+        ] {
+            // Without a length, as a chunked body comes.
+            let request = test::TestRequest::post()
+                .uri(path)
+                .insert_header((header::TRANSFER_ENCODING, "chunked"))
+                .set_payload(body);
+            let response = test::call_service(&app, request.to_request()).await;
+            let status = response.status().as_u16();
+            let answer = test::read_body(response).await;
+            let answer = if status == 200 { std::str::from_utf8(&answer).unwrap() } else { "" };
+            assert_eq!((status, answer), expected, "{path} {body}");
+        }
+        let request = test::TestRequest::post()
+            .uri("/upload")
+            .insert_header((header::CONTENT_LENGTH, "11"))
+            .to_request();
+        assert_eq!(test::call_service(&app, request).await.status().as_u16(), 413);
     }
 }

@@ -32,9 +32,6 @@ static PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 /// Longest prefix that is believed.
 const MAX_PREFIX: usize = 256;
 
-/// Routes that probes ask by address, whatever hosts are allowed.
-const PROBES: [&str; 2] = ["/health", "/ready"];
-
 /// What an operator says of gateways and hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Gateways {
@@ -147,12 +144,12 @@ impl Gateways {
         view
     }
 
-    /// Refuses a request for a host that is not this service's. Probes come by address.
+    /// Refuses a request for a host that is not this service's.
     ///
     /// # Errors
     /// `MISDIRECTED_REQUEST`.
-    pub fn admit(&self, request: &ServiceRequest, view: &ClientView) -> Result<(), RegistryError> {
-        if self.hosts.is_empty() || PROBES.contains(&request.path()) {
+    pub fn check_host(&self, view: &ClientView) -> Result<(), RegistryError> {
+        if self.hosts.is_empty() {
             return Ok(());
         }
         let allowed = view.host.as_deref().is_some_and(|host| {

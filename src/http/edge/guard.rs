@@ -65,6 +65,8 @@ pub trait RequiredScope: 'static {
 pub struct Read;
 /// `model:write`.
 pub struct Write;
+/// `model:admin`.
+pub struct Admin;
 
 impl RequiredScope for Read {
     const SCOPE: Scope = Scope::Read;
@@ -72,6 +74,10 @@ impl RequiredScope for Read {
 
 impl RequiredScope for Write {
     const SCOPE: Scope = Scope::Write;
+}
+
+impl RequiredScope for Admin {
+    const SCOPE: Scope = Scope::Admin;
 }
 
 /// A caller who may, and the registry.

@@ -17,10 +17,10 @@ use actix_web::{
 use futures_util::FutureExt as _;
 use uuid::Uuid;
 
-use super::{client::Gateways, lifecycle::Lifecycle, request_log};
+use super::{client::Gateways, lifecycle::Lifecycle, request_log, rules::MatchedRoute};
 use crate::{
     error::{ErrorKind, RegistryError},
-    http::errors::{ApiError, ErrorBody},
+    http::errors::{ApiError, Surface},
     metrics,
 };
 
@@ -68,15 +68,17 @@ pub async fn observe(
     let request_id = request_id(&request);
     let method = request.method().clone();
     let gateways = request.app_data::<web::Data<Gateways>>().cloned();
-    let misdirected =
-        gateways.and_then(|gateways| gateways.admit(&request, &gateways.look(&request)).err());
+    let route = MatchedRoute::find(&request);
+    let misdirected = gateways.and_then(|gateways| {
+        let view = gateways.look(&request);
+        gateways.check_host(&view).err().filter(|_| !route.rules.probe)
+    });
     if let Some(error) = misdirected {
         let mut response = request.error_response(ApiError(error));
         finish(response.response_mut(), &request_id);
         request_log::write(&response, &request_id, method.as_str(), started);
         return Ok(response);
     }
-    let route = metrics::enabled().then(|| request.match_pattern()).flatten();
     let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
     let lifecycle = lifecycle.unwrap_or_default();
     let in_flight = lifecycle.begin_request();
@@ -91,7 +93,7 @@ pub async fn observe(
     };
     let error = match result {
         Ok(Ok(response)) => {
-            let mut response = flatten(response.map_into_boxed_body());
+            let mut response = flatten(response.map_into_boxed_body(), route.rules.surface);
             finish(response.response_mut(), &request_id);
             if lifecycle.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -108,7 +110,7 @@ pub async fn observe(
         Err(_) => RegistryError::internal("a handler panicked"),
     };
     let status = error.kind().http_status();
-    metrics::request(route.as_deref(), method.as_str(), status, started.elapsed());
+    metrics::request(route.pattern, method.as_str(), status, started.elapsed());
     let cause = error.to_string();
     tracing::error!(
         request_id,
@@ -147,7 +149,7 @@ fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
 }
 
 /// Puts an error of another layer, CORS or the framework itself, into the one shape.
-fn flatten(response: ServiceResponse) -> ServiceResponse {
+fn flatten(response: ServiceResponse, surface: Surface) -> ServiceResponse {
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
     let is_json = response
@@ -164,10 +166,11 @@ fn flatten(response: ServiceResponse) -> ServiceResponse {
         _ if status.is_server_error() => (ErrorKind::Internal, "Internal server error"),
         _ => (ErrorKind::InvalidRequest, "The request is malformed, or its origin is not allowed"),
     };
-    let body = serde_json::to_vec(&ErrorBody { detail, code: code.code() }).unwrap_or_default();
+    let error = RegistryError::new(code, detail);
+    let body = surface.error_body(&error);
     let mut response = response.map_body(|_, _| BoxBody::new(body));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response.response_mut().extensions_mut().insert(RegistryError::new(code, detail));
+    response.response_mut().extensions_mut().insert(error);
     response
 }

@@ -6,4 +6,5 @@ pub mod guard;
 pub mod lifecycle;
 pub mod middleware;
 pub mod request_log;
+pub mod rules;
 pub mod scrape;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use actix_web::{HttpMessage as _, HttpRequest, dev::ServiceResponse};
 
-use super::client::ClientView;
-use crate::{domain::text::echo, error::RegistryError, metrics};
+use super::{client::ClientView, rules::MatchedRoute};
+use crate::{domain::text::echo, error::RegistryError, http::errors::Surface, metrics};
 
 /// What handlers add to the request's log line.
 #[derive(Debug, Default, Clone)]
@@ -51,10 +51,10 @@ pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started
     let client = ClientView::of(request);
     let extensions = request.extensions();
     let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
-    let pattern = request.match_pattern();
-    let route = pattern.as_deref().unwrap_or("unmatched");
+    let MatchedRoute { pattern, rules } = MatchedRoute::of(request);
+    let route = pattern.unwrap_or("unmatched");
     let status = response.status().as_u16();
-    metrics::request(pattern.as_deref(), method, status, started.elapsed());
+    metrics::request(pattern, method, status, started.elapsed());
     let duration_ms = milliseconds(started);
     let response_extensions = response.response().extensions();
     let error = response_extensions.get::<RegistryError>();
@@ -66,8 +66,7 @@ pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started
         let (detail, cause) = (error.detail(), error.cause());
         tracing::error!(request_id, route, code, detail, cause, "request failed");
     }
-    if !route.starts_with("/api/") {
-        // Probes come every few seconds.
+    if rules.surface == Surface::Service {
         tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
         return;
     }

@@ -51,7 +51,7 @@ const JSON: &str = "application/json";
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
 /// An answer that is no error.
-struct Answer {
+struct DescribedAnswer {
     status: u16,
     about: &'static str,
     /// Media types and their schemas; none where there is no body.
@@ -69,7 +69,7 @@ pub struct Description {
     summary: &'static str,
     about: &'static str,
     parameters: Vec<Parameter>,
-    answers: Vec<Answer>,
+    answers: Vec<DescribedAnswer>,
     errors: Vec<ErrorKind>,
     schemas: Schemas,
     head: bool,
@@ -103,7 +103,7 @@ impl Description {
     ) -> Self {
         collect::<T>(&mut self.schemas);
         let schema = Ref::from_schema_name(T::name()).into();
-        self.answers.push(Answer {
+        self.answers.push(DescribedAnswer {
             status,
             about,
             body: vec![(JSON, schema)],
@@ -123,7 +123,7 @@ impl Description {
     ) -> Self {
         let body = body.into_iter().map(|(media, schema)| (media, schema.into())).collect();
         let (headers, links) = (Vec::new(), Vec::new());
-        self.answers.push(Answer { status, about, body, example: None, headers, links });
+        self.answers.push(DescribedAnswer { status, about, body, example: None, headers, links });
         self
     }
 
@@ -255,7 +255,7 @@ fn by_status(kinds: &[ErrorKind]) -> BTreeMap<u16, Vec<ErrorKind>> {
     grouped
 }
 
-fn success(answer: Answer, examples: &BTreeMap<String, Value>) -> Response {
+fn success(answer: DescribedAnswer, examples: &BTreeMap<String, Value>) -> Response {
     let mut response = ResponseBuilder::new().description(answer.about);
     let example = answer.example.and_then(|name| examples.get(name)).cloned();
     for (media, schema) in answer.body {

@@ -20,7 +20,7 @@ use crate::{
             request_log,
         },
         errors::ApiError,
-        wire::mailbox::Exchange,
+        wire::mailbox::ConnectionMailbox,
     },
     progress::unwatched,
     schemas::{
@@ -91,8 +91,8 @@ pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let gone = async {
-        match request.conn_data::<Rc<Exchange>>() {
-            Some(exchange) => exchange.client_gone().await,
+        match request.conn_data::<Rc<ConnectionMailbox>>() {
+            Some(mailbox) => mailbox.client_gone().await,
             // Only where there is no connection of ours beneath.
             None => std::future::pending().await,
         }

@@ -23,7 +23,7 @@ use super::{
     bare_answer::BareAnswer,
     chunks::Chunks,
     head::{self, Head},
-    mailbox::{Exchange, Following},
+    mailbox::{ConnectionMailbox, Following},
 };
 use crate::{
     error::{ErrorKind, RegistryError},
@@ -38,7 +38,7 @@ pub struct Connection<T> {
     io: T,
     /// Whose it is.
     peer: Option<IpAddr>,
-    exchange: Rc<Exchange>,
+    mailbox: Rc<ConnectionMailbox>,
     reading: Reading,
     /// Read and not yet handed on.
     incoming: BytesMut,
@@ -83,7 +83,7 @@ impl<T> Connection<T> {
         Self {
             io,
             peer: peer.map(|peer| peer.ip().to_canonical()),
-            exchange: Rc::default(),
+            mailbox: Rc::default(),
             reading: Reading::Head,
             incoming: BytesMut::new(),
             allowed: 0,
@@ -97,12 +97,12 @@ impl<T> Connection<T> {
 
     /// What the service tells it by.
     #[must_use]
-    pub fn exchange(&self) -> Rc<Exchange> {
-        self.exchange.clone()
+    pub fn mailbox(&self) -> Rc<ConnectionMailbox> {
+        self.mailbox.clone()
     }
 
     fn is_answered(&self) -> bool {
-        matches!(self.writing, Writing::Boundary) && !self.exchange.is_busy()
+        matches!(self.writing, Writing::Boundary) && !self.mailbox.is_busy()
     }
 
     fn refuse(&mut self, error: RegistryError) {
@@ -126,7 +126,7 @@ impl<T> Connection<T> {
                     }
                 }
             }
-            Reading::HandedOn => match self.exchange.take_request() {
+            Reading::HandedOn => match self.mailbox.take_request() {
                 None => return false,
                 Some(following) => {
                     self.allowed = match following {
@@ -239,7 +239,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if bytes.starts_with(b"HTTP/1.1 100 ") {
             return Writing::Answer(head as u64);
         }
-        match self.exchange.take_answer() {
+        match self.mailbox.take_answer() {
             Some(answer) => {
                 answer.body.map_or(Writing::Endless, |body| Writing::Answer(head as u64 + body))
             }
@@ -290,7 +290,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             if this.ended && (!waiting || this.incoming.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
-            this.exchange.remember_reader(cx.waker());
+            this.mailbox.remember_reader(cx.waker());
             if this.ended || this.incoming.len() >= limits::READ_AHEAD {
                 return Poll::Pending;
             }
@@ -298,7 +298,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                 Poll::Ready(more) => {
                     this.ended = !more;
                     if this.ended {
-                        this.exchange.hang_up();
+                        this.mailbox.hang_up();
                     }
                     continue;
                 }
@@ -361,7 +361,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
         };
         if this.is_answered() {
             // The next request may be here already.
-            this.exchange.wake_reader();
+            this.mailbox.wake_reader();
         }
         Poll::Ready(Ok(written))
     }

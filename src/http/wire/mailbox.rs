@@ -30,10 +30,10 @@ pub enum Following {
 
 /// One connection's state, shared by both ends of the framework.
 #[derive(Debug, Default)]
-pub struct Exchange {
+pub struct ConnectionMailbox {
     taken: Cell<Option<Following>>,
     working: Cell<bool>,
-    answer: Cell<Option<Answer>>,
+    answer: Cell<Option<AnswerLength>>,
     reader: RefCell<Option<Waker>>,
     client_gone: Cell<bool>,
     leaver: RefCell<Option<Waker>>,
@@ -41,19 +41,19 @@ pub struct Exchange {
 
 /// An answer that the framework is about to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct AnswerLength {
     /// How many bytes follow its head; `None` where only the connection's end tells.
     pub body: Option<u64>,
 }
 
-impl Exchange {
+impl ConnectionMailbox {
     /// What follows the request that the service took since this was last asked.
     pub fn take_request(&self) -> Option<Following> {
         self.taken.take()
     }
 
     /// The answer that will be written next, where the service gave one.
-    pub fn take_answer(&self) -> Option<Answer> {
+    pub fn take_answer(&self) -> Option<AnswerLength> {
         self.answer.take()
     }
 
@@ -116,20 +116,20 @@ fn following(request: &Request) -> Following {
 ///
 /// # Errors
 /// Those of the service.
-pub fn follow<S>(
+pub fn serve<S>(
     request: Request,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse, HttpResponse>> + use<S>
 where
     S: Service<Request, Response = ServiceResponse, Error = HttpResponse>,
 {
-    let exchange = request.conn_data::<Rc<Exchange>>().cloned().unwrap_or_default();
+    let mailbox = request.conn_data::<Rc<ConnectionMailbox>>().cloned().unwrap_or_default();
     let is_head = request.method() == Method::HEAD;
     let following = following(&request);
-    exchange.taken.set(Some(following));
-    exchange.working.set(true);
+    mailbox.taken.set(Some(following));
+    mailbox.working.set(true);
     if following != Following::Bytes(0) {
-        exchange.wake_reader();
+        mailbox.wake_reader();
     }
     let answer = service.call(request);
     async move {
@@ -147,8 +147,8 @@ where
             BodySize::Sized(size) => Some(size),
             BodySize::Stream => None,
         };
-        exchange.working.set(false);
-        exchange.answer.set(Some(Answer { body }));
+        mailbox.working.set(false);
+        mailbox.answer.set(Some(AnswerLength { body }));
         result
     }
 }
@@ -158,9 +158,12 @@ where
 ///
 /// # Errors
 /// 413 where the body would be too large.
-pub fn expected(request: Request) -> Result<Request, Response<BoxBody>> {
+pub fn check_expectation(
+    request: Request,
+    largest_body: u64,
+) -> Result<Request, Response<BoxBody>> {
     match following(&request) {
-        Following::Bytes(length) if length > crate::limits::REQUEST_BODY as u64 => {
+        Following::Bytes(length) if length > largest_body => {
             Err(Response::new(actix_http::StatusCode::PAYLOAD_TOO_LARGE))
         }
         _ => Ok(request),

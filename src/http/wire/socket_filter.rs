@@ -22,14 +22,14 @@ const SYN: u32 = 0x02;
 
 /// A handle on a socket that listens, for its end.
 #[derive(Debug)]
-pub struct Closing(TcpListener);
+pub struct SocketFilter(TcpListener);
 
-impl Closing {
+impl SocketFilter {
     /// A second handle on this socket.
     ///
     /// # Errors
     /// The system's, where the process has no descriptor left.
-    pub fn of(listener: &TcpListener) -> io::Result<Self> {
+    pub fn for_listener(listener: &TcpListener) -> io::Result<Self> {
         listener.try_clone().map(Self)
     }
 
@@ -39,7 +39,7 @@ impl Closing {
     ///
     /// # Errors
     /// The system's, where sockets cannot have filters.
-    pub fn make_no_more_connections(self) -> io::Result<()> {
+    pub fn drop_new_connections(self) -> io::Result<()> {
         SockRef::from(&self.0).attach_filter(&[
             SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
             SockFilter::new(JUMP_IF_ANY_BIT, 0, 1, SYN),
