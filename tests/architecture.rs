@@ -221,6 +221,10 @@ fn write_out<'a>(before: &[String], text: &'a str, paths: &mut BTreeSet<Vec<Stri
     }
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
+    if text.starts_with('}') {
+        // After the last comma of a list.
+        return text;
+    }
     let mut path = before.to_vec();
     if !word.is_empty() {
         path.push(word.to_owned());

@@ -24,7 +24,7 @@ use crate::{
 pub struct ErrorBody<'a> {
     /// A sentence for people. Its wording may change.
     pub detail: &'a str,
-    /// What programs match on; codes stay, and new ones may be added.
+    /// The code for programs to match on. Codes never change; new ones may be added.
     pub code: &'a str,
 }
 
@@ -50,7 +50,7 @@ impl Surface {
     }
 }
 
-/// A refusal on its way to a client. What only the log may know travels beside the response.
+/// An error on its way to a client. The response carries the whole error in its extensions, for the log alone.
 #[derive(Debug, Clone)]
 pub struct ApiError(pub RegistryError);
 

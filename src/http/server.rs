@@ -1,4 +1,4 @@
-//! The HTTP server: workers, limits and CORS around the route table, over connections of our own.
+//! The HTTP server: the route table with its layers, on connections of [`super::wire`].
 
 use std::{
     io,
@@ -50,11 +50,11 @@ use super::{
 };
 use crate::limits;
 
-/// What is spoken over TLS. HTTP/2 is left to gateways: the framework would take heads of any size and streams of
-/// any number, and wait for ever for clients that take no answer.
+/// The only protocol over TLS. HTTP/2 is left to gateways: the framework limits neither its heads nor its streams, and
+/// waits for ever for a client that does not receive its answer.
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// What every worker shares.
+/// What all workers share.
 #[derive(Clone)]
 struct Shared {
     state: web::Data<HttpState>,
@@ -66,7 +66,7 @@ struct Shared {
     stopping: GracefulShutdownSignal,
 }
 
-/// Starts serving on a socket that listens already.
+/// Starts to serve on a listening socket.
 ///
 /// # Errors
 /// The system's, where workers cannot be started.
@@ -107,7 +107,7 @@ pub fn start(
         })?,
         Some(mut tls) => {
             tls.alpn_protocols = vec![HTTP_1.to_vec()];
-            // The default is 256, which connections that say nothing would fill, for others to wait behind them.
+            // The default is 256. That many silent connections would keep all others waiting.
             max_concurrent_tls_connect(connections);
             server.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
@@ -124,8 +124,8 @@ pub fn start(
     Ok(server.run())
 }
 
-/// How many connections each worker may hold: so many that open files are left when all of them are taken. For that
-/// the process allows itself as many files as the system lets it, which is often far more than it is given at first.
+/// How many connections each worker may hold, so that enough open files are left for everything else. First raises the
+/// process's soft limit of open files to the hard one.
 fn connections_per_worker(workers: usize) -> usize {
     let mut files = getrlimit(Resource::Nofile);
     if files.current != files.maximum {
@@ -146,13 +146,13 @@ fn connections_per_worker(workers: usize) -> usize {
         tracing::warn!(
             files,
             connections,
-            "few open files are allowed: fewer connections are taken"
+            "the limit of open files is low: fewer connections are accepted"
         );
     }
     connections
 }
 
-/// The application, spoken to over connections of any make.
+/// The application on connections of any transport.
 fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     shared: Shared,
 ) -> impl ServiceFactory<
@@ -184,10 +184,12 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         })
         .keep_alive(limits::KEEP_ALIVE)
         .h1_write_buffer_size(limits::ANSWER_PIECE)
-        // The connection sees to it, for every head and not only for the first.
+        // Our connection limits the time of every head, not only of the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(limits::LINGER)
-        .expect(fn_service(move |request| std::future::ready(check_expectation(request, largest_body))))
+        .expect(fn_service(move |request| {
+            std::future::ready(check_expectation(request, largest_body))
+        }))
         .on_connect_ext(|connection: &Connection<T>, data| {
             data.insert(connection.mailbox());
         })

@@ -1,5 +1,5 @@
-//! What is asked of every request before its route sees it: a host that is one, a body that may be ignored, and
-//! room for it.
+//! Admission: what every request must satisfy before its handler sees it. Its host must be well formed, its body within
+//! the route's limit, and the number of requests in progress below theirs.
 
 use std::{convert::Infallible, pin::Pin, sync::Arc, task};
 
@@ -22,7 +22,7 @@ use crate::{
     limits,
 };
 
-/// Room for requests, shared by all workers.
+/// The limits on requests in progress, shared by all workers.
 #[derive(Debug, Clone)]
 pub struct RequestLimits {
     requests: Arc<Semaphore>,
@@ -30,7 +30,7 @@ pub struct RequestLimits {
 }
 
 impl RequestLimits {
-    /// So much room.
+    /// These many short requests, and these many downloads.
     #[must_use]
     pub fn new(requests: usize, downloads: usize) -> Self {
         let room = |size| Arc::new(Semaphore::new(size));
@@ -51,7 +51,7 @@ impl RequestLimits {
     }
 }
 
-/// Lets a request through, or says why not.
+/// Passes a request on, or refuses it.
 ///
 /// # Errors
 /// Those of layers beneath.
@@ -83,26 +83,26 @@ pub async fn admit(
     }))
 }
 
-/// A refusal after which the connection cannot be used: what the client sends next may not be a request.
+/// A refusal that closes the connection: what the client sends next may not be a request.
 fn refused(request: ServiceRequest, error: &ApiError) -> ServiceResponse<BoxBody> {
     let mut response = error.error_response();
     response.head_mut().set_connection_type(ConnectionType::Close);
     request.into_response(response)
 }
 
-/// The framework refuses a request without a host, and one with two.
+/// Checks the request's target and host. The framework has refused a request with no host or with two.
 fn check_target(request: &ServiceRequest) -> Result<(), ApiError> {
     let uri = request.uri();
     let names_host_alone = uri.authority().is_some() && uri.scheme().is_none();
     if names_host_alone && request.method() != Method::CONNECT {
-        return Err(malformed("The request's target is neither a path nor an address").into());
+        return Err(malformed("The request's target is neither a path nor a URL").into());
     }
     if uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
-        return Err(malformed("The request's target names no host and port").into());
+        return Err(malformed("The request's target does not name a valid host and port").into());
     }
     match request.headers().get(header::HOST) {
         Some(host) if !is_host(host.as_bytes()) => {
-            Err(malformed("The Host header is not a host and a port").into())
+            Err(malformed("The Host header is not a host with an optional port").into())
         }
         _ => Ok(()),
     }
@@ -174,7 +174,7 @@ fn too_large(rule: Body) -> ApiError {
     RegistryError::new(ErrorKind::TooLarge, detail).into()
 }
 
-/// A body that is here as a whole, and whose request is done with.
+/// A body that is in memory as a whole. Its request needs its permit no longer.
 fn in_pieces(bytes: Bytes) -> BoxBody {
     if bytes.len() > limits::ANSWER_PIECE {
         BoxBody::new(Pieces(bytes))
@@ -183,8 +183,8 @@ fn in_pieces(bytes: Bytes) -> BoxBody {
     }
 }
 
-/// A body that is handed on piece by piece: the framework copies what it is handed, and would hold a copy of the
-/// whole for each client that is slow to take it.
+/// A body that is sent piece by piece. The framework copies each piece it gets, so a whole body would be copied for each
+/// slow client.
 struct Pieces(Bytes);
 
 impl MessageBody for Pieces {
@@ -203,7 +203,7 @@ impl MessageBody for Pieces {
     }
 }
 
-/// A body that keeps its request's place until it is sent.
+/// A body that holds its request's permit until it is sent.
 struct BodyWithPermit {
     body: BoxBody,
     _permit: OwnedSemaphorePermit,

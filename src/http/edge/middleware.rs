@@ -1,5 +1,5 @@
-//! Around every request: its id, its log line, and the promise that whatever goes wrong is answered in the
-//! one shape of errors.
+//! The outermost layer of every request: it sets the request id, writes the log line, and turns every failure, panics
+//! included, into an error of the common shape.
 
 use std::{panic::AssertUnwindSafe, time::Instant};
 
@@ -26,10 +26,10 @@ use crate::{
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest request id that is taken over from a gateway.
+/// The longest request id that is accepted from a gateway.
 const MAX_REQUEST_ID: usize = 64;
 
-/// A panic in a handler, or an error from a layer that is not ours, on its way out.
+/// A panic in a handler, or an error of another layer, on its way to the client.
 #[derive(Debug)]
 struct Unexpected {
     request_id: String,
@@ -49,17 +49,17 @@ impl ResponseError for Unexpected {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut response = self.error.error_response();
-        // In what state its connection is nobody knows.
+        // The state of the connection is unknown.
         response.head_mut().set_connection_type(ConnectionType::Close);
         finish(&mut response, &self.request_id);
         response
     }
 }
 
-/// Gives the request its id, runs it, logs it.
+/// Handles a request, and logs it.
 ///
 /// # Errors
-/// Those of layers beneath, in the one shape.
+/// Those of inner layers, in the common shape.
 pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -85,10 +85,10 @@ pub async fn observe(
     let result = tokio::select! {
         biased;
         result = AssertUnwindSafe(next.call(request)).catch_unwind() => result,
-        // What the request was at is cancelled with its future.
+        // Dropping the future cancels the work for the request.
         () = lifecycle.out_of_time() => Ok(Err(ApiError(RegistryError::unavailable(
             "The service is stopping; try again",
-            "it was told to stop, and the request did not end in time",
+            "the service was told to stop, and the request did not end in time",
         )).into())),
     };
     let error = match result {
@@ -106,7 +106,7 @@ pub async fn observe(
             Some(refused) => refused.0.clone(),
             None => RegistryError::internal(error),
         },
-        // The hook that logs panics has told where.
+        // The panic hook has logged where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
     let status = error.kind().http_status();
@@ -124,7 +124,7 @@ pub async fn observe(
     Err(Unexpected { request_id, error: ApiError(error) }.into())
 }
 
-/// The id that a gateway gave, where it is one, or a new one.
+/// The id that the request came with, where it is valid; otherwise a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let fit = |id: &&str| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
@@ -134,8 +134,8 @@ fn request_id(request: &ServiceRequest) -> String {
     given.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
 }
 
-/// What every answer carries: its id, that its type is what it says, and whether it may be kept. An answer that
-/// says nothing of the last, or is an error, may not.
+/// Adds the headers of every answer: the request id, `nosniff`, and `Cache-Control`, which is `no-store` for errors and
+/// for answers without one of their own.
 fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
@@ -148,7 +148,7 @@ fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
     }
 }
 
-/// Puts an error of another layer, CORS or the framework itself, into the one shape.
+/// Puts an error of CORS or of the framework into the shape of the route's surface.
 fn flatten(response: ServiceResponse, surface: Surface) -> ServiceResponse {
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();

@@ -1,4 +1,4 @@
-//! The one log line of each request.
+//! The log line of each request.
 
 use std::time::Instant;
 
@@ -7,28 +7,28 @@ use actix_web::{HttpMessage as _, HttpRequest, dev::ServiceResponse};
 use super::{client::ClientView, rules::MatchedRoute};
 use crate::{domain::text::echo, error::RegistryError, http::errors::Surface, metrics};
 
-/// What handlers add to the request's log line.
+/// The fields that guards and handlers add to a request's log line.
 #[derive(Debug, Default, Clone)]
 pub struct RequestLog {
     /// The caller's role.
     pub auth_role: Option<&'static str>,
-    /// The caller's subject, fit to be logged.
+    /// The caller's subject, safe to log.
     pub auth_subject: Option<String>,
-    /// The program that the caller's token was issued to, fit to be logged.
+    /// The client that the caller's token was issued to, safe to log.
     pub client_id: Option<String>,
-    /// Of a token that was refused; nothing else of it is ever logged.
+    /// The length of a token that was refused. Nothing else of it is ever logged.
     pub token_length: Option<usize>,
-    /// Why it was refused, in words of ours.
+    /// Why the token was refused; holds no part of it.
     pub token_refused: Option<String>,
-    /// The type asked for.
+    /// The model type that was requested.
     pub model_type: Option<String>,
-    /// The version asked for, or found.
+    /// The version that was requested or found.
     pub version: Option<String>,
-    /// The version found.
+    /// The id of the version that was found.
     pub model_id: Option<String>,
 }
 
-/// Adds to what the request's log line will say.
+/// Adds fields to the request's log line.
 pub fn add_fields(request: &HttpRequest, add: impl FnOnce(&mut RequestLog)) {
     let mut extensions = request.extensions_mut();
     if extensions.get::<RequestLog>().is_none() {
@@ -39,13 +39,13 @@ pub fn add_fields(request: &HttpRequest, add: impl FnOnce(&mut RequestLog)) {
     }
 }
 
-/// The time since then, in milliseconds to three places.
+/// The time since then in milliseconds, to three decimal places.
 #[must_use]
 pub fn milliseconds(started: Instant) -> f64 {
     (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Writes the request's log line, and counts it.
+/// Writes the request's log line, and counts the request.
 pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
     let request = response.request();
     let client = ClientView::of(request);
@@ -80,7 +80,7 @@ pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started
         version,
         model_id,
     } = log;
-    // A request that was refused at the door never came to where its path is read.
+    // A request that its guard refused did not reach the code that reads its path.
     let in_path = |name: &str| request.match_info().get(name).map(echo);
     let (model_type, version) =
         (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));

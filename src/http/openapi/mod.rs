@@ -1,5 +1,5 @@
-//! The OpenAPI document: the route table, told in full. Paths, methods and scopes are the table's rows, schemas
-//! the types that handlers answer with, errors the rows of the one error table; `operations.rs` adds the words.
+//! The OpenAPI document. Paths, methods and scopes come from the route table, schemas from the types that handlers
+//! answer with, errors from the error table, and descriptions from `operations.rs`.
 
 mod description;
 mod headers;
@@ -30,24 +30,24 @@ use crate::{
 /// The name of the one security scheme.
 const BEARER: &str = "bearer";
 
-/// Answers of a running service, by the name that an operation asks for them with. A test holds that it still
-/// answers so.
+/// Answers of a running service, by the name that an operation refers to. A test compares them with what the service
+/// answers.
 const EXAMPLES: &str = include_str!("examples.json");
 
-const ABOUT: &str = "Which version of a model is in production, whether it is intact, and whether it would \
-load.
+const ABOUT: &str = "Tells which version of a model is in production, whether its files are intact, and whether it \
+would load.
 
-Every error is `{\"detail\": \"<sentence>\", \"code\": \"<CODE>\"}`; match on `code`. Every answer carries \
-`X-Request-Id`: the request's own where it sent one of up to 64 letters, digits, `-`, `_` and `.`, else a new \
-one. Numbers keep the text they were registered with: `48.0` stays `48.0`. New fields and codes may be added to \
-answers; none is removed. `HEAD` is answered wherever `GET` is, and `OPTIONS` everywhere.";
+Every error is `{\"detail\": \"<sentence>\", \"code\": \"<CODE>\"}`; match on `code`. Every answer has an \
+`X-Request-Id`: the one that the request sent, if it has up to 64 letters, digits, `-`, `_` and `.`, or a new \
+one. Numbers keep the text that they were registered with: `48.0` stays `48.0`. New fields and codes may be added to \
+answers; none is removed. Every path with `GET` also answers `HEAD`, and every path answers `OPTIONS`.";
 
-const ABOUT_BEARER: &str = "A static token of the service's configuration, or a JWT access token of the \
-identity provider that the service trusts. A route's requirement names the scope that the token must hold: \
-`model:read`, `model:write` or `model:admin`; `model:admin` holds the other two.";
+const ABOUT_BEARER: &str = "A static token from the service's configuration, or a JWT access token from the \
+identity provider that the service trusts. Each operation names the scope that the token needs: `model:read`, \
+`model:write` or `model:admin`, which includes the other two.";
 
 const TAGS: [(&str, &str); 2] =
-    [("Models", "Versions of models."), ("Service", "The service itself, without a token.")];
+    [("Models", "Models and their versions."), ("Service", "The service itself. No token needed.")];
 
 /// What the document needs to know of a route.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ fn build(routes: &[DocumentedRoute]) -> Result<OpenApi, RegistryError> {
         let description = (row.describe)();
         schemas.extend(description.schemas());
         let mut methods = vec![http_method(&row.method)?];
-        if description.tells_of_head() {
+        if description.describes_head() {
             methods.push(HttpMethod::Head);
         }
         for method in methods {

@@ -1,4 +1,4 @@
-//! Routes of models, but for their artifacts.
+//! The handlers of models, except for artifacts.
 
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// The version in production.
+/// `GET /{model_type}/current`: the version in production.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
@@ -43,7 +43,7 @@ pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
     conditional::json(&request, &CurrentModelResponse::from(&model))
 }
 
-/// Everything about one version.
+/// `GET /{model_type}/{version}`: the metadata of one version.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
@@ -54,7 +54,7 @@ pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRe
     conditional::json(&request, &ModelMetadataResponse::from(&model))
 }
 
-/// Versions of a type, in pages where a limit is given.
+/// `GET /{model_type}`: the versions of a type; with `limit`, one page of them.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `INVALID_REQUEST`, `CHECKSUM_MISMATCH`.
@@ -74,7 +74,7 @@ pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRespon
     Ok(response)
 }
 
-/// Who moved a version, when and why.
+/// `GET /{model_type}/{version}/history`: the status changes of a version.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`.
@@ -84,7 +84,7 @@ pub async fn history(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
     conditional::json(&request, &HistoryResponse::from(transitions.as_slice()))
 }
 
-/// Is it intact, and would it load?
+/// `POST /{model_type}/{version}/validate`: checks the version's files, and that its artifact would load.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` and `VALIDATION_FAILED` with every error found.
@@ -93,15 +93,15 @@ pub async fn validate(guard: Guard<Write>, request: HttpRequest) -> Result<HttpR
     let gone = async {
         match request.conn_data::<Rc<ConnectionMailbox>>() {
             Some(mailbox) => mailbox.client_gone().await,
-            // Only where there is no connection of ours beneath.
+            // In a test, there is no connection of ours beneath.
             None => std::future::pending().await,
         }
     };
     let validated = tokio::select! {
         validated = guard.registry().validate(&model_type, version, unwatched()) => validated?,
-        // Dropping the work above is what ends it. Nobody reads this answer; the log does.
+        // Dropping the future above ends the work. The answer goes to the log alone.
         () = gone => {
-            let detail = "The client closed its connection before the answer was there";
+            let detail = "The client closed its connection before it was answered";
             return Err(RegistryError::new(ErrorKind::ClientGone, detail).into());
         }
     };

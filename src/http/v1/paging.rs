@@ -1,22 +1,22 @@
-//! The `Link` header of a list that comes in pages (RFC 8288).
+//! The `Link` header of a paged list (RFC 8288).
 
 use std::fmt::Write as _;
 
 use crate::limits::MAX_PAGE;
 
-/// Which page was asked for, and of how many versions.
+/// The page that was requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// Its size.
+    /// The most versions on the page.
     pub limit: u32,
-    /// Where it begins.
+    /// How many versions precede it.
     pub offset: u32,
-    /// How many versions match in all.
+    /// How many versions match on all pages.
     pub total: u64,
 }
 
-/// The links to the first, previous, next and last page. Each is a query alone, which a client resolves against
-/// the address that it asked, so that they work behind any gateway; what else the query held is kept.
+/// The links to the first, previous, next and last page. Each is a query alone, which a client resolves against the
+/// URL it requested, so that links work behind any gateway. The other parameters of the query are kept.
 #[must_use]
 pub fn links(query: &str, page: Page) -> String {
     let Page { limit, offset, total } = page;
@@ -25,11 +25,11 @@ pub fn links(query: &str, page: Page) -> String {
     let mut links = String::new();
     let mut link = |relation: &str, offset: u64| {
         let separator = if links.is_empty() { "" } else { ", " };
-        // A String takes whatever is written to it.
+        // Writing to a String cannot fail.
         let _ =
             write!(links, "{separator}<?{kept}limit={size}&offset={offset}>; rel=\"{relation}\"");
     };
-    // Pages are counted from where the client stands, so that they neither overlap nor leave one out.
+    // Pages are counted from the requested offset, so that none overlap and no version is left out.
     let last = match total.saturating_sub(1).checked_sub(start) {
         Some(ahead) => start + ahead / size * size,
         None => total.saturating_sub(1) / size * size,
@@ -45,7 +45,7 @@ pub fn links(query: &str, page: Page) -> String {
     links
 }
 
-/// The query without `limit` and `offset`, ready for others to follow. What would end the link early is encoded.
+/// The query without `limit` and `offset`, ready for more parameters. Characters that would end the link are encoded.
 fn kept(query: &str) -> String {
     let mut kept = String::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {

@@ -1,5 +1,4 @@
-//! The parts of a model route's path. What is no model type or no version is the 404 that an unknown one
-//! would be, and no file is touched.
+//! The parameters of a path. A malformed type or version is 404, as an unknown one is; no file is touched.
 
 use actix_web::HttpRequest;
 
@@ -9,7 +8,7 @@ use crate::{
     registry::{no_production, no_version},
 };
 
-/// The type in the path.
+/// The model type in the path.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`.
@@ -19,7 +18,7 @@ pub fn model_type(request: &HttpRequest) -> Result<ModelType, ApiError> {
     Ok(ModelType::parse(text).map_err(|_| no_production(text))?)
 }
 
-/// The type and version in the path.
+/// The model type and the version in the path.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`.

@@ -12,7 +12,7 @@ use crate::{
     metrics,
 };
 
-/// An answer written without the framework: to what never became a request.
+/// An answer to bytes that never became a request.
 #[derive(Debug)]
 pub struct BareAnswer {
     bytes: Vec<u8>,
@@ -20,7 +20,7 @@ pub struct BareAnswer {
 }
 
 impl BareAnswer {
-    /// A refusal to this peer, which is logged and counted.
+    /// Makes a refusal to this peer, logs it and counts it.
     #[must_use]
     pub fn new(error: RegistryError, peer: Option<IpAddr>) -> Self {
         let (kind, request_id) = (error.kind(), Uuid::new_v4());
@@ -44,7 +44,7 @@ impl BareAnswer {
         Self { bytes: text.into_bytes(), written: 0 }
     }
 
-    /// What goes out where the framework wrote an error without a body; `None` for any other head.
+    /// The answer that replaces an error which the framework wrote without a body; `None` for any other head.
     #[must_use]
     pub fn instead_of(head: &[u8], peer: Option<IpAddr>) -> Option<Self> {
         let head = std::str::from_utf8(head).ok()?;
@@ -53,24 +53,24 @@ impl BareAnswer {
             return None;
         }
         let (kind, detail) = match status {
-            408 => (ErrorKind::RequestTimeout, "The request did not come in time"),
-            413 => (ErrorKind::TooLarge, "The request's body is too large; this route takes none"),
+            408 => (ErrorKind::RequestTimeout, "The request did not arrive in time"),
+            413 => (ErrorKind::TooLarge, "The request's body is larger than any route accepts"),
             431 => (ErrorKind::HeadersTooLarge, "The request has too many header fields"),
             400..500 => {
-                (ErrorKind::MalformedRequest, "The request is not HTTP/1.1 as RFC 9112 has it")
+                (ErrorKind::MalformedRequest, "The request is not HTTP/1.1 as RFC 9112 defines it")
             }
             _ => (ErrorKind::Internal, "Internal server error"),
         };
         Some(Self::new(RegistryError::new(kind, detail), peer))
     }
 
-    /// What is still to be written.
+    /// The bytes that are still to be written.
     #[must_use]
     pub fn rest(&self) -> &[u8] {
         self.bytes.get(self.written..).unwrap_or_default()
     }
 
-    /// So much of it was written.
+    /// Tells that this many more bytes were written.
     pub fn advance(&mut self, written: usize) {
         self.written += written;
     }

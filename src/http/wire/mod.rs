@@ -1,4 +1,4 @@
-//! Connections, beneath the framework: bytes in, bytes out.
+//! Connections and their bytes, beneath the framework.
 
 pub mod bare_answer;
 pub mod chunks;

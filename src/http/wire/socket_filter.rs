@@ -1,31 +1,31 @@
-//! The end of a listening socket, without a connection that is taken and never answered.
+//! A socket filter that lets a listening socket end without losing a request.
 //!
-//! Whoever closes a listening socket resets the connections that the kernel has made for it and nobody has accepted
-//! yet: their clients may have sent a request, and cannot know what became of it. So the kernel is told first to
-//! make no more; what is made already is accepted and served, and only then is the socket closed. A client that
-//! comes in between repeats its SYN, as for any that is lost, and is then refused: it can safely go elsewhere.
+//! Closing a listening socket resets the connections that the kernel has made and nobody has accepted yet. Their clients
+//! may have sent a request, and cannot know what happened to it. So the filter first stops new connections; those that
+//! exist are accepted and served; then the socket is closed. A client that connects in between sends its SYN again, as
+//! after any loss, and is then refused: it can safely go elsewhere.
 
 use std::{io, net::TcpListener};
 
 use socket2::{SockFilter, SockRef};
 
-// Of classic BPF; see linux/bpf_common.h. The filter of a TCP socket sees a segment from its header on.
+// Classic BPF (linux/bpf_common.h). The filter of a TCP socket sees each segment from its TCP header on.
 const LOAD_BYTE: u16 = 0x30;
 const JUMP_IF_ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 const DROP: u32 = 0;
 const PASS: u32 = u32::MAX;
 
-/// Where the flags are in a TCP header, and the one that opens a connection: RFC 9293 section 3.1.
+/// The offset of the flags in a TCP header, and the flag that opens a connection (RFC 9293 section 3.1).
 const FLAGS: u32 = 13;
 const SYN: u32 = 0x02;
 
-/// A handle on a socket that listens, for its end.
+/// A filter for one listening socket, not attached yet.
 #[derive(Debug)]
 pub struct SocketFilter(TcpListener);
 
 impl SocketFilter {
-    /// A second handle on this socket.
+    /// A filter for this socket.
     ///
     /// # Errors
     /// The system's, where the process has no descriptor left.
@@ -33,12 +33,11 @@ impl SocketFilter {
         listener.try_clone().map(Self)
     }
 
-    /// From now on no connection is made: segments with SYN are dropped. Those of handshakes under way pass.
-    /// Connections that are accepted later inherit the filter, which does not matter: none of their segments has
-    /// that flag.
+    /// Drops segments with SYN from now on, so that no new connection is made. Handshakes under way complete.
+    /// Connections that are accepted later inherit the filter, which does no harm: none of their segments has SYN.
     ///
     /// # Errors
-    /// The system's, where sockets cannot have filters.
+    /// The system's, where it does not support socket filters.
     pub fn drop_new_connections(self) -> io::Result<()> {
         SockRef::from(&self.0).attach_filter(&[
             SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
