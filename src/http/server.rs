@@ -85,8 +85,11 @@ pub fn start(
         .max_concurrent_connections(connections)
         .shutdown_timeout(limits::SHUTDOWN_SECONDS)
         .disable_signals();
-    let request_limits =
-        RequestLimits::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let request_limits = RequestLimits::new(
+        limits::REQUESTS_IN_FLIGHT,
+        limits::DOWNLOADS_IN_FLIGHT,
+        limits::TURN_WAIT,
+    );
     let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
@@ -196,6 +199,10 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .finish(app)
 }
 
+/// What programs add to requests so that they can be followed from one service to the next: ours, and those of W3C Trace
+/// Context and W3C Baggage.
+const TRACING: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "baggage"];
+
 fn cors(allowed_origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(routes::methods())
@@ -208,7 +215,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             header::IF_RANGE,
             header::RANGE,
         ])
-        .allowed_header("x-request-id")
+        .allowed_headers(TRACING)
         .expose_headers([
             "accept-ranges",
             "content-disposition",

@@ -1,7 +1,7 @@
 //! Admission: what every request must satisfy before its handler sees it. Its host must be well formed, its body within
 //! the route's limit, and the number of requests in progress below theirs.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, task};
+use std::{convert::Infallible, pin::Pin, sync::Arc, task, time};
 
 use actix_http::error::PayloadError;
 use actix_web::{
@@ -27,24 +27,27 @@ use crate::{
 pub struct RequestLimits {
     requests: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    wait: time::Duration,
 }
 
 impl RequestLimits {
-    /// These many short requests, and these many downloads.
+    /// These many short requests and these many downloads at a time; a further one waits this long for its turn.
     #[must_use]
-    pub fn new(requests: usize, downloads: usize) -> Self {
-        let room = |size| Arc::new(Semaphore::new(size));
-        Self { requests: room(requests), downloads: room(downloads) }
+    pub fn new(requests: usize, downloads: usize, wait: time::Duration) -> Self {
+        let limit = |most| Arc::new(Semaphore::new(most));
+        Self { requests: limit(requests), downloads: limit(downloads), wait }
     }
 
-    /// A permit for a request, held until its answer is sent. A probe needs none.
-    fn permit(&self, rules: RouteRules) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+    /// A permit for a request, held until its answer is sent. Requests get theirs in the order in which they came. A
+    /// connection has one request at a time, so no more of them wait than there are connections. A probe needs none.
+    async fn permit(&self, rules: RouteRules) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         let limit = match rules.duration {
             _ if rules.probe => return Ok(None),
             Duration::Download => &self.downloads,
             Duration::Short => &self.requests,
         };
-        limit.clone().try_acquire_owned().map(Some).map_err(|_| {
+        let permit = tokio::time::timeout(self.wait, limit.clone().acquire_owned()).await;
+        permit.ok().and_then(Result::ok).map(Some).ok_or_else(|| {
             let detail = "Too many requests are being answered; try again";
             RegistryError::new(ErrorKind::Overloaded, detail).into()
         })
@@ -66,14 +69,16 @@ pub async fn admit(
     if let Err(error) = take_body(&mut request, rules.body).await {
         return Ok(refused(request, &error));
     }
-    let shared = request.app_data::<web::Data<RequestLimits>>();
-    let permit = match shared.map(|limits| limits.permit(rules)) {
-        Some(Ok(permit)) => permit,
-        Some(Err(error)) => {
+    let permit = match request.app_data::<web::Data<RequestLimits>>().cloned() {
+        Some(limits) => limits.permit(rules).await,
+        None => Ok(None),
+    };
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(error) => {
             let response = error.error_response();
             return Ok(request.into_response(response));
         }
-        None => None,
     };
     let response = next.call(request).await?.map_into_boxed_body();
     Ok(response.map_body(|_, body| match (body.try_into_bytes(), permit) {
@@ -228,7 +233,6 @@ impl MessageBody for BodyWithPermit {
 mod tests {
     use actix_web::{App, HttpRequest, HttpResponse, dev::Service as _, middleware::from_fn, test};
     use futures_util::FutureExt as _;
-    use tokio::sync::Notify;
 
     use super::*;
     use crate::http::errors::Surface;
@@ -249,24 +253,33 @@ mod tests {
         next.call(request).await
     }
 
+    /// An application whose handler ends when it is told, with room for two requests and one download.
+    macro_rules! crowded {
+        ($wait:expr, $finish:ident) => {
+            test::init_service(
+                App::new()
+                    .app_data(web::Data::new(RequestLimits::new(2, 1, $wait)))
+                    .app_data($finish.clone())
+                    .wrap(from_fn(admit))
+                    .wrap(from_fn(with_rules))
+                    .default_service(web::to(async |finish: web::Data<Semaphore>| {
+                        finish.acquire().await.unwrap().forget();
+                        HttpResponse::Ok().finish()
+                    })),
+            )
+            .await
+        };
+    }
+
     #[actix_web::test]
-    async fn a_request_above_its_limit_is_refused_unless_it_is_a_probe() {
-        let finish = web::Data::new(Notify::new());
-        let app = App::new()
-            .app_data(web::Data::new(RequestLimits::new(2, 1)))
-            .app_data(finish.clone())
-            .wrap(from_fn(admit))
-            .wrap(from_fn(with_rules))
-            .default_service(web::to(async |finish: web::Data<Notify>| {
-                finish.notified().await;
-                HttpResponse::Ok().finish()
-            }));
-        let app = test::init_service(app).await;
+    async fn a_request_that_gets_no_turn_in_time_is_refused_unless_it_is_a_probe() {
+        let finish = web::Data::new(Semaphore::new(0));
+        let app = crowded!(time::Duration::from_millis(50), finish);
         let ask = |path: &str| Box::pin(app.call(test::TestRequest::with_uri(path).to_request()));
         let status =
             async |path: &str| ask(path).await.map(|response| response.status().as_u16()).ok();
         let mut waiting = Vec::new();
-        for path in ["/a", "/b", "/download"] {
+        for path in ["/a", "/b", "/download", "/probe"] {
             let mut call = ask(path);
             assert!((&mut call).now_or_never().is_none(), "{path}");
             waiting.push(call);
@@ -274,14 +287,27 @@ mod tests {
         for path in ["/a", "/c", "/download", "/probe/"] {
             assert_eq!(status(path).await, Some(503), "{path}");
         }
-        let mut call = ask("/probe");
-        assert!((&mut call).now_or_never().is_none());
-        finish.notify_waiters();
+        finish.add_permits(waiting.len());
         for call in waiting {
             assert_eq!(call.await.map(|response| response.status().as_u16()).ok(), Some(200));
         }
-        let mut again = ask("/a");
-        assert!((&mut again).now_or_never().is_none());
+    }
+
+    #[actix_web::test]
+    async fn a_crowd_with_one_request_a_connection_is_answered_in_turn() {
+        let finish = web::Data::new(Semaphore::new(0));
+        let app = crowded!(time::Duration::from_secs(60), finish);
+        let calls: Vec<_> = (0..1000)
+            .map(|_| {
+                let mut call = Box::pin(app.call(test::TestRequest::with_uri("/a").to_request()));
+                assert!((&mut call).now_or_never().is_none());
+                call
+            })
+            .collect();
+        finish.add_permits(calls.len());
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(answer.map(|response| response.status().as_u16()).ok(), Some(200));
+        }
     }
 
     #[actix_web::test]

@@ -7,11 +7,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
 };
 
-use super::{
-    conditional,
-    paging::{self, Page},
-    path, query,
-};
+use super::{conditional, paging, path, query};
 use crate::{
     error::{ErrorKind, RegistryError},
     http::{
@@ -61,15 +57,11 @@ pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRe
 pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let model_type = path::model_type(&request)?;
     let filter = query::version_filter(&request, model_type)?;
-    let (limit, offset) = (filter.limit, filter.offset);
-    let page = guard.registry().list(filter).await?;
+    let page = guard.registry().list(filter.clone()).await?;
     let mut response = conditional::json(&request, &ModelListResponse::from(&page))?;
-    if let Some(limit) = limit {
-        let links =
-            paging::links(request.query_string(), Page { limit, offset, total: page.total });
-        if let Ok(links) = HeaderValue::from_str(&links) {
-            response.headers_mut().insert(header::LINK, links);
-        }
+    let links = paging::links(&filter, page.total);
+    if let Some(links) = links.and_then(|links| HeaderValue::from_str(&links).ok()) {
+        response.headers_mut().insert(header::LINK, links);
     }
     Ok(response)
 }
