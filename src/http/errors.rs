@@ -39,7 +39,7 @@ pub enum Surface {
 }
 
 impl Surface {
-    /// The body of an error. The surfaces of today have the same.
+    /// The body of an error. Today's surfaces have the same.
     #[must_use]
     pub fn error_body(self, error: &RegistryError) -> Vec<u8> {
         let body = ErrorBody { detail: error.detail(), code: error.kind().code() };
@@ -50,7 +50,8 @@ impl Surface {
     }
 }
 
-/// An error on its way to a client. The response carries the whole error in its extensions, for the log alone.
+/// An error on its way to a client, in the common shape; the outermost layer changes it into that of the route's surface,
+/// where it has another. The response carries the whole error in its extensions, for the log alone.
 #[derive(Debug, Clone)]
 pub struct ApiError(pub RegistryError);
 

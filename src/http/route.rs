@@ -1,5 +1,5 @@
-//! One row of the route table. Its scope is the guard's in the handler's signature, so the table cannot state another:
-//! a handler without a guard does not compile as a [`guarded`] route, and one with a guard does not compile as an
+//! One row of the route table. Its scope is that of the guard in the handler's signature, so the two cannot differ: a
+//! handler without a guard does not compile as a [`guarded`] route, and one with a guard does not compile as an
 //! [`open`] one.
 
 use actix_web::{
@@ -35,7 +35,7 @@ pub struct RouteSpec {
     pub scope: Option<Scope>,
     /// What the layers around the handler have to know.
     pub rules: RouteRules,
-    /// What the OpenAPI document says of it.
+    /// Its description in the OpenAPI document.
     pub describe: fn() -> Description,
     route: Route,
     /// The same for `HEAD`, where the method is `GET`.
@@ -72,7 +72,7 @@ impl RouteSpec {
     }
 }
 
-/// Arguments of a handler that begin with a guard.
+/// The arguments of a handler with a guard.
 pub trait Guarded {
     /// The guard's scope.
     const SCOPE: Scope;
@@ -82,7 +82,7 @@ impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
     const SCOPE: Scope = S::SCOPE;
 }
 
-/// Arguments of a handler without a guard.
+/// The arguments of a handler without a guard.
 pub trait Unguarded {}
 
 impl Unguarded for () {}
@@ -91,7 +91,7 @@ impl Unguarded for (HttpRequest, web::Data<ApiDocument>) {}
 impl Unguarded for (web::Data<HttpState>,) {}
 impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
 
-/// A route behind the guard that its handler names.
+/// A route whose handler has a guard.
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
@@ -101,7 +101,7 @@ impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
 /// assert_eq!(guarded(Method::GET, "/x", handler, operations::root).scope.unwrap().as_str(), "model:read");
 /// ```
 ///
-/// A handler that names none does not compile:
+/// A handler without one does not compile:
 ///
 /// ```compile_fail
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
@@ -126,7 +126,7 @@ where
     spec(method, path, Some(Args::SCOPE), rules, handler, describe)
 }
 
-/// A route without a token. It cannot reach the registry: that takes a guard.
+/// A route that needs no token. Its handler cannot reach the registry, which takes a guard.
 ///
 /// ```
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};
@@ -136,7 +136,7 @@ where
 /// assert!(open(Method::GET, "/x", handler, operations::root).scope.is_none());
 /// ```
 ///
-/// A handler with a guard is not one, and does not compile:
+/// A handler with a guard does not compile:
 ///
 /// ```compile_fail
 /// use actix_web::{HttpRequest, HttpResponse, http::Method};

@@ -34,6 +34,7 @@ const MAX_REQUEST_ID: usize = 64;
 struct Unexpected {
     request_id: String,
     error: ApiError,
+    surface: Surface,
 }
 
 impl std::fmt::Display for Unexpected {
@@ -48,7 +49,8 @@ impl ResponseError for Unexpected {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let mut response = self.error.error_response();
+        let body = self.surface.error_body(&self.error.0);
+        let mut response = self.error.error_response().set_body(BoxBody::new(body));
         // The state of the connection is unknown.
         response.head_mut().set_connection_type(ConnectionType::Close);
         finish(&mut response, &self.request_id);
@@ -74,7 +76,8 @@ pub async fn observe(
         gateways.check_host(&view).err().filter(|_| !route.rules.probe)
     });
     if let Some(error) = misdirected {
-        let mut response = request.error_response(ApiError(error));
+        let response = request.error_response(ApiError(error));
+        let mut response = in_shape(response, route.rules.surface);
         finish(response.response_mut(), &request_id);
         request_log::write(&response, &request_id, method.as_str(), started);
         return Ok(response);
@@ -93,7 +96,7 @@ pub async fn observe(
     };
     let error = match result {
         Ok(Ok(response)) => {
-            let mut response = flatten(response.map_into_boxed_body(), route.rules.surface);
+            let mut response = in_shape(response.map_into_boxed_body(), route.rules.surface);
             finish(response.response_mut(), &request_id);
             if lifecycle.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
@@ -121,7 +124,8 @@ pub async fn observe(
         duration_ms = request_log::milliseconds(started),
         "request failed"
     );
-    Err(Unexpected { request_id, error: ApiError(error) }.into())
+    let surface = route.rules.surface;
+    Err(Unexpected { request_id, error: ApiError(error), surface }.into())
 }
 
 /// The id that the request came with, where it is valid; otherwise a new one.
@@ -148,29 +152,40 @@ fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
     }
 }
 
-/// Puts an error of CORS or of the framework into the shape of the route's surface.
-fn flatten(response: ServiceResponse, surface: Surface) -> ServiceResponse {
+/// Puts an error into the shape of the route's surface: one of ours, or one of CORS or the framework, which have no shape
+/// of their own.
+fn in_shape(response: ServiceResponse, surface: Surface) -> ServiceResponse {
     let status = response.status();
-    let failed = status.is_client_error() || status.is_server_error();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let known = response.response().extensions().get::<RegistryError>().cloned();
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/json");
-    if !failed || is_json {
-        return response;
-    }
-    let (code, detail) = match status {
-        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "Not Found"),
-        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::MethodNotAllowed, "Method Not Allowed"),
-        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::TooLarge, "The request is too large"),
-        _ if status.is_server_error() => (ErrorKind::Internal, "Internal server error"),
-        _ => (ErrorKind::InvalidRequest, "The request is malformed, or its origin is not allowed"),
+    let error = match known {
+        Some(error) => error,
+        // `/ready` has a body of its own.
+        None if is_json => return response,
+        None => error_of(status),
     };
-    let error = RegistryError::new(code, detail);
     let body = surface.error_body(&error);
     let mut response = response.map_body(|_, _| BoxBody::new(body));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response.response_mut().extensions_mut().insert(error);
     response
+}
+
+/// The error of a response that tells its status alone.
+fn error_of(status: StatusCode) -> RegistryError {
+    let (kind, detail) = match status {
+        StatusCode::NOT_FOUND => (ErrorKind::NotFound, "Not Found"),
+        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::MethodNotAllowed, "Method Not Allowed"),
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::TooLarge, "The request is too large"),
+        _ if status.is_server_error() => (ErrorKind::Internal, "Internal server error"),
+        _ => (ErrorKind::InvalidRequest, "The request is malformed, or its origin is not allowed"),
+    };
+    RegistryError::new(kind, detail)
 }
