@@ -37,7 +37,9 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        client::Gateways, closing::Closing, guard::HttpState, lifecycle::Lifecycle, scrape, server,
+        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
+        server,
+        wire::socket_filter::SocketFilter,
     },
     limits, metrics,
     registry::Registry,
@@ -168,7 +170,7 @@ fn open_files(
 /// A server that listens.
 pub struct Application {
     server: Server,
-    closing: Closing,
+    socket_filter: SocketFilter,
     port: u16,
     metrics_port: Option<u16>,
     lost: mpsc::UnboundedReceiver<Fatal>,
@@ -219,7 +221,8 @@ impl Application {
             "MODEL_REGISTRY_HOST and MODEL_REGISTRY_PORT, or --host and --port, to an address",
         )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
-        let closing = Closing::of(&listener).map_err(RegistryError::internal)?;
+        let socket_filter =
+            SocketFilter::for_listener(&listener).map_err(RegistryError::internal)?;
         let state = HttpState::new(core.registry, auth);
         let tls = server.edge.tls.clone().map(start_tls).transpose()?;
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
@@ -241,7 +244,7 @@ impl Application {
         )
         .map_err(RegistryError::internal)?;
         let lost = core.lost;
-        Ok(Self { server, closing, port, metrics_port, lost, lifecycle, drain })
+        Ok(Self { server, socket_filter, port, metrics_port, lost, lifecycle, drain })
     }
 
     /// The port that it listens on.
@@ -262,7 +265,7 @@ impl Application {
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
     pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
-        let Self { server, closing, mut lost, lifecycle, drain, .. } = self;
+        let Self { server, socket_filter, mut lost, lifecycle, drain, .. } = self;
         let handle = server.handle();
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
@@ -284,7 +287,7 @@ impl Application {
             signal = signals.next() => return Ok(cut_short(signal)),
             () = tokio::time::sleep(drain) => {}
         }
-        match closing.make_no_more_connections() {
+        match socket_filter.drop_new_connections() {
             Ok(()) => tokio::time::sleep(limits::LAST_CONNECTIONS_WAIT).await,
             Err(error) => tracing::warn!(
                 %error,

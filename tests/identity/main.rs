@@ -21,6 +21,7 @@ mod support;
 mod forge;
 mod provider;
 
+mod guards;
 mod hostile;
 mod keys;
 mod logging;

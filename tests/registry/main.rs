@@ -29,7 +29,7 @@ mod docs;
 mod embedded;
 mod gateways;
 mod harness;
-mod http_conduct;
+mod http_requests;
 mod import;
 mod integrity;
 mod lifecycle;

@@ -1,22 +1,21 @@
-//! Where a chunked body ends (RFC 9112 section 7.1), so that the framework is given no byte beyond it.
+//! Finds the end of a chunked body (RFC 9112 section 7.1), so that the framework gets no byte beyond it.
 
-/// How far a chunked body was followed.
+/// The position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunks {
-    /// At the beginning of a chunk's size.
+    /// At the size of the next chunk.
     Size,
-    /// In the fields after the last chunk.
+    /// In the trailer fields after the last chunk.
     Trailer,
-    /// Behind it.
+    /// After the body.
     End,
-    /// Not what it should be. Nothing more of it is handed on, and the framework, which got the piece that is
-    /// wrong, refuses it or waits in vain.
+    /// The body is malformed. The framework has the malformed piece, and refuses it; it gets nothing more.
     Broken,
 }
 
 impl Chunks {
-    /// How many bytes may be handed on now, and where the body stands after them; `None` while it takes more
-    /// bytes to know.
+    /// How many bytes the framework may have now, and the position after them; `None` where more bytes are needed to
+    /// tell.
     #[must_use]
     pub fn next(self, bytes: &[u8]) -> Option<(u64, Self)> {
         if matches!(self, Self::End | Self::Broken) {
@@ -24,7 +23,7 @@ impl Chunks {
         }
         let line = match bytes.iter().position(|byte| *byte == b'\n') {
             Some(end) => &bytes[..=end],
-            // No line of a chunked body needs to be long.
+            // A sound chunked body has no long lines.
             None if bytes.len() > 4096 => return Some((bytes.len() as u64, Self::Broken)),
             None => return None,
         };
@@ -43,7 +42,7 @@ impl Chunks {
             std::str::from_utf8(size).ok().and_then(|size| u64::from_str_radix(size, 16).ok());
         match (size, rest.first()) {
             (Some(0), None | Some(b';' | b' ' | b'\t')) => Some((length, Self::Trailer)),
-            // The chunk and the end of its line.
+            // The chunk and its line end.
             (Some(size), None | Some(b';' | b' ' | b'\t')) => {
                 Some((length.saturating_add(size).saturating_add(2), Self::Size))
             }
@@ -58,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// How many bytes are handed on of these, and where the body stands then.
+    /// How many of these bytes are passed on, and the position after them.
     fn follow(bytes: &[u8]) -> (usize, Chunks) {
         let (mut at, mut chunks) = (0, Chunks::Size);
         while let Some((length, next)) = bytes.get(at..).and_then(|rest| chunks.next(rest)) {

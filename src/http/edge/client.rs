@@ -1,9 +1,9 @@
-//! Who asks, and under which address they know the service: what gateways say of it in `X-Forwarded-For`,
-//! `-Proto`, `-Host` and `-Prefix`, believed of gateways alone that an operator named.
+//! The client of a request, and the address under which it knows the service. Gateways tell both in
+//! `X-Forwarded-For`, `-Proto`, `-Host` and `-Prefix`; only gateways that the operator named are believed.
 //!
-//! Anybody can send these headers. `X-Forwarded-For` is therefore read from its right end, over all its lines,
-//! each entry believed only where the one that wrote it is trusted. The others are believed of the peer
-//! itself, their last value, which is the one that it wrote. `Forwarded` (RFC 7239) is not looked at.
+//! Anybody can send these headers. `X-Forwarded-For` is therefore read from its right end, over all its lines, and an
+//! entry is believed only where the host that wrote it is trusted. Of the other headers the last value counts, which the
+//! peer itself wrote. `Forwarded` (RFC 7239) is ignored.
 
 use std::{
     fmt,
@@ -29,38 +29,35 @@ static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Longest prefix that is believed.
+/// The longest prefix that is accepted.
 const MAX_PREFIX: usize = 256;
 
-/// Routes that probes ask by address, whatever hosts are allowed.
-const PROBES: [&str; 2] = ["/health", "/ready"];
-
-/// What an operator says of gateways and hosts.
+/// The operator's settings about gateways and hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Gateways {
-    /// Whose forwarding headers are believed.
+    /// The networks whose forwarding headers are believed.
     pub trusted: Vec<IpNet>,
     /// Whether the service speaks TLS itself.
     pub encrypted: bool,
-    /// The hosts that requests may be for, in lower case; any where there is none.
+    /// The hosts that requests may name, in lower case; any host where the list is empty.
     pub hosts: Vec<String>,
 }
 
 /// A request's client, and how it addressed the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientView {
-    /// Where the client is; nothing where the connection is not one of TCP.
+    /// The client's address; `None` where the connection is not TCP.
     pub address: Option<IpAddr>,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The host, with its port where the client named one; nothing where it named none that could be one.
+    /// The host as the client named it, perhaps with a port; `None` where that is not a valid host.
     pub host: Option<String>,
-    /// What a gateway took off the front of the path: empty, or `/…` without a slash at its end.
+    /// What a gateway removed from the front of the path: empty, or `/…` without a slash at its end.
     pub prefix: String,
 }
 
 impl ClientView {
-    /// That of a request which came through the server of this crate.
+    /// The view of a request that [`Gateways::look`] has seen. Any other is read without trusting a header.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Rc<Self> {
         let known = request.extensions().get::<Rc<Self>>().cloned();
@@ -78,8 +75,8 @@ impl ClientView {
         &self.prefix
     }
 
-    /// The URL under which the client finds a path of the service's own, which begins with a slash. Where the
-    /// host is not known, it is relative to it.
+    /// The URL under which the client finds a path of the service, which begins with a slash. Where the host is not
+    /// known, the URL has none.
     #[must_use]
     pub fn external_url(&self, path: &str) -> String {
         let Self { scheme, prefix, .. } = self;
@@ -107,7 +104,7 @@ impl ClientView {
         };
         let mut address = gateway;
         for entry in values(headers, &FOR) {
-            // What is no address was not written by a gateway that could be trusted: the last one known is.
+            // A trusted gateway writes addresses. The client is then the last address known.
             let Some(before) = entry.and_then(forwarded_address) else { break };
             address = before;
             if !is_trusted(&address) {
@@ -124,7 +121,7 @@ impl ClientView {
     }
 }
 
-/// Shown in log lines.
+/// As log lines show it.
 impl fmt::Display for ClientView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
@@ -135,7 +132,7 @@ impl fmt::Display for ClientView {
 }
 
 impl Gateways {
-    /// Finds out whose request it is, for [`ClientView::of`] to tell.
+    /// Finds the client of a request, for [`ClientView::of`] to tell.
     #[must_use]
     pub fn look(&self, request: &ServiceRequest) -> Rc<ClientView> {
         let (peer, headers) = (request.peer_addr(), request.headers());
@@ -147,12 +144,12 @@ impl Gateways {
         view
     }
 
-    /// Refuses a request for a host that is not this service's. Probes come by address.
+    /// Refuses a request for a host that this service does not serve.
     ///
     /// # Errors
     /// `MISDIRECTED_REQUEST`.
-    pub fn admit(&self, request: &ServiceRequest, view: &ClientView) -> Result<(), RegistryError> {
-        if self.hosts.is_empty() || PROBES.contains(&request.path()) {
+    pub fn check_host(&self, view: &ClientView) -> Result<(), RegistryError> {
+        if self.hosts.is_empty() {
             return Ok(());
         }
         let allowed = view.host.as_deref().is_some_and(|host| {
@@ -165,17 +162,17 @@ impl Gateways {
         }
         Err(RegistryError::new(
             ErrorKind::MisdirectedRequest,
-            "The request is for a host that is not served here",
+            "The request names a host that this service does not serve",
         ))
     }
 }
 
-/// The values of a header that is a list, from the right, over all its lines; nothing for one that is no text.
+/// The values of a list header, from the right, over all its lines; `None` for a value that is not text.
 fn values<'a>(
     headers: &'a HeaderMap,
     name: &'a HeaderName,
 ) -> impl Iterator<Item = Option<&'a str>> {
-    // The map keeps lines in the order in which they came.
+    // The map keeps lines in their order.
     let lines: Vec<_> = headers.get_all(name).collect();
     lines.into_iter().rev().flat_map(|line| {
         line.as_bytes()
@@ -196,11 +193,11 @@ fn scheme(text: &str) -> Option<&'static str> {
     ["http", "https"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme))
 }
 
-/// A host with or without a port, fit to stand in a URL.
+/// A host with or without a port that is valid in a URL.
 fn host(text: &str) -> Option<String> {
     let authority: Authority = text.parse().ok()?;
     let port = text.strip_prefix(authority.host())?;
-    // Nothing, or a colon and a number; and no name of a user before the host.
+    // After the host comes nothing, or a colon and a number; no user name may precede it.
     let fit = !authority.host().is_empty() && (port.is_empty() || authority.port_u16().is_some());
     fit.then(|| text.to_owned())
 }
@@ -212,7 +209,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// `/a/b`, of characters that need no escape, so that it means the same wherever it is put.
+/// A prefix such as `/a/b`, of characters that need no escaping, so that it means the same in every context.
 fn prefix(text: &str) -> Option<String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_believed_who_was_not_named() {
+    fn forwarding_headers_of_other_peers_are_ignored() {
         let spoofed: [(&HeaderName, &[u8]); 4] =
             [(&FOR, b"1.2.3.4"), (&PROTO, b"https"), (&HOST, b"evil.example"), (&PREFIX, b"/evil")];
         for trusted in [&[][..], &["10.0.0.0/8"], &["::/0"]] {
@@ -269,7 +266,7 @@ mod tests {
             (&["1.2.3.4", "198.51.100.7"], "198.51.100.7"),
             (&["198.51.100.7", "10.1.1.1", "10.2.2.2"], "198.51.100.7"),
             (&["1.2.3.4, 198.51.100.7", "10.1.1.1 ,10.2.2.2"], "198.51.100.7"),
-            // Nobody but gateways: the farthest of them.
+            // Only gateways: the farthest of them.
             (&["10.1.1.1"], "10.1.1.1"),
             (&[], "10.0.0.1"),
             // Ports, brackets, and addresses of IPv4 within IPv6.
@@ -278,7 +275,7 @@ mod tests {
             (&["[2001:db8::7]:5555, 2001:db8:1::1"], "2001:db8::7"),
             (&["[2001:db8::7]"], "2001:db8::7"),
             (&["::ffff:198.51.100.7, ::ffff:10.1.1.1"], "198.51.100.7"),
-            // What is no address ends the walk at the last gateway.
+            // An entry that is not an address ends the walk at the last gateway.
             (&["198.51.100.7, unknown"], "10.0.0.1"),
             (&["198.51.100.7, "], "10.0.0.1"),
             (&["198.51.100.7, 10.1.1.1, _hidden, 10.2.2.2"], "10.2.2.2"),
@@ -309,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_is_not_believed() {
+    fn invalid_forwarding_headers_are_ignored() {
         for (name, value) in [
             (&PROTO, "javascript"),
             (&PROTO, ""),

@@ -1,32 +1,31 @@
-//! The parts of a model route's path. What is no model type or no version is the 404 that an unknown one
-//! would be, and no file is touched.
+//! The parameters of a path. A malformed type or version is 404, as an unknown one is; no file is touched.
 
-use actix_web::{HttpMessage as _, HttpRequest};
+use actix_web::HttpRequest;
 
-use super::{errors::ApiError, middleware::RequestLog};
 use crate::{
     domain::{ModelType, Version, text::echo},
+    http::{edge::request_log, errors::ApiError},
     registry::{no_production, no_version},
 };
 
-/// The type in the path.
+/// The model type in the path.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`.
 pub fn model_type(request: &HttpRequest) -> Result<ModelType, ApiError> {
     let text = request.match_info().query("model_type");
-    note(request, |log| log.model_type = Some(echo(text)));
+    request_log::add_fields(request, |log| log.model_type = Some(echo(text)));
     Ok(ModelType::parse(text).map_err(|_| no_production(text))?)
 }
 
-/// The type and version in the path.
+/// The model type and the version in the path.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`.
 pub fn model_version(request: &HttpRequest) -> Result<(ModelType, Version), ApiError> {
     let (type_text, version_text) =
         (request.match_info().query("model_type"), request.match_info().query("version"));
-    note(request, |log| {
+    request_log::add_fields(request, |log| {
         log.model_type = Some(echo(type_text));
         log.version = Some(echo(version_text));
     });
@@ -34,15 +33,4 @@ pub fn model_version(request: &HttpRequest) -> Result<(ModelType, Version), ApiE
     let model_type = ModelType::parse(type_text).map_err(|_| missing())?;
     let version = Version::parse(version_text).map_err(|_| missing())?;
     Ok((model_type, version))
-}
-
-/// Adds to what the request's log line will say.
-pub fn note(request: &HttpRequest, add: impl FnOnce(&mut RequestLog)) {
-    let mut extensions = request.extensions_mut();
-    if extensions.get::<RequestLog>().is_none() {
-        extensions.insert(RequestLog::default());
-    }
-    if let Some(log) = extensions.get_mut::<RequestLog>() {
-        add(log);
-    }
 }

@@ -1,5 +1,5 @@
-//! What a connection and the service that answers on it tell each other: when a request is taken, how much body
-//! follows it, and how long the answer is.
+//! What a connection and the service that answers on it tell each other: that a request was received, how long its
+//! body is, and how long the answer is. The framework stands between the two and passes none of this on.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,53 +16,53 @@ use actix_web::{
     http::{ConnectionType, header},
 };
 
-/// How much of what follows a request's head belongs to the request.
+/// What follows the head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Following {
-    /// So many bytes.
+    /// A body of this many bytes.
     Bytes(u64),
-    /// What is chunked. The connection ends with the answer, so that nobody can disagree on where the next
-    /// request would begin.
+    /// A chunked body. The connection ends with the answer, so that a gateway and this service cannot disagree on where
+    /// the next request begins.
     Chunked,
-    /// All that comes, for another protocol, which is not spoken here. The connection ends with the answer.
+    /// Bytes of another protocol, which this service does not speak. The connection ends with the answer.
     Everything,
 }
 
-/// One connection's state, shared by both ends of the framework.
+/// The state that a connection shares with the service.
 #[derive(Debug, Default)]
-pub struct Exchange {
+pub struct ConnectionMailbox {
     taken: Cell<Option<Following>>,
     working: Cell<bool>,
-    answer: Cell<Option<Answer>>,
+    answer: Cell<Option<AnswerLength>>,
     reader: RefCell<Option<Waker>>,
     client_gone: Cell<bool>,
     leaver: RefCell<Option<Waker>>,
 }
 
-/// An answer that the framework is about to write.
+/// The length of an answer that the framework is about to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// How many bytes follow its head; `None` where only the connection's end tells.
+pub struct AnswerLength {
+    /// How many bytes follow its head; `None` where the end of the connection ends it.
     pub body: Option<u64>,
 }
 
-impl Exchange {
-    /// What follows the request that the service took since this was last asked.
+impl ConnectionMailbox {
+    /// What follows the request that the service has received since the last call.
     pub fn take_request(&self) -> Option<Following> {
         self.taken.take()
     }
 
-    /// The answer that will be written next, where the service gave one.
-    pub fn take_answer(&self) -> Option<Answer> {
+    /// The length of the answer that is written next; `None` where the service gave none.
+    pub fn take_answer(&self) -> Option<AnswerLength> {
         self.answer.take()
     }
 
-    /// Whether the service has a request or an answer of which nothing is written.
+    /// Whether the service works on a request, or has an answer of which nothing is written yet.
     pub fn is_busy(&self) -> bool {
         self.working.get() || self.answer.get().is_some()
     }
 
-    /// Who is to be woken when there may be something to read.
+    /// Sets the task that [`Self::wake_reader`] wakes.
     pub fn remember_reader(&self, waker: &Waker) {
         let mut reader = self.reader.borrow_mut();
         if !reader.as_ref().is_some_and(|known| known.will_wake(waker)) {
@@ -70,7 +70,7 @@ impl Exchange {
         }
     }
 
-    /// The client closed the connection, or its own half of it.
+    /// Tells that the client has closed the connection, or its sending side.
     pub fn hang_up(&self) {
         self.client_gone.set(true);
         if let Some(waiting) = self.leaver.borrow_mut().take() {
@@ -78,7 +78,7 @@ impl Exchange {
         }
     }
 
-    /// Waits for the client to go away, for work that is too long to be done for nobody.
+    /// Waits until the client has gone, so that long work for it can be ended.
     pub async fn client_gone(&self) {
         poll_fn(|cx| {
             if self.client_gone.get() {
@@ -90,7 +90,7 @@ impl Exchange {
         .await;
     }
 
-    /// Wakes it.
+    /// Wakes the task that reads: there may be something to read now.
     pub fn wake_reader(&self) {
         if let Some(reader) = self.reader.borrow_mut().take() {
             reader.wake();
@@ -112,24 +112,24 @@ fn following(request: &Request) -> Following {
     Following::Bytes(length.and_then(|length| length.trim().parse().ok()).unwrap_or(0))
 }
 
-/// Answers a request, and tells the connection of both.
+/// Answers a request, and tells the connection about the request and the answer.
 ///
 /// # Errors
 /// Those of the service.
-pub fn follow<S>(
+pub fn serve<S>(
     request: Request,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse, HttpResponse>> + use<S>
 where
     S: Service<Request, Response = ServiceResponse, Error = HttpResponse>,
 {
-    let exchange = request.conn_data::<Rc<Exchange>>().cloned().unwrap_or_default();
+    let mailbox = request.conn_data::<Rc<ConnectionMailbox>>().cloned().unwrap_or_default();
     let is_head = request.method() == Method::HEAD;
     let following = following(&request);
-    exchange.taken.set(Some(following));
-    exchange.working.set(true);
+    mailbox.taken.set(Some(following));
+    mailbox.working.set(true);
     if following != Following::Bytes(0) {
-        exchange.wake_reader();
+        mailbox.wake_reader();
     }
     let answer = service.call(request);
     async move {
@@ -147,20 +147,23 @@ where
             BodySize::Sized(size) => Some(size),
             BodySize::Stream => None,
         };
-        exchange.working.set(false);
-        exchange.answer.set(Some(Answer { body }));
+        mailbox.working.set(false);
+        mailbox.answer.set(Some(AnswerLength { body }));
         result
     }
 }
 
-/// Whether a client that asks first (`Expect: 100-continue`) may send its body. What is refused here is an answer
-/// without a body, to which the connection adds the one of errors.
+/// Whether a client that asks first (`Expect: 100-continue`) may send its body. A refusal has no body here; the
+/// connection adds it.
 ///
 /// # Errors
-/// 413 where the body would be too large.
-pub fn expected(request: Request) -> Result<Request, Response<BoxBody>> {
+/// 413 where the body is larger than any route accepts.
+pub fn check_expectation(
+    request: Request,
+    largest_body: u64,
+) -> Result<Request, Response<BoxBody>> {
     match following(&request) {
-        Following::Bytes(length) if length > crate::limits::REQUEST_BODY as u64 => {
+        Following::Bytes(length) if length > largest_body => {
             Err(Response::new(actix_http::StatusCode::PAYLOAD_TOO_LARGE))
         }
         _ => Ok(request),

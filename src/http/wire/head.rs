@@ -1,36 +1,36 @@
-//! A request's head, byte by byte, before the framework sees it: where it ends, and what is refused whatever
-//! it says. Only what the framework is too lenient or too late for is decided here; the rest it refuses itself.
+//! Finds the end of a request's head before the framework sees it, and refuses heads that are too large or have lines
+//! that end in a bare LF. The framework accepts these, or refuses them too late; all other checks are its own.
 
 use crate::{
     error::{ErrorKind, RegistryError},
     limits,
 };
 
-/// What stands at the beginning of what a client sent.
+/// What the bytes from a client begin with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Head {
-    /// Not all of it is there yet.
+    /// A head whose end has not arrived.
     Partial,
-    /// A head of this many bytes, its empty line included.
+    /// A whole head of this many bytes, including its empty line.
     Whole(usize),
-    /// No head that would be answered otherwise.
+    /// A head that is refused with this error.
     Refused(RegistryError),
 }
 
-/// How many bytes of empty lines stand before the request line; they are ignored (RFC 9112 section 2.2).
+/// How many bytes of empty lines precede the request line. They are ignored (RFC 9112 section 2.2).
 #[must_use]
 pub fn empty_lines(bytes: &[u8]) -> usize {
     bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2
 }
 
-/// Looks for a head's end. The bytes begin with the request line: see [`empty_lines`].
+/// Finds the end of a head. The bytes begin with the request line: see [`empty_lines`].
 #[must_use]
-pub fn look(bytes: &[u8]) -> Head {
+pub fn find_end(bytes: &[u8]) -> Head {
     let mut line_start = 0;
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
         if at == 0 || bytes[at - 1] != b'\r' {
-            // Allowed to be taken for a line's end (section 2.2), and a way to smuggle past a gateway that
-            // does not take it for one.
+            // RFC 9112 section 2.2 allows it as the end of a line. A gateway that reads it otherwise would let a
+            // second request through unseen.
             return refused(
                 ErrorKind::MalformedRequest,
                 "A line of the request's head ends in a bare LF",
@@ -70,7 +70,7 @@ fn refused(kind: ErrorKind, detail: impl Into<String>) -> Head {
     Head::Refused(RegistryError::new(kind, detail))
 }
 
-/// Whether this is what a `Host` field may hold (RFC 9112 section 3.2): a name or address, and a port.
+/// Whether a `Host` field may have this value (RFC 9112 section 3.2): a name or address, and perhaps a port.
 #[must_use]
 pub fn is_host(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return false };
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn a_head_ends_at_its_first_empty_line() {
         let head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-        assert_eq!(look(head), Head::Whole(head.len()));
+        assert_eq!(find_end(head), Head::Whole(head.len()));
         assert_eq!(
-            look(&[head.as_slice(), b"GET /2 HTTP/1.1\n"].concat()),
+            find_end(&[head.as_slice(), b"GET /2 HTTP/1.1\n"].concat()),
             Head::Whole(head.len())
         );
         for end in 0..head.len() {
-            assert_eq!(look(&head[..end]), Head::Partial, "{end}");
+            assert_eq!(find_end(&head[..end]), Head::Partial, "{end}");
         }
         assert_eq!(empty_lines(b"\r\n\r\nGET"), 4);
         assert_eq!(empty_lines(b"\r"), 0);
@@ -122,7 +122,11 @@ mod tests {
     #[test]
     fn bare_line_feeds_are_refused_wherever_they_stand_in_a_head() {
         for head in ["\n", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nHost: x\n", "G\r\nA: b\r\n\n"] {
-            assert_eq!(kind(&look(head.as_bytes())), Some(ErrorKind::MalformedRequest), "{head:?}");
+            assert_eq!(
+                kind(&find_end(head.as_bytes())),
+                Some(ErrorKind::MalformedRequest),
+                "{head:?}"
+            );
         }
     }
 
@@ -136,12 +140,12 @@ mod tests {
         let (line, head) = (limits::REQUEST_LINE, limits::REQUEST_HEAD);
         let largest = with(line, head - line - 2);
         assert_eq!(largest.len(), head);
-        assert_eq!(look(&largest), Head::Whole(head));
-        assert_eq!(kind(&look(&with(line + 1, 100))), Some(ErrorKind::UriTooLong));
-        assert_eq!(kind(&look(&with(line, head - line - 1))), Some(ErrorKind::HeadersTooLarge));
-        assert_eq!(kind(&look(&vec![b'a'; line + 2])), Some(ErrorKind::UriTooLong));
+        assert_eq!(find_end(&largest), Head::Whole(head));
+        assert_eq!(kind(&find_end(&with(line + 1, 100))), Some(ErrorKind::UriTooLong));
+        assert_eq!(kind(&find_end(&with(line, head - line - 1))), Some(ErrorKind::HeadersTooLarge));
+        assert_eq!(kind(&find_end(&vec![b'a'; line + 2])), Some(ErrorKind::UriTooLong));
         let endless = [b"GET / HTTP/1.1\r\n".as_slice(), &vec![b'a'; head]].concat();
-        assert_eq!(kind(&look(&endless)), Some(ErrorKind::HeadersTooLarge));
+        assert_eq!(kind(&find_end(&endless)), Some(ErrorKind::HeadersTooLarge));
     }
 
     #[test]
@@ -160,12 +164,11 @@ mod tests {
     }
 
     proptest! {
-        /// What is handed on as one head must be one head for the framework too, or a second request
-        /// would hide in it.
+        /// What is one head here must be one head for the framework too, or a second request could hide in it.
         #[test]
         fn a_head_never_holds_an_empty_line_before_its_end(bytes in "[a:\r\n]{0,40}") {
             let bytes = &bytes.as_bytes()[empty_lines(bytes.as_bytes())..];
-            if let Head::Whole(end) = look(bytes) {
+            if let Head::Whole(end) = find_end(bytes) {
                 let body: Vec<&[u8]> = bytes[..end].split(|byte| *byte == b'\n').collect();
                 let lines = &body[..body.len() - 1];
                 prop_assert!(lines.iter().all(|line| line.ends_with(b"\r")));

@@ -1,12 +1,12 @@
-//! The door to the data. A handler gets at the registry through a [`Guard`] alone, and a guard exists only
-//! for a caller whose token was resolved and holds the route's scope.
+//! Authorisation. A handler reaches the registry only through a [`Guard`], and a guard exists only for a caller whose
+//! token was resolved and has the route's scope.
 
 use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use secrecy::SecretSlice;
 
-use super::{errors::ApiError, path::note};
+use super::request_log;
 use crate::{
     actors::{
         AuthActor, Handle,
@@ -15,10 +15,11 @@ use crate::{
     auth::{Principal, identity::KeysState},
     domain::{Scope, text::echo},
     error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
     registry::{Registry, ready::ComponentState},
 };
 
-/// What the server shares with its workers. The registry in it is out of a handler's reach.
+/// What the server shares with its workers. Handlers cannot reach the registry in it.
 #[derive(Clone)]
 pub struct HttpState {
     registry: Registry,
@@ -26,31 +27,31 @@ pub struct HttpState {
 }
 
 impl HttpState {
-    /// The registry, behind the door that this actor keeps.
+    /// The registry, and the actor that resolves tokens.
     #[must_use]
     pub fn new(registry: Registry, auth: Handle<AuthActor>) -> Self {
         Self { registry, auth }
     }
 
-    /// The state of each component; the one thing that is told without a token.
+    /// The state of each component, which is told without a token.
     pub async fn readiness(&self) -> Vec<ComponentState> {
         let (mut components, keys) =
             tokio::join!(self.registry.readiness(), self.auth.ask(ReportKeys));
         components.extend(
-            keys.map_or_else(|_| Some((false, "cannot be asked for")), |keys| keys.map(describe))
+            keys.map_or_else(|_| Some((false, "cannot be checked")), |keys| keys.map(describe))
                 .map(|(ready, detail)| ComponentState { name: "identity keys", ready, detail }),
         );
         components
     }
 }
 
-/// Whether tokens can be checked with such keys, and a line on it.
+/// Whether tokens can be checked with these keys, and a line that says so.
 fn describe(keys: KeysState) -> (bool, &'static str) {
     match keys {
         KeysState::Fresh => (true, "known"),
-        KeysState::LastGood => (true, "known, but the identity provider gives no new ones"),
-        KeysState::TooOld => (false, "too old, and the identity provider gives no new ones"),
-        KeysState::Never => (false, "not known: the identity provider gave none yet"),
+        KeysState::LastGood => (true, "known, but the identity provider provides no new ones"),
+        KeysState::TooOld => (false, "too old, and the identity provider provides no new ones"),
+        KeysState::Never => (false, "not known: the identity provider has provided none yet"),
     }
 }
 
@@ -64,6 +65,8 @@ pub trait RequiredScope: 'static {
 pub struct Read;
 /// `model:write`.
 pub struct Write;
+/// `model:admin`.
+pub struct Admin;
 
 impl RequiredScope for Read {
     const SCOPE: Scope = Scope::Read;
@@ -73,7 +76,11 @@ impl RequiredScope for Write {
     const SCOPE: Scope = Scope::Write;
 }
 
-/// A caller who may, and the registry.
+impl RequiredScope for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+/// The registry, for a caller whose token has the scope `S`.
 pub struct Guard<S> {
     registry: Registry,
     _scope: PhantomData<S>,
@@ -117,7 +124,7 @@ async fn resolve(
     let token = bearer_token(request)?;
     let token_length = token.len();
     let resolved = auth.ask(ResolveToken { token: SecretSlice::from(token) }).await;
-    note(request, |log| match &resolved {
+    request_log::add_fields(request, |log| match &resolved {
         Ok(principal) => {
             log.auth_role = Some(principal.role);
             log.auth_subject = principal.subject.as_deref().map(echo);
@@ -133,15 +140,15 @@ async fn resolve(
     resolved
 }
 
-/// The credentials of the one `Authorization` header, where its scheme is Bearer (RFC 6750; the scheme's
-/// name is case-insensitive, RFC 9110 section 11.1).
+/// The token of the `Authorization` header, of which there must be one, with the scheme Bearer (RFC 6750). The name of
+/// the scheme is case-insensitive (RFC 9110 section 11.1).
 fn bearer_token(request: &HttpRequest) -> Result<Vec<u8>, RegistryError> {
     let missing = || RegistryError::new(ErrorKind::Unauthenticated, "Missing authorization header");
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let value = headers.next().ok_or_else(missing)?.as_bytes();
     if headers.next().is_some() {
-        // Which of them a gateway looked at cannot be known.
-        note(request, |log| log.token_length = Some(value.len()));
+        // A gateway may have checked either of them.
+        request_log::add_fields(request, |log| log.token_length = Some(value.len()));
         return Err(RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token"));
     }
     match value.split_at_checked(b"Bearer ".len()) {

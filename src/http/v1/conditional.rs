@@ -1,4 +1,4 @@
-//! Answers with an `ETag`, and the 304 that a client gets who has them already.
+//! Conditional requests: answers with an `ETag`, 304 and 412.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,16 +9,16 @@ use actix_web::{
 };
 use serde::Serialize;
 
-use super::errors::ApiError;
 use crate::{
     domain::Sha256Digest,
     error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
 };
 
-/// Clients may keep the answer, and must ask whether it still holds: `current` can change at any moment.
+/// Clients may keep the answer, and must revalidate it: `current` can change at any moment.
 const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, no-cache");
 
-/// A JSON answer tagged with its own digest, or 304 where the client has it.
+/// A JSON answer with its digest as `ETag`, or 304 where the client has it.
 ///
 /// # Errors
 /// `PRECONDITION_FAILED`; an internal error where the body cannot be written as JSON.
@@ -26,7 +26,7 @@ pub fn json(request: &HttpRequest, body: &impl Serialize) -> Result<HttpResponse
     TaggedJson::new(body)?.answer(request)
 }
 
-/// JSON with the tag of its bytes. Clones share them.
+/// JSON with the `ETag` of its bytes. Clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct TaggedJson {
     text: Bytes,
@@ -34,7 +34,7 @@ pub struct TaggedJson {
 }
 
 impl TaggedJson {
-    /// Writes it.
+    /// Renders a body.
     ///
     /// # Errors
     /// An internal error where the body cannot be written as JSON.
@@ -45,7 +45,7 @@ impl TaggedJson {
         Ok(Self { text: text.into(), tag: EntityTag::new_strong(tag) })
     }
 
-    /// As an answer, or 304 where the client has it.
+    /// The answer, or 304 where the client has it.
     ///
     /// # Errors
     /// `PRECONDITION_FAILED`.
@@ -69,7 +69,7 @@ pub fn mark(response: &mut HttpResponse, tag: &EntityTag) {
     }
 }
 
-/// Whether the client wants this state, where `If-Match` says which it wants (strongly, RFC 9110 section 13.1.1).
+/// Checks `If-Match` against this tag, by strong comparison (RFC 9110 section 13.1.1).
 ///
 /// # Errors
 /// `PRECONDITION_FAILED`.
@@ -83,11 +83,11 @@ pub fn check_wanted(request: &HttpRequest, tag: &EntityTag) -> Result<(), ApiErr
     if wanted {
         return Ok(());
     }
-    let detail = format!("If-Match names another state than {tag}");
+    let detail = format!("If-Match does not name the current state, {tag}");
     Err(RegistryError::new(ErrorKind::PreconditionFailed, detail).into())
 }
 
-/// Whether `If-None-Match` names this tag (weakly, RFC 9110 section 13.1.2).
+/// Whether `If-None-Match` names this tag, by weak comparison (RFC 9110 section 13.1.2).
 #[must_use]
 pub fn client_has(request: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {

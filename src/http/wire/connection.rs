@@ -1,8 +1,8 @@
-//! The bytes beneath the framework.
+//! A connection between a client and the framework.
 //!
-//! The framework sees one request at a time, and only heads that [`super::head`] lets through; what it refuses
-//! itself, with an empty body, leaves with the body that all errors have. Clients that are too slow, in sending
-//! a head or in taking an answer, lose their connection.
+//! It gives the framework one request at a time, and only heads that [`super::head`] accepts. Where the framework
+//! refuses a request with an empty body, the connection puts an error body in its place. It closes the connection of a
+//! client that is too slow to send a head or to receive an answer.
 
 use std::{
     io,
@@ -20,33 +20,33 @@ use tokio::{
 };
 
 use super::{
+    bare_answer::BareAnswer,
     chunks::Chunks,
-    errors::BareAnswer,
-    exchange::{Exchange, Following},
     head::{self, Head},
+    mailbox::{ConnectionMailbox, Following},
 };
 use crate::{
     error::{ErrorKind, RegistryError},
     limits,
 };
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const PIECE: usize = 8 * 1024;
 
-/// A connection.
+/// A connection to one client.
 pub struct Connection<T> {
     io: T,
-    /// Whose it is.
+    /// The address of the client.
     peer: Option<IpAddr>,
-    exchange: Rc<Exchange>,
+    mailbox: Rc<ConnectionMailbox>,
     reading: Reading,
-    /// Read and not yet handed on.
+    /// Bytes that were read and that the framework does not have yet.
     incoming: BytesMut,
-    /// How much of it the framework may have now.
+    /// How many of them the framework may have now.
     allowed: u64,
-    /// The client sends no more.
+    /// The client has closed its sending side.
     ended: bool,
-    /// When the head has to be there; `None` while none has begun on a connection that served one before.
+    /// When the head must be complete; `None` between two requests.
     head_due: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
     writing: Writing,
@@ -54,36 +54,36 @@ pub struct Connection<T> {
 }
 
 enum Reading {
-    /// Collecting a head.
+    /// A head is being collected.
     Head,
-    /// A head was handed on, and the service has not taken the request yet.
+    /// The framework has a head, and the service has not received the request yet.
     HandedOn,
-    /// What follows the head, until it is answered.
+    /// The body is passed on until the request is answered.
     Following(Following, Chunks),
-    /// The head was refused.
+    /// The head was refused; the answer is being written.
     Refusing(BareAnswer),
-    /// The answer is out; the rest of what the client sends is thrown away until then.
+    /// The last answer is written. Until this time, whatever the client still sends is thrown away.
     Ending(Instant),
 }
 
 enum Writing {
-    /// The next byte is an answer's first.
+    /// The next byte begins an answer.
     Boundary,
-    /// So many bytes of an answer are still to come.
+    /// This many bytes of an answer are still to be written.
     Answer(u64),
     /// An answer that ends with the connection.
     Endless,
-    /// In place of so many bytes of the framework's own.
+    /// This answer replaces this many bytes of the framework's own.
     Instead(BareAnswer, usize),
 }
 
 impl<T> Connection<T> {
-    /// A connection that was just accepted.
+    /// Wraps a connection that was just accepted.
     pub fn new(io: T, peer: Option<SocketAddr>) -> Self {
         Self {
             io,
             peer: peer.map(|peer| peer.ip().to_canonical()),
-            exchange: Rc::default(),
+            mailbox: Rc::default(),
             reading: Reading::Head,
             incoming: BytesMut::new(),
             allowed: 0,
@@ -95,14 +95,14 @@ impl<T> Connection<T> {
         }
     }
 
-    /// What the service tells it by.
+    /// The mailbox through which the service informs this connection.
     #[must_use]
-    pub fn exchange(&self) -> Rc<Exchange> {
-        self.exchange.clone()
+    pub fn mailbox(&self) -> Rc<ConnectionMailbox> {
+        self.mailbox.clone()
     }
 
     fn is_answered(&self) -> bool {
-        matches!(self.writing, Writing::Boundary) && !self.exchange.is_busy()
+        matches!(self.writing, Writing::Boundary) && !self.mailbox.is_busy()
     }
 
     fn refuse(&mut self, error: RegistryError) {
@@ -110,13 +110,13 @@ impl<T> Connection<T> {
         self.reading = Reading::Refusing(BareAnswer::new(error, self.peer));
     }
 
-    /// Takes a step that needs no bytes; `false` where there is none to take.
+    /// Goes to the next state where the bytes at hand allow it; `false` where they do not.
     fn step(&mut self) -> bool {
         match self.reading {
             Reading::Head => {
                 let empty = head::empty_lines(&self.incoming);
                 drop(self.incoming.split_to(empty));
-                match head::look(&self.incoming) {
+                match head::find_end(&self.incoming) {
                     Head::Partial => return false,
                     Head::Refused(error) => self.refuse(error),
                     Head::Whole(length) => {
@@ -126,7 +126,7 @@ impl<T> Connection<T> {
                     }
                 }
             }
-            Reading::HandedOn => match self.exchange.take_request() {
+            Reading::HandedOn => match self.mailbox.take_request() {
                 None => return false,
                 Some(following) => {
                     self.allowed = match following {
@@ -156,8 +156,8 @@ impl<T> Connection<T> {
     }
 }
 
-/// Looks whether a time has come, and has the task woken when it does. An alarm that is set for an earlier time
-/// is left as it is, so that a connection that serves one request after another sets few.
+/// Whether a time has come; if not, the task is woken then. An alarm for an earlier time is kept and set again when it
+/// fires: resetting it for each request costs more.
 fn has_come(alarm: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> bool {
     let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
     if alarm.deadline() > due {
@@ -173,7 +173,7 @@ fn has_come(alarm: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
-    /// Reads ahead; `Ready(true)` where something came.
+    /// Reads from the client; `Ready(false)` at the end of the stream.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut space = [const { MaybeUninit::uninit() }; PIECE];
         let mut piece = ReadBuf::uninit(&mut space);
@@ -182,7 +182,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Poll::Ready(Ok(!piece.filled().is_empty()))
     }
 
-    /// The head's time is over: with an answer, where the client had begun to send one.
+    /// The time for the head is over. A client that has begun to send one gets an answer.
     fn too_slow(&mut self) {
         if self.incoming.is_empty() {
             self.ended = true;
@@ -191,13 +191,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.refuse(RegistryError::new(
             ErrorKind::RequestTimeout,
             format!(
-                "The request's head did not come within {} seconds",
+                "The request's head did not arrive within {} seconds",
                 limits::REQUEST_HEAD_TIMEOUT.as_secs()
             ),
         ));
     }
 
-    /// Writes the refusal, and says that no more will come.
+    /// Writes the refusal, and closes the sending side.
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Reading::Refusing(answer) = &mut self.reading {
             while !answer.rest().is_empty() {
@@ -210,12 +210,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
-    /// An answer that is taken by nobody ends the connection.
+    /// Ends the connection of a client that receives nothing for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let due = Instant::now() + limits::ANSWER_STALL;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if stalled.as_mut().poll(cx).is_ready() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client does not receive its answer",
+            ));
         }
         Ok(())
     }
@@ -230,7 +233,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         written
     }
 
-    /// What begins at an answer's first byte. The framework writes a head in one piece.
+    /// The state at the first byte of an answer. The framework writes a head in one piece.
     fn begin_answer(&self, bytes: &[u8]) -> Writing {
         let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return Writing::Endless;
@@ -239,7 +242,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         if bytes.starts_with(b"HTTP/1.1 100 ") {
             return Writing::Answer(head as u64);
         }
-        match self.exchange.take_answer() {
+        match self.mailbox.take_answer() {
             Some(answer) => {
                 answer.body.map_or(Writing::Endless, |body| Writing::Answer(head as u64 + body))
             }
@@ -277,10 +280,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             };
             if ending.is_some() {
                 this.incoming.clear();
-                // What was asked of this connection is answered; that it cannot be said is no news.
+                // All requests are answered; an error in closing changes nothing.
                 drop(this.poll_refuse(cx));
             }
-            // What is held back may be the next request; of a body that broke off it never will be.
+            // Bytes that are held back may be the next request, but not after a body that broke off.
             let waiting = matches!(
                 this.reading,
                 Reading::HandedOn
@@ -290,7 +293,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             if this.ended && (!waiting || this.incoming.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
-            this.exchange.remember_reader(cx.waker());
+            this.mailbox.remember_reader(cx.waker());
             if this.ended || this.incoming.len() >= limits::READ_AHEAD {
                 return Poll::Pending;
             }
@@ -298,7 +301,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
                 Poll::Ready(more) => {
                     this.ended = !more;
                     if this.ended {
-                        this.exchange.hang_up();
+                        this.mailbox.hang_up();
                     }
                     continue;
                 }
@@ -360,8 +363,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
             }
         };
         if this.is_answered() {
-            // The next request may be here already.
-            this.exchange.wake_reader();
+            // The next request may have been read already.
+            this.mailbox.wake_reader();
         }
         Poll::Ready(Ok(written))
     }

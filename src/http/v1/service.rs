@@ -1,18 +1,21 @@
-//! Routes without a token: what this is, whether it lives, whether it is ready.
+//! The handlers that need no token: the service's name, its liveness and its readiness.
 
 use actix_web::{HttpResponse, web};
 
-use super::{errors::ApiError, guard::HttpState, lifecycle::Lifecycle};
 use crate::{
     clock,
     error::ErrorKind,
+    http::{
+        edge::{guard::HttpState, lifecycle::Lifecycle},
+        errors::ApiError,
+    },
     limits,
     registry::ready::ComponentState,
     schemas::{ComponentResponse, HealthResponse, ReadyResponse, ServiceResponse},
     telemetry::SERVICE,
 };
 
-/// What this is.
+/// `GET /`.
 pub async fn root() -> HttpResponse {
     HttpResponse::Ok().json(ServiceResponse {
         service: "Model Registry API",
@@ -24,10 +27,10 @@ pub async fn root() -> HttpResponse {
     })
 }
 
-/// Whether the process lives. Touches neither disk nor database.
+/// `GET /health`: liveness. Touches neither disk nor database.
 ///
 /// # Errors
-/// None but a clock outside the years 0000 to 9999.
+/// An internal error where the clock is outside the years 0000 to 9999.
 pub async fn health() -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(HealthResponse {
         status: "healthy",
@@ -36,10 +39,10 @@ pub async fn health() -> Result<HttpResponse, ApiError> {
     }))
 }
 
-/// Whether it can answer questions now.
+/// `GET /ready`: readiness.
 pub async fn ready(state: web::Data<HttpState>, lifecycle: web::Data<Lifecycle>) -> HttpResponse {
     let components = if lifecycle.is_stopping() {
-        // However well the rest is: who asks should send no more requests here.
+        // The prober should send no more requests here, whatever the state of the rest.
         vec![ComponentState { name: "service", ready: false, detail: "is stopping" }]
     } else {
         state.readiness().await

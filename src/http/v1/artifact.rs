@@ -1,4 +1,4 @@
-//! The artifact's bytes: verified before the first one leaves, streamed, whole or one range.
+//! The download of an artifact, whole or one range. The file is verified before its first byte is sent.
 
 use std::{
     fs::File,
@@ -19,19 +19,21 @@ use actix_web::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::stream;
 
-use super::{
-    conditional,
-    errors::ApiError,
-    guard::{Guard, Read},
-    path::{self, note},
-};
+use super::{conditional, path};
 use crate::{
     domain::VersionRecord,
     error::{ErrorKind, RegistryError},
+    http::{
+        edge::{
+            guard::{Guard, Read},
+            request_log,
+        },
+        errors::ApiError,
+    },
     limits,
 };
 
-/// Which bytes are asked for: from, and how many.
+/// The bytes that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     All,
@@ -39,14 +41,14 @@ enum Wanted {
     Unsatisfiable,
 }
 
-/// The artifact, or its headers alone.
+/// `GET` and `HEAD /{model_type}/{version}/artifact`.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `PRECONDITION_FAILED`, `RANGE_NOT_SATISFIABLE`.
 pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
     let record = guard.registry().record_of(&model_type, version).await?;
-    note(&request, |log| log.model_id = Some(record.model_id.to_string()));
+    request_log::add_fields(&request, |log| log.model_id = Some(record.model_id.to_string()));
     let file = guard.registry().open_artifact(record.clone()).await?;
     let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
     conditional::check_wanted(&request, &tag)?;
@@ -80,7 +82,7 @@ pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRe
 
 fn describe(builder: &mut actix_web::HttpResponseBuilder, record: &VersionRecord) {
     let digest = STANDARD.encode(record.checksum_sha256.as_bytes());
-    // The name is made of a type, a version and an extension: no character in it needs quoting.
+    // A type, a version and an extension hold no character that needs quoting.
     let name =
         format!("{}-{}.{}", record.model_type, record.version, record.artifact_file.extension());
     builder
@@ -91,13 +93,13 @@ fn describe(builder: &mut actix_web::HttpResponseBuilder, record: &VersionRecord
         .insert_header(("Repr-Digest", format!("sha-256=:{digest}:")));
 }
 
-/// One range is honoured. Several, another unit, or one that is malformed: the whole, as RFC 9110 section
-/// 14.2 allows; and the whole where `If-Range` names another state of the artifact. Only `GET` has ranges.
+/// The bytes that `Range` asks for. Several ranges, another unit or a malformed range get the whole, as RFC 9110 section
+/// 14.2 allows, and so does an `If-Range` that names another state of the artifact. Only `GET` has ranges.
 fn wanted(request: &HttpRequest, tag: &EntityTag, size: u64) -> Wanted {
     if request.method() != Method::GET || !request.headers().contains_key(header::RANGE) {
         return Wanted::All;
     }
-    // Which of two is meant cannot be known.
+    // With two headers, which one is meant is unknown.
     if request.headers().get_all(header::RANGE).nth(1).is_some() {
         return Wanted::All;
     }
@@ -106,7 +108,7 @@ fn wanted(request: &HttpRequest, tag: &EntityTag, size: u64) -> Wanted {
     {
         return Wanted::All;
     }
-    // The framework's reader takes a sign for part of a number; `1*DIGIT` has none.
+    // The framework accepts a sign before a number; RFC 9110 does not.
     if request.headers().get(header::RANGE).is_some_and(|range| range.as_bytes().contains(&b'+')) {
         return Wanted::All;
     }
@@ -126,7 +128,7 @@ fn wanted(request: &HttpRequest, tag: &EntityTag, size: u64) -> Wanted {
 fn unsatisfiable(size: u64) -> HttpResponse {
     let error = RegistryError::new(
         ErrorKind::RangeNotSatisfiable,
-        format!("Range lies outside the artifact's {size} bytes"),
+        format!("The range lies outside the artifact's {size} bytes"),
     );
     let mut response = HttpResponse::from_error(ApiError(error));
     if let Ok(value) = header::HeaderValue::from_str(&format!("bytes */{size}")) {
@@ -135,8 +137,8 @@ fn unsatisfiable(size: u64) -> HttpResponse {
     response
 }
 
-/// Reads the file piece by piece on blocking threads. A file that ends early breaks the connection off,
-/// which the client sees: the length was announced.
+/// Reads the file piece by piece on blocking threads. A file that ends early breaks the connection, which the client
+/// notices from the announced length.
 fn chunks(
     file: File,
     from: u64,

@@ -1,4 +1,4 @@
-//! The metrics' own server: on a port of its own, so that a gateway never leads there, and without a token.
+//! The server for metrics. It has a port of its own, which gateways do not expose, and needs no token.
 
 use std::{io, net::TcpListener};
 
@@ -11,7 +11,7 @@ use actix_web::{
 
 use crate::{limits, metrics};
 
-/// Starts serving on a socket that listens already.
+/// Starts to serve on a listening socket.
 ///
 /// # Errors
 /// The system's, where a worker cannot be started.
@@ -37,7 +37,7 @@ async fn answer() -> HttpResponse {
             .insert_header((header::CONTENT_TYPE, metrics::CONTENT_TYPE))
             .body(text),
         Err(error) => {
-            tracing::error!(%error, "the metrics could not be written");
+            tracing::error!(%error, "the metrics could not be rendered");
             HttpResponse::InternalServerError().finish()
         }
     }

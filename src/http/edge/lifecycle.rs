@@ -1,4 +1,4 @@
-//! Where the service stands between its start and its end, as its requests see it.
+//! Whether the service is stopping, and which requests are still in progress.
 
 use std::{
     pin::Pin,
@@ -15,7 +15,7 @@ use actix_web::{
 };
 use tokio::sync::watch;
 
-/// What the server, its requests and whoever stops it share.
+/// The state that the server, its requests and the one who stops it share.
 #[derive(Clone)]
 pub struct Lifecycle(Arc<Inner>);
 
@@ -36,23 +36,23 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// From now on `/ready` says no, and each answer is the last on its connection, so that gateways move on.
+    /// Begins to stop: `/ready` answers 503, and each answer closes its connection, so that gateways go elsewhere.
     pub fn stop(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the service is about to end.
+    /// Whether the service is stopping.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.0.stopping.load(Ordering::Relaxed)
     }
 
-    /// From now on requests that are still without an answer get a refusal.
+    /// Ends the time for requests in progress: those without an answer are refused.
     pub fn run_out_of_time(&self) {
         self.0.out_of_time.send_replace(true);
     }
 
-    /// Waits for the moment from which on nothing is waited for.
+    /// Waits until the time for requests in progress is over.
     pub async fn out_of_time(&self) {
         let mut told = self.0.out_of_time.subscribe();
         if told.wait_for(|told| *told).await.is_err() {
@@ -61,13 +61,13 @@ impl Lifecycle {
         }
     }
 
-    /// How many requests are being answered, bodies included.
+    /// How many requests are in progress, until the last byte of their answers is sent.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Counts a request until what is returned is dropped.
+    /// Counts a request until the returned value is dropped.
     #[must_use]
     pub fn begin_request(&self) -> InFlight {
         self.0.in_flight.fetch_add(1, Ordering::SeqCst);
@@ -75,7 +75,7 @@ impl Lifecycle {
     }
 }
 
-/// A request that is being answered.
+/// A request in progress.
 pub struct InFlight(Lifecycle);
 
 impl Drop for InFlight {
@@ -85,19 +85,20 @@ impl Drop for InFlight {
 }
 
 impl InFlight {
-    /// Counts the request until this body is sent, or given up.
+    /// Counts the request until this body is sent or dropped.
     #[must_use]
     pub fn until_sent(self, body: BoxBody) -> BoxBody {
-        BoxBody::new(Counted { body, _in_flight: self })
+        BoxBody::new(CountedBody { body, _in_flight: self })
     }
 }
 
-struct Counted {
+/// A body whose request is in progress until it is sent.
+struct CountedBody {
     body: BoxBody,
     _in_flight: InFlight,
 }
 
-impl MessageBody for Counted {
+impl MessageBody for CountedBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -112,7 +113,7 @@ impl MessageBody for Counted {
     }
 
     fn try_into_bytes(self) -> Result<Bytes, Self> {
-        // A body that is here as a whole needs no watching.
+        // A body that is in memory as a whole needs no counting.
         let Self { body, _in_flight } = self;
         body.try_into_bytes().map_err(|body| Self { body, _in_flight })
     }
