@@ -14,12 +14,18 @@
     )
 )]
 
+mod budget;
 mod fault;
 mod formats;
+mod index;
+mod job;
 pub mod limits;
+mod report;
 mod sandbox;
+mod sniff;
+mod source;
 
-pub use formats::{
-    Depth, Finding, Format, LoadReport, Sample, Severity, TrustedGlobals, Verdict, check, json,
-};
+pub use formats::{check, json};
+pub use job::{Sample, TrustedGlobals};
+pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};
 pub use sandbox::{ARGUMENT, Attempt, Mode, Probe, Sandbox, SandboxError, run_child};

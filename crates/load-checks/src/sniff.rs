@@ -3,10 +3,7 @@
 //! A guess at the format only: nothing here promises that the rest of the file keeps it. Must not
 //! know file names, because a name is the uploader's claim.
 
-use super::Format;
-
-/// Bytes a decision may need.
-pub(super) const WINDOW: u64 = 512;
+use crate::report::Format;
 
 /// Safetensors' own loader refuses headers above this many bytes.
 const SAFETENSORS_HEADER_MAX: u64 = 100_000_000;
@@ -50,7 +47,7 @@ pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     if is_safetensors(head, len) {
         return Format::Safetensors;
     }
-    if super::onnx::starts(head, len) {
+    if is_onnx(head, len) {
         return Format::Onnx;
     }
     if is_ubjson(head) {
@@ -91,6 +88,35 @@ fn is_safetensors(head: &[u8], len: Option<u64>) -> bool {
     rest.first() == Some(&b'{')
         && (2..=SAFETENSORS_HEADER_MAX).contains(&size)
         && len.is_none_or(|len| size <= len.saturating_sub(8))
+}
+
+/// Whether these are the first bytes of an ONNX model: its version, then one of the few fields that
+/// serializers write next. There is no magic.
+fn is_onnx(head: &[u8], len: Option<u64>) -> bool {
+    let [0x08, 1..=40, tag, rest @ ..] = head else {
+        return false;
+    };
+    let mut length = 0_u64;
+    let mut read = 0;
+    for (i, byte) in rest.iter().take(9).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * i);
+        if *byte < 0x80 {
+            read = i + 1;
+            break;
+        }
+    }
+    let fits = read > 0 && len.is_none_or(|len| length <= len.saturating_sub(3 + read as u64));
+    let text = rest.get(read..).unwrap_or_default();
+    let text = text.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(text);
+    match tag {
+        // The producer, its version, the domain, the text about it.
+        0x12 | 0x1a | 0x22 | 0x32 => {
+            fits && text.iter().all(|byte| *byte >= 0x20 || b"\t\r\n".contains(byte))
+        }
+        0x28 => read > 0,
+        0x3a | 0x42 => fits,
+        _ => false,
+    }
 }
 
 /// The number that torch's old format begins with, as a pickle of its own, with or without a frame.

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 
-use super::sniff;
-
 const BUFFER: usize = 256 * 1024;
+/// Bytes from the start that are kept, to tell the format by.
+pub(crate) const HEAD: u64 = 512;
 
 /// Bytes that can be read, and passed over.
 trait Stream: Read + Seek {}
@@ -88,7 +88,7 @@ impl<'a> Source<'a> {
         let len = artifact.seek(SeekFrom::End(0))?;
         artifact.seek(SeekFrom::Start(0))?;
         let mut head = Vec::new();
-        artifact.by_ref().take(sniff::WINDOW).read_to_end(&mut head)?;
+        artifact.by_ref().take(HEAD).read_to_end(&mut head)?;
         artifact.seek(SeekFrom::Start(0))?;
         let inner = BufReader::with_capacity(BUFFER, Box::new(artifact) as Box<dyn Stream>);
         Ok(Self { inner, offset: 0, len: Some(len), head })
@@ -99,11 +99,10 @@ impl<'a> Source<'a> {
     pub(super) fn unpacked(mut stream: impl Read + 'a, len: Option<u64>) -> io::Result<Self> {
         let mut head = Vec::new();
         // What comes before damage is read all the same: it may be dangerous.
-        let rest: Box<dyn Read + 'a> =
-            match stream.by_ref().take(sniff::WINDOW).read_to_end(&mut head) {
-                Ok(_) => Box::new(stream),
-                Err(error) => Box::new(Failing(Some(error))),
-            };
+        let rest: Box<dyn Read + 'a> = match stream.by_ref().take(HEAD).read_to_end(&mut head) {
+            Ok(_) => Box::new(stream),
+            Err(error) => Box::new(Failing(Some(error))),
+        };
         let whole = Forward(Cursor::new(head.clone()).chain(rest));
         // An archive may hold tens of thousands of small members.
         let room = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(BUFFER).min(BUFFER);
@@ -111,7 +110,7 @@ impl<'a> Source<'a> {
         Ok(Self { inner, offset: 0, len, head })
     }
 
-    /// The first bytes, up to [`sniff::WINDOW`].
+    /// The first bytes, up to [`HEAD`].
     pub(super) fn head(&self) -> &[u8] {
         &self.head
     }
@@ -312,7 +311,7 @@ mod tests {
     fn an_unpacked_stream_is_read_and_passed_over_but_has_no_length() {
         let bytes: Vec<u8> = (0..=255).cycle().take(600_000).collect();
         let mut source = Source::unpacked(&bytes[..], None).unwrap();
-        assert_eq!(source.head().len() as u64, sniff::WINDOW);
+        assert_eq!(source.head().len() as u64, HEAD);
         assert_eq!(source.byte().unwrap(), Some(0));
         assert!(source.skip(300_000).unwrap());
         assert_eq!(source.byte().unwrap(), Some(bytes[300_001]));

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::source::Spoiled;
+use crate::source::Spoiled;
 
 /// Containers within containers.
 const MAX_NESTING: u32 = 3;
