@@ -8,35 +8,20 @@
 //! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
-mod allow_list;
-mod arguments;
-mod attributes;
-mod boosters;
-mod calls;
-mod containers;
-mod distributions;
-mod dtypes;
-mod filling;
-mod joblib;
-mod machine;
-mod memo;
-mod mentions;
-mod opcodes;
-mod spans;
-mod takes;
-mod telling;
-mod text;
-mod torch;
-pub(super) mod torch_legacy;
-mod values;
-mod weights;
+mod cost;
+mod libraries;
+mod rules;
+mod unpickler;
 
-use super::report::{Depth, Finding};
-use super::source::Source;
-use super::{Format, Halt, Job};
-use torch::Storages;
+use crate::job::{Halt, Job};
+use crate::report::{Depth, Finding, Format};
+use crate::source::Source;
+use libraries::torch::tensors::{self as torch, Storages};
+use rules::grants as allow_list;
+use unpickler::machine;
 
-pub(super) use torch::Storage;
+pub(super) use libraries::torch::legacy as torch_legacy;
+pub(super) use libraries::torch::tensors::Storage;
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {

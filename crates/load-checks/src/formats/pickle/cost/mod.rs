@@ -1,0 +1,3 @@
+pub(crate) mod copying;
+pub(crate) mod hashing;
+pub(crate) mod spans;

@@ -1,0 +1,9 @@
+pub(crate) mod boosters;
+pub(crate) mod joblib;
+pub(crate) mod numpy;
+pub(crate) mod pandas;
+pub(crate) mod scipy;
+pub(crate) mod sklearn;
+pub(crate) mod standard;
+pub(crate) mod statsmodels;
+pub(crate) mod torch;

@@ -1,0 +1,204 @@
+//! numpy dtypes: what their state may say.
+//!
+//! A dtype tells numpy how to take raw bytes for values, and numpy believes a pickled one. A state
+//! that hides references forges pointers; one whose fields reach past the item reads foreign
+//! memory. Both load without an error, so they are refused here.
+
+use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::values::Value;
+use crate::job::Halt;
+use crate::report::quoted;
+
+/// State flags of a plain object dtype: holds references, is pickled as a list, and so on.
+const OBJECT_FLAGS: i64 = 63;
+/// What a record with such a field inherits: its array is pickled as a list, never as raw bytes.
+const RECORD_FLAGS: i64 = 27;
+/// Stands for a size that is not known, and is larger than any.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Machine<'_, '_, '_> {
+    /// `numpy.dtype(text, align, copy)`. Without a copy the answer is numpy's own shared dtype,
+    /// which must not be given a state.
+    pub(crate) fn dtype(&mut self, global: u32, args: &[Value]) -> Option<Value> {
+        let (object, size) = match args.first()? {
+            Value::Name(name) => {
+                let text = self.arena.name(*name);
+                let size = item_size(text);
+                let object = text.contains(&b'O');
+                if size == UNKNOWN {
+                    // No pickle of numpy's has any other, and `numpy.dtype` knows few.
+                    let told = quoted(&String::from_utf8_lossy(text));
+                    let what = format!("there is no numpy dtype \"{told}\" at byte {}", self.at);
+                    self.job.findings.broken(what);
+                    (false, 0)
+                } else {
+                    (object, size)
+                }
+            }
+            Value::Global(class) => {
+                (self.arena.global_note(*class).name.contains("bject"), UNKNOWN)
+            }
+            _ => return None,
+        };
+        let simple = match args.first()? {
+            Value::Name(name) => {
+                self.arena.name(*name).first().is_some_and(|kind| b"bifumMSU".contains(kind))
+            }
+            _ => false,
+        };
+        let flexible = match args.first()? {
+            Value::Name(name) => {
+                self.arena.name(*name).first().is_some_and(|kind| b"SUV".contains(kind))
+            }
+            _ => true,
+        };
+        let copied = matches!(args, [_, _, Value::Bool(true) | Value::Int(1)]);
+        let made = self.arena.instance(global);
+        if let Value::Instance(id) = made {
+            let note = &mut self.arena.instances[id as usize];
+            note.object_dtype = object;
+            note.simple = simple;
+            note.flexible = flexible;
+            note.dtype = Some(size);
+            note.built = !copied;
+        }
+        Some(made)
+    }
+
+    /// The state is (version, byte order, subarray, names, fields, size, alignment, flags, ...).
+    pub(crate) fn build_dtype(&mut self, id: u32, state: Value) -> Result<(), Halt> {
+        let items = match state {
+            Value::Tuple(state) => self.arena.items(state).map(<[Value]>::to_vec),
+            _ => None,
+        };
+        let Some([_, _, subarray, names, fields, size, _, flags, ..]) = items.as_deref() else {
+            return self.broken("a numpy dtype is given a state that is no dtype's");
+        };
+        let size = match size {
+            Value::Int(size) => u64::try_from(*size).ok(),
+            _ => None,
+        };
+        if !self.names_fields(*names, *fields) {
+            self.danger("a numpy dtype whose fields are not the ones it names");
+        }
+        // Texts, bytes and records are as long as the state says.
+        let note = self.arena.instances[id as usize];
+        if size.is_none() && (note.flexible || note.dtype == Some(UNKNOWN)) {
+            self.danger("a numpy dtype of a size that is no size");
+        }
+        let (subarray_objects, subarray_end) = self.subarray(*subarray);
+        let (field_objects, fields_end, overlap) = self.fields(*fields);
+        let object = self.arena.instances[id as usize].object_dtype;
+        let as_list = matches!(flags, Value::Int(flags) if (0..=0xff).contains(flags) && flags & RECORD_FLAGS == RECORD_FLAGS);
+        // In a field that lies over a reference, a number would become a pointer.
+        let hidden_field = field_objects && (!as_list || overlap);
+        self.arena.instances[id as usize].object_dtype |= field_objects;
+        if subarray_objects || hidden_field || (object && *flags != Value::Int(OBJECT_FLAGS)) {
+            self.danger("a numpy dtype whose state hides references to objects");
+        } else if subarray_end.max(fields_end) > size.unwrap_or(0) {
+            self.danger("a numpy dtype whose fields reach past its items");
+        }
+        let named = self.arena.instances[id as usize].dtype;
+        self.arena.instances[id as usize].odd_size = size.is_some() && size != named;
+        // numpy ignores the size for most kinds; the larger one can only refuse too much.
+        let known = self.arena.instances[id as usize].dtype.max(size);
+        self.arena.instances[id as usize].dtype = known;
+        Ok(())
+    }
+
+    /// Whether a record names exactly the fields it has.
+    fn names_fields(&self, names: Value, fields: Value) -> bool {
+        let (names, fields) = match (names, fields) {
+            (Value::None, Value::None) => return true,
+            (Value::Tuple(names), Value::Dict(fields)) => {
+                (names, &self.arena.dicts[fields as usize])
+            }
+            _ => return false,
+        };
+        let keys = self.arena.keys(names);
+        self.arena.tuple_len(names) == fields.len && keys == Some(fields.keys)
+    }
+
+    /// Whether the fields of a record hold references, where they end, and whether any lies over
+    /// another.
+    fn fields(&mut self, fields: Value) -> (bool, u64, bool) {
+        match fields {
+            Value::None => (false, 0, false),
+            Value::Dict(fields) => {
+                let note = &mut self.arena.dicts[fields as usize];
+                note.frozen = true;
+                (note.object_field, note.fields_end, note.overlap)
+            }
+            _ => (false, UNKNOWN, true),
+        }
+    }
+
+    /// The same of a subarray, given as (dtype, shape).
+    fn subarray(&self, subarray: Value) -> (bool, u64) {
+        let pair = match subarray {
+            Value::None => return (false, 0),
+            Value::Tuple(pair) => self.arena.items(pair),
+            _ => None,
+        };
+        let Some([Value::Instance(base), shape]) = pair else {
+            return (false, UNKNOWN);
+        };
+        let count = match shape {
+            Value::Int(count) => u64::try_from(*count).unwrap_or(UNKNOWN),
+            Value::Tuple(shape) => self.arena.items(*shape).map_or(UNKNOWN, product),
+            _ => UNKNOWN,
+        };
+        let note = self.arena.instances[*base as usize];
+        (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_mul(count))
+    }
+
+    /// Whether one field of a record holds references, where it begins and ends; given as (dtype, offset) or (dtype, offset, title).
+    pub(crate) fn field(&self, value: Value) -> (bool, u64, u64) {
+        let parts = match value {
+            Value::Tuple(parts) => self.arena.items(parts),
+            _ => None,
+        };
+        let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
+            return (false, 0, UNKNOWN);
+        };
+        let note = self.arena.instances[*dtype as usize];
+        let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
+        (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
+    }
+}
+
+pub(crate) fn product(shape: &[Value]) -> u64 {
+    shape.iter().fold(1, |product: u64, length| match length {
+        Value::Int(length) => product.saturating_mul(u64::try_from(*length).unwrap_or(UNKNOWN)),
+        _ => UNKNOWN,
+    })
+}
+
+/// Bytes of one item, as numpy pickles a dtype's name: `f8`, `i4`, `b1`, `U3` (of four bytes each).
+fn item_size(text: &[u8]) -> u64 {
+    let Some((kind, digits)) = text.split_first() else {
+        return UNKNOWN;
+    };
+    let count = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
+    match (kind, count) {
+        (b'U', Some(count)) => u64::from(count) * 4,
+        (b'b' | b'i' | b'u' | b'f' | b'c' | b'm' | b'M' | b'S' | b'V' | b'O', Some(count)) => {
+            u64::from(count)
+        }
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_from_the_names_numpy_writes() {
+        assert_eq!(item_size(b"f8"), 8);
+        assert_eq!(item_size(b"U3"), 12);
+        assert_eq!(item_size(b"V56"), 56);
+        assert_eq!(item_size(b"f"), UNKNOWN);
+        assert_eq!(item_size(b""), UNKNOWN);
+    }
+}
