@@ -25,7 +25,7 @@ mod sandbox;
 mod sniff;
 mod source;
 
-pub use formats::{check, json};
+pub use formats::{NEVER_TRUSTED, check, json};
 pub use job::{Sample, TrustedGlobals};
 pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};
 pub use sandbox::{ARGUMENT, Attempt, Mode, Probe, Sandbox, SandboxError, run_child};

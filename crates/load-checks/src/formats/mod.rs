@@ -19,6 +19,7 @@ mod trees;
 mod xgboost;
 mod zip;
 
+pub use pickle::NEVER_TRUSTED;
 pub use readers::check;
 
 // What every reader uses.

@@ -20,6 +20,8 @@ use libraries::torch::tensors::{self as torch, Storages};
 use rules::grants as allow_list;
 use unpickler::machine;
 
+pub use rules::never_trusted::NEVER_TRUSTED;
+
 pub(super) use libraries::torch::legacy as torch_legacy;
 pub(super) use libraries::torch::tensors::Storage;
 

@@ -199,44 +199,6 @@ pub(crate) fn is_joblib_file(module: &str, name: &str) -> bool {
         && matches!(name, "NDArrayWrapper" | "ZNDArrayWrapper")
 }
 
-/// The tool that wrote a global of this module, if it is one that stores code in pickles.
-pub(crate) fn code_writer(module: &str) -> Option<&'static str> {
-    let top = module.split('.').next().unwrap_or_default();
-    ["cloudpickle", "dill"].into_iter().find(|writer| *writer == top)
-}
-
-/// Modules of Python's own whose functions run whatever they are told. No operator's word covers
-/// them either.
-const RUN_ANYTHING: [&str; 21] = [
-    "_pickle",
-    "asyncio",
-    "builtins",
-    "code",
-    "codecs",
-    "ctypes",
-    "functools",
-    "importlib",
-    "marshal",
-    "multiprocessing",
-    "nt",
-    "operator",
-    "os",
-    "pickle",
-    "posix",
-    "pty",
-    "runpy",
-    "shutil",
-    "socket",
-    "subprocess",
-    "sys",
-];
-
-/// The module of Python's own that stands above this one, if it runs whatever it is told.
-pub(crate) fn runs_anything(module: &str) -> Option<&'static str> {
-    let top = module.split('.').next().unwrap_or_default();
-    RUN_ANYTHING.into_iter().find(|name| *name == top)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //!
 //! A call is described from the symbols alone, as far as they are known. Decides nothing.
 
-use crate::formats::pickle::rules::grants as allow_list;
+use crate::formats::pickle::rules::never_trusted;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::{Form, Value};
 use crate::report::{Finding, quoted};
@@ -67,12 +67,12 @@ impl Machine<'_, '_, '_> {
                 quoted(name),
                 quoted(module)
             )
-        } else if let Some(writer) = allow_list::code_writer(module) {
+        } else if let Some(writer) = never_trusted::code_writer(module) {
             format!(
                 "untrusted global {full} at byte {at}; {writer} stores code in the pickle, which \
                  is never loaded here; save the model from an importable module with pickle.dump"
             )
-        } else if let Some(top) = allow_list::runs_anything(module) {
+        } else if let Some(top) = never_trusted::runs_anything(module) {
             format!(
                 "untrusted global {full} at byte {at}; {top} runs whatever it is told and is never \
                  trusted; do not load this file, and have the model saved again without it"
