@@ -140,7 +140,7 @@ impl Machine<'_, '_, '_> {
     }
 
     /// Counts what an object copies out of its state.
-    pub(crate) fn count_state(&mut self, instance: u32, state: Value) -> Result<(), Halt> {
+    pub(crate) fn count_state(&mut self, state: Value) -> Result<(), Halt> {
         match state {
             Value::Tuple(id) => {
                 let items = self.arena.items(id).map(<[Value]>::to_vec).unwrap_or_default();
@@ -148,16 +148,16 @@ impl Machine<'_, '_, '_> {
             }
             other => self.count_use(other, &[other])?,
         }
-        let Value::Dict(id) = state else {
-            return Ok(());
-        };
-        let note = &self.arena.dicts[id as usize];
-        let (shared, model) = (note.shared_array, note.model);
-        let class = self.arena.global_note(self.arena.instances[instance as usize].global);
-        let copies = class.module.starts_with("sklearn");
-        if shared && copies {
-            self.count_copy(self.mentions.longest)?;
-        }
+        Ok(())
+    }
+
+    /// Counts what a library copies out of a state of an array that another state holds as well.
+    pub(crate) fn count_longest(&mut self) -> Result<(), Halt> {
+        self.count_copy(self.mentions.longest)
+    }
+
+    /// Counts what a booster takes out of the bytes of its model.
+    pub(crate) fn count_model(&mut self, model: Option<Value>) -> Result<(), Halt> {
         if model.is_some_and(is_body) {
             let model = self.mentions.copied().saturating_mul(ITEM);
             self.count_copy(model)?;

@@ -9,6 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;
 
+/// Levels a dict key may nest, because hashing it recurses on the C stack.
+pub(crate) const MAX_KEY_DEPTH: u16 = 500;
 /// The modulus of the hashes of numbers.
 const PRIME: u64 = (1 << 61) - 1;
 /// Stands for a hash that nobody can choose.

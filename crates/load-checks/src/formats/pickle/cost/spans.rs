@@ -4,37 +4,19 @@
 //! may be kept, as the choice of a parameter, but not be handed to anything that is called or that
 //! lays out its state; pandas' own `RangeIndex` may also be the index of a frame or a level of one.
 
-use crate::formats::pickle::cost::hashing::Weight;
-use crate::formats::pickle::unpickler::containers::MAX_KEY_DEPTH;
+use crate::formats::pickle::cost::hashing::{MAX_KEY_DEPTH, Weight};
+use crate::formats::pickle::unpickler::arena::Span;
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::{Span, Value};
+use crate::formats::pickle::unpickler::values::Value;
 
 /// Items of a list that are looked at together.
 const SHORT: u64 = 24;
-
-/// Where the classes are whose objects may calculate when they are taken for rows of values, by what their state
-/// says. No table is made of one in a pickle.
-const MAKE_ITEMS_UP: [&str; 13] = [
-    "arch.",
-    "hmmlearn.",
-    "lightgbm.",
-    "numpy",
-    "pandas.api.typing",
-    "pandas.core.groupby.",
-    "pandas.core.resample",
-    "pandas.core.window.",
-    "polars.",
-    "scipy.",
-    "sklearn.",
-    "statsmodels.",
-    "types",
-];
 
 impl Machine<'_, '_, '_> {
     /// Whether a call would lay out numbers that are not in the file.
     pub(crate) fn spells_out(&self, global: u32, args: &[Value]) -> bool {
         let note = self.arena.global_note(global);
-        if note.grant == crate::formats::pickle::rules::grants::Grant::TRUSTED {
+        if note.is_trusted() {
             return false;
         }
         let mut span = Span::default();
@@ -45,22 +27,12 @@ impl Machine<'_, '_, '_> {
                     self.arena.late
                 }
                 // The levels of an index may be such ranges.
-                Value::Dict(id) => self.arena.dicts[*id as usize].span_of_data,
+                Value::Dict(id) => self.arena.dicts[*id as usize].seen.pandas.span_of_data,
                 other => self.arena.span_of(*other),
             };
         }
         let frame = note.name == "BlockManager";
         span.range || (span.index && !frame) || (span.lazy && note.module.starts_with("pandas"))
-    }
-
-    /// Whether an index would be made of its data by converting it, which pandas never asks for in a
-    /// pickle: buffers of Arrow, which are believed, would be read.
-    pub(crate) fn converts(&self, global: u32, args: &[Value]) -> bool {
-        self.arena.global_note(global).name.starts_with("_new_")
-            && args.iter().any(|arg| match arg {
-                Value::Dict(id) => self.arena.dicts[*id as usize].foreign_to_index,
-                _ => false,
-            })
     }
 
     pub(crate) fn too_much(&mut self, global: u32) -> Value {
@@ -91,8 +63,8 @@ impl Machine<'_, '_, '_> {
 
     /// An object that is made without arguments.
     pub(crate) fn plain_object(&mut self, class: u32) -> Value {
-        let module = &self.arena.global_note(class).module;
-        let lazy = MAKE_ITEMS_UP.iter().any(|start| module.starts_with(start));
+        let note = self.arena.global_note(class);
+        let lazy = note.library.computes_items(&note.module);
         let made = self.arena.instance(class);
         if let Value::Instance(id) = made {
             self.arena.instances[id as usize].span.lazy = lazy;
@@ -161,41 +133,11 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// Remembers what is put into a dict.
-    pub(crate) fn note_spans(&mut self, dict: u32, key: Value, value: Value) {
-        let mut span = self.arena.span_of(value);
-        // The places of a block are laid out.
-        span.range |= span.index && self.arena.is_name(key, "mgr_locs");
-        let data = !self.arena.is_name(key, "levels") || span.range;
-        span |= self.arena.span_of(key);
-        let zone =
-            self.arena.is_name(key, "tz") && matches!(value, Value::None | Value::Instance(_));
-        let foreign = !zone && !self.is_key_of_index(key);
-        let weight = (self.arena.weight(key), self.arena.weight(value));
-        let note = &mut self.arena.dicts[dict as usize];
-        note.foreign_to_index |= foreign;
-        note.weight.hold(weight.0);
-        note.deep_value |= weight.1.depth > MAX_KEY_DEPTH;
-        note.weight.arrays = note.weight.arrays.max(weight.1.arrays);
-        note.weight.risky |= weight.1.risky;
-        note.weight.buffers |= weight.1.buffers;
-        note.span |= span;
-        if data {
-            note.span_of_data |= span;
-        }
-        if note.settled {
-            self.arena.late |= span;
-        }
-    }
-
     /// Tables lay out what their state holds.
     pub(crate) fn check_span_of_state(&mut self, instance: u32, state: Value) {
         let global = self.arena.instances[instance as usize].global;
-        let module = &self.arena.global_note(global).module;
-        // The operator of an optimisation asks numpy what its state holds.
-        let table =
-            ["pandas", "polars", "scipy.optimize"].iter().any(|top| module.starts_with(top));
-        if table && self.arena.span_of(state).range {
+        let note = self.arena.global_note(global);
+        if note.library.lays_out_state(&note.module) && self.arena.span_of(state).range {
             self.too_much(global);
         }
     }

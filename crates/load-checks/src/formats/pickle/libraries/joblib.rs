@@ -5,11 +5,25 @@
 //! counts differently from joblib can be led past an opcode. Source of the rules: joblib's
 //! `numpy_pickle.py` from 0.10 on. An array of objects is a pickle of its own at that place.
 
+use super::Library;
+use crate::formats::pickle::rules::grants::{Entry, Rule, ruled};
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 use crate::report::Format;
 use crate::report::quoted;
+
+pub(crate) static LIBRARY: Library =
+    Library { packages: &["joblib"], grants: GRANTS, ..Library::UNKNOWN };
+
+const GRANTS: &[Entry] =
+    &[("joblib.numpy_pickle", ruled(Rule::JoblibArray).with_state(), "NumpyArrayWrapper")];
+
+/// The wrappers of joblib before 0.10, which kept each array in a file of its own.
+pub(crate) fn is_file_of_array(module: &str, name: &str) -> bool {
+    matches!(module, "joblib.numpy_pickle" | "joblib.numpy_pickle_compat")
+        && matches!(name, "NDArrayWrapper" | "ZNDArrayWrapper")
+}
 
 /// The largest padding joblib writes. What stands there is no opcode, so that `pickle.load` stops at
 /// it and never takes array bytes for opcodes.
@@ -55,10 +69,7 @@ impl Machine<'_, '_, '_> {
         if self.wrapper.dict != Some(dict) {
             return;
         }
-        let name = match key {
-            Value::Name(name) => self.arena.name(name),
-            _ => b"",
-        };
+        let name = self.arena.key(key);
         let slot = match name {
             b"subclass" => &mut self.wrapper.subclass,
             b"shape" => &mut self.wrapper.shape,

@@ -1,12 +1,208 @@
-//! What pandas and polars need in a pickle, sorted by module.
-//!
-//! Facts about those libraries only; how they are used is decided elsewhere.
-//! Arrow's arrays are buffers that pyarrow believes when they are used, as a booster's bytes are.
-//! `polars.expr` and lazy frames are missing on purpose: their bytes hide a pickle of their own.
+//! pandas: frames, indexes, extension arrays, offsets and windows.
 
-use crate::formats::pickle::rules::grants::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
+use super::{Argument, Library, Made, is_unpickler_of, package_of};
+use crate::formats::pickle::rules::arguments::MAX_STEPS;
+use crate::formats::pickle::rules::grants::{CALL, Entry, NAMED, PLAIN, Rule, ruled};
+use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote, Span};
+use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::values::Value;
+use crate::job::Halt;
 
-pub(crate) const TABLE: &[Entry] = &[
+pub(crate) static LIBRARY: Library = Library {
+    packages: &["pandas"],
+    grants: GRANTS,
+    computes_items: &[
+        "pandas.api.typing",
+        "pandas.core.groupby.",
+        "pandas.core.resample",
+        "pandas.core.window.",
+    ],
+    lays_out_state: &["pandas"],
+    takes,
+    fits,
+    makes,
+    made,
+    check_state,
+    ..Library::UNKNOWN
+};
+
+/// What the data of an index may be called in a pickle.
+const INDEX_KEYS: [&[u8]; 14] = [
+    b"closed",
+    b"codes",
+    b"data",
+    b"freq",
+    b"labels",
+    b"left",
+    b"levels",
+    b"name",
+    b"names",
+    b"right",
+    b"sortorder",
+    b"start",
+    b"step",
+    b"stop",
+];
+
+fn is_frame(function: &GlobalNote) -> bool {
+    function.name == "BlockManager"
+}
+
+fn takes(_: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
+    match argument {
+        // Holidays, or the blocks of a frame.
+        Argument::LongTuple => function.module.starts_with("pandas._libs") || is_frame(function),
+        Argument::List => is_frame(function),
+        Argument::Dict(_) | Argument::LongText => false,
+        Argument::Object(object, class) => {
+            let named = function.name.as_str();
+            if class.is_plain_or_fields() {
+                return class.is_plain() && named == "_unpickle_block";
+            }
+            match package_of(&class.module) {
+                "numpy" | "joblib" => matches!(
+                    named,
+                    "_unpickle_block"
+                        | "IntIndex"
+                        | "Interval"
+                        | "CustomBusinessDay"
+                        | "CustomBusinessHour"
+                        | "CustomBusinessMonthBegin"
+                        | "CustomBusinessMonthEnd"
+                ),
+                "builtins" => named == "_unpickle_block" && class.name == "slice",
+                // An error about anything but a type would lay out the texts in its buffers, which are not checked.
+                "pyarrow" => named == "ArrowDtype" && object.buffers > 0,
+                "datetime" | "dateutil" | "zoneinfo" | "pytz" | "pandas" => true,
+                _ => false,
+            }
+        }
+    }
+}
+
+/// Whether an index would be made without converting its data, which pandas never asks for in a pickle, and without
+/// reading buffers of Arrow, which are not checked; an index of texts only keeps them.
+fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
+    if !function.name.starts_with("_new_") {
+        return true;
+    }
+    let keeps = match args.first() {
+        Some(Value::Global(class)) => {
+            let class = arena.global_note(*class).name.as_str();
+            matches!(class, "CategoricalIndex" | "Index" | "MultiIndex")
+        }
+        _ => false,
+    };
+    let converts = args.iter().any(|arg| match arg {
+        Value::Dict(id) => arena.dicts[*id as usize].seen.pandas.foreign_to_index,
+        _ => false,
+    });
+    !converts && (keeps || !args.iter().any(|arg| arena.weight(*arg).buffers))
+}
+
+fn makes(function: &GlobalNote, class: &GlobalNote) -> bool {
+    let (named, pandas) = (class.name.as_str(), class.module.starts_with("pandas"));
+    match function.name.as_str() {
+        "_new_DatetimeIndex" => pandas && named == "DatetimeIndex",
+        "_new_TimedeltaIndex" => pandas && named == "TimedeltaIndex",
+        "_new_IntervalIndex" => pandas && named == "IntervalIndex",
+        "_new_Index" => pandas && named.ends_with("Index"),
+        "__pyx_unpickle_NDArrayBacked" => {
+            pandas && (named.ends_with("Array") || named == "Categorical")
+        }
+        "__pyx_unpickle_IntervalMixin" => pandas && named.starts_with("Interval"),
+        _ => is_unpickler_of(function, class),
+    }
+}
+
+fn made(_: &Arena, function: &GlobalNote, _: &[Value]) -> Made {
+    let name = function.name.as_str();
+    let by_code = function.is_plain() && (name.ends_with("Dtype") || name == "DateOffset");
+    Made {
+        hashed_by_code: by_code || name == "__pyx_unpickle_IntervalMixin",
+        chosen_hash: name == "Interval",
+        ..Made::default()
+    }
+}
+
+fn check_state(machine: &mut Machine<'_, '_, '_>, instance: u32, state: Value) -> Result<(), Halt> {
+    let class = machine.arena.global_of_instance(instance);
+    let odd =
+        matches!(state, Value::Dict(id) if machine.arena.dicts[id as usize].seen.pandas.odd_frame);
+    match class.name.as_str() {
+        "DataFrame" | "Series" if odd => {
+            machine
+                .bad_state(instance, "sets what pandas would make an index, a name or a dict of");
+        }
+        "__pyx_unpickle_NDArrayBacked" if !is_pair_of_objects(&machine.arena, state) => {
+            machine.bad_state(instance, "is one of which pandas would make a new array");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Whether a state is a type and an array, and perhaps more.
+fn is_pair_of_objects(arena: &Arena, state: Value) -> bool {
+    match state {
+        Value::Tuple(id) => {
+            matches!(arena.items(id), Some([Value::Instance(_), Value::Instance(_), ..]))
+        }
+        _ => false,
+    }
+}
+
+/// What a column may be called: its hash is taken.
+fn is_name_of_column(arena: &Arena, name: Value) -> bool {
+    match name {
+        Value::Tuple(id) => arena.items(id).is_some_and(|items| {
+            items
+                .iter()
+                .all(|item| !matches!(item, Value::Tuple(_)) && is_name_of_column(arena, *item))
+        }),
+        Value::Instance(_) => !arena.weight(name).risky && arena.weight(name).steps <= MAX_STEPS,
+        Value::List(_) | Value::Dict(_) | Value::Set(_) | Value::FrozenSet(_) => false,
+        _ => true,
+    }
+}
+
+/// Numbers that an item holds without spelling them out. The places of a block are laid out from the ends of an index.
+pub(crate) fn span_of_item(arena: &Arena, key: &[u8], value: Value) -> Span {
+    let mut span = arena.span_of(value);
+    span.range |= span.index && key == b"mgr_locs";
+    span
+}
+
+/// What the states and arguments of pandas' classes are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Items {
+    /// A key that is no part of an index: as an argument of an index it would convert the data, or look up a time
+    /// zone.
+    pub(crate) foreign_to_index: bool,
+    /// Numbers that are not spelled out, except those under the key `levels`.
+    pub(crate) span_of_data: Span,
+    /// An attribute that a frame sets by code.
+    odd_frame: bool,
+}
+
+impl Items {
+    /// Remembers an item, which holds `span`.
+    pub(crate) fn note(&mut self, arena: &Arena, key: &[u8], value: Value, span: Span) {
+        let zone = key == b"tz" && matches!(value, Value::None | Value::Instance(_));
+        self.foreign_to_index |= !zone && !INDEX_KEYS.contains(&key);
+        if key != b"levels" || arena.span_of(value).range {
+            self.span_of_data |= span;
+        }
+        self.odd_frame |= match key {
+            b"_flags" | b"attrs" => !matches!(value, Value::Dict(_)),
+            b"name" => !is_name_of_column(arena, value),
+            b"columns" | b"index" => true,
+            _ => false,
+        };
+    }
+}
+
+const GRANTS: &[Entry] = &[
     ("pandas", CALL, "Interval Period PeriodDtype StringDtype"),
     ("pandas", CALL.with_state(), "ArrowDtype DateOffset"),
     (
@@ -112,20 +308,4 @@ pub(crate) const TABLE: &[Entry] = &[
          weekend_to_monday",
     ),
     ("pandas.tseries.holiday", PLAIN, "Holiday USFederalHolidayCalendar"),
-    ("polars.dataframe.frame", PLAIN, "DataFrame"),
-    (
-        "polars.datatypes.classes",
-        PLAIN,
-        "Array Binary Boolean Categorical Categories Date Datetime Decimal Duration Enum Field Float16 \
-         Float32 Float64 Int128 Int16 Int32 Int64 Int8 List Null Object String Struct Time UInt128 UInt16 UInt32 \
-         UInt64 UInt8 Unknown",
-    ),
-    ("polars.schema", CALL.filled(Fill::Mapping), "Schema"),
-    ("polars.series.series", PLAIN, "Series"),
-    (
-        "pyarrow.lib",
-        CALL,
-        "chunked_array decimal128 duration py_buffer time32 time64 timestamp type_for_alias",
-    ),
-    ("pyarrow.lib", ruled(Rule::ArrowArray), "_restore_array"),
 ];

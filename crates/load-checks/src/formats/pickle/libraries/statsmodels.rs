@@ -1,81 +1,56 @@
-//! What scipy's statistics, statsmodels and arch need in a pickle, sorted by module.
+//! statsmodels: fitted models and their results.
 //!
-//! Facts about those libraries only; how they are used is decided elsewhere.
-//! Missing on purpose: state space models (their buffers are believed in C), and what is made of a formula, which statsmodels runs when it is loaded.
+//! Missing on purpose: state space models, whose buffers are believed in C, and what is made of a formula, which
+//! statsmodels runs again when it is loaded.
 
-use crate::formats::pickle::rules::grants::{
-    DISTRIBUTION, Entry, Fill, Grant, Make, NAMED, PLAIN, Rule, Stated, ruled,
+use super::{Library, Made};
+use crate::formats::pickle::rules::filling::check_attributes;
+use crate::formats::pickle::rules::grants::{Entry, Fill, Make, PLAIN, STATED};
+use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::values::Value;
+use crate::job::Halt;
+
+pub(crate) static LIBRARY: Library = Library {
+    packages: &["statsmodels"],
+    grants: GRANTS,
+    computes_items: &["statsmodels."],
+    made: |_, function, _| Made {
+        hashed_by_code: function.is_plain() && function.module == "statsmodels.tsa.deterministic",
+        ..Made::default()
+    },
+    check_state,
+    check_items: check_attributes,
+    ..Library::UNKNOWN
 };
 
-/// The data of a model, from which its formula would be run again.
-const DATA: Grant = Grant { make: Make::Stated(Stated::ModelData), ..PLAIN };
+fn check_state(machine: &mut Machine<'_, '_, '_>, instance: u32, state: Value) -> Result<(), Halt> {
+    let ruled = machine.arena.grant_of_instance(instance).make == Make::Stated;
+    let written = match state {
+        Value::Dict(id) => !machine.arena.dicts[id as usize].seen.statsmodels.restores,
+        _ => state.is_refused(),
+    };
+    if ruled && !written {
+        machine.bad_state(instance, "is none that its library writes, and could run code");
+    }
+    Ok(())
+}
 
-pub(crate) const TABLE: &[Entry] = &[
-    ("arch.univariate.base", PLAIN, "ARCHModelResult"),
-    ("arch.univariate.distribution", PLAIN, "GeneralizedError Normal SkewStudent StudentsT"),
-    ("arch.univariate.mean", PLAIN, "ARX ConstantMean HARX LS ZeroMean"),
-    ("arch.univariate.recursions", NAMED, "GARCHUpdater"),
-    (
-        "arch.univariate.recursions",
-        ruled(Rule::ClassFirst).with_state(),
-        "__pyx_unpickle_GARCHUpdater",
-    ),
-    ("arch.univariate.volatility", PLAIN, "ARCH ConstantVariance GARCH"),
-    (
-        "scipy.stats._continuous_distns",
-        DISTRIBUTION,
-        "alpha_gen anglit_gen arcsine_gen argus_gen beta_gen betaprime_gen bradford_gen \
-         burr12_gen burr_gen cauchy_gen chi2_gen chi_gen cosine_gen crystalball_gen \
-         dgamma_gen dpareto_lognorm_gen dweibull_gen erlang_gen expon_gen exponnorm_gen \
-         exponpow_gen exponweib_gen f_gen fatiguelife_gen fisk_gen foldcauchy_gen \
-         foldnorm_gen gamma_gen gausshyper_gen genexpon_gen genextreme_gen gengamma_gen \
-         genhalflogistic_gen genhyperbolic_gen geninvgauss_gen genlogistic_gen gennorm_gen \
-         genpareto_gen gibrat_gen gilbrat_gen gompertz_gen gumbel_l_gen gumbel_r_gen \
-         halfcauchy_gen halfgennorm_gen halflogistic_gen halfnorm_gen hypsecant_gen \
-         invgamma_gen invgauss_gen invweibull_gen irwinhall_gen jf_skew_t_gen johnsonsb_gen \
-         johnsonsu_gen kappa3_gen kappa4_gen ksone_gen kstwo_gen kstwobign_gen landau_gen \
-         laplace_asymmetric_gen laplace_gen levy_gen levy_l_gen levy_stable_gen loggamma_gen \
-         logistic_gen loglaplace_gen lognorm_gen lomax_gen maxwell_gen mielke_gen moyal_gen \
-         nakagami_gen ncf_gen nct_gen ncx2_gen norm_gen norminvgauss_gen pareto_gen \
-         pearson3_gen powerlaw_gen powerlognorm_gen powernorm_gen rayleigh_gen rdist_gen \
-         recipinvgauss_gen reciprocal_gen rel_breitwigner_gen rice_gen rv_histogram \
-         semicircular_gen skew_norm_gen skewcauchy_gen skewnorm_gen studentized_range_gen \
-         t_gen trapezoid_gen triang_gen truncexpon_gen truncnorm_gen truncpareto_gen \
-         truncweibull_min_gen tukeylambda_gen uniform_gen vonmises_gen wald_gen \
-         weibull_max_gen weibull_min_gen wrapcauchy_gen",
-    ),
-    (
-        "scipy.stats._covariance",
-        PLAIN,
-        "CovViaCholesky CovViaDiagonal CovViaEigendecomposition CovViaPSD CovViaPrecision",
-    ),
-    (
-        "scipy.stats._discrete_distns",
-        DISTRIBUTION,
-        "bernoulli_gen betabinom_gen betanbinom_gen binom_gen boltzmann_gen dlaplace_gen \
-         geom_gen hypergeom_gen logser_gen nbinom_gen nchypergeom_fisher_gen \
-         nchypergeom_wallenius_gen nhypergeom_gen planck_gen poisson_binom_gen poisson_gen \
-         randint_gen skellam_gen yulesimon_gen zipf_gen zipfian_gen",
-    ),
-    ("scipy.stats._discrete_distns", PLAIN, "poisson_binomial_frozen"),
-    ("scipy.stats._distn_infrastructure", DISTRIBUTION, "rv_sample"),
-    (
-        "scipy.stats._distn_infrastructure",
-        PLAIN,
-        "rv_continuous_frozen rv_discrete_frozen rv_frozen",
-    ),
-    ("scipy.stats._kde", PLAIN, "gaussian_kde"),
-    ("scipy.stats._levy_stable", DISTRIBUTION, "levy_stable_gen"),
-    ("scipy.stats._levy_stable", PLAIN, "levy_stable_frozen"),
-    (
-        "scipy.stats._multivariate",
-        PLAIN,
-        "_PSD dirichlet_frozen dirichlet_gen invwishart_frozen invwishart_gen multinomial_frozen \
-         multinomial_gen multivariate_normal_frozen multivariate_normal_gen \
-         multivariate_t_frozen multivariate_t_gen wishart_frozen wishart_gen",
-    ),
-    ("scipy.stats.kde", PLAIN, "gaussian_kde"),
-    ("statsmodels.base.data", DATA, "ModelData PandasData"),
+/// What the states of statsmodels' classes are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Items {
+    /// A key like `restore_design_info`, at which a model runs its formula again.
+    restores: bool,
+}
+
+impl Items {
+    /// Remembers an item.
+    pub(crate) fn note(&mut self, key: &[u8]) {
+        self.restores |= key.starts_with(b"restore");
+    }
+}
+
+const GRANTS: &[Entry] = &[
+    ("statsmodels.base.data", STATED, "ModelData PandasData"),
     ("statsmodels.base.model", PLAIN, "LikelihoodModelResults"),
     (
         "statsmodels.discrete.discrete_model",

@@ -3,7 +3,8 @@
 //! It reaches anything, so each attribute is an exact one of an exact class. A method is bound to an object only
 //! before that object has a state, so that it is the class's own.
 
-use crate::formats::pickle::rules::grants as allow_list;
+use crate::formats::pickle::libraries::standard;
+use crate::formats::pickle::rules::grants::NAMED;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 
@@ -35,17 +36,18 @@ impl Machine<'_, '_, '_> {
     }
 
     fn class_attribute(&mut self, module: &str, class: &str, name: &str) -> Option<Value> {
-        let grant = allow_list::attribute(module, class, name)?;
+        let grant = standard::attribute(module, class, name)?;
         Some(self.arena.global(module, &format!("{class}.{name}"), grant))
     }
 
     fn bound_method(&mut self, object: u32, name: &str) -> Option<Value> {
         let object = self.arena.instances[object as usize];
-        let note = self.arena.global_note(object.global);
-        let (module, class) = (note.module.clone(), note.name.clone());
-        let grant =
-            allow_list::method(&module, &class, note.grant, name).filter(|_| !object.built)?;
-        let method = self.arena.global(&module, &format!("{class}.{name}"), grant);
+        let class = self.arena.global_note(object.global);
+        if object.built || !(class.library.method)(class, name) {
+            return None;
+        }
+        let (module, class) = (class.module.clone(), class.name.clone());
+        let method = self.arena.global(&module, &format!("{class}.{name}"), NAMED);
         let Value::Global(method) = method else {
             return None;
         };

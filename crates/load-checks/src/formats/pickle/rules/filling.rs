@@ -1,5 +1,7 @@
 //! Containers that are filled: which may be, and what is remembered of their items.
 
+use crate::formats::pickle::cost::hashing::MAX_KEY_DEPTH;
+use crate::formats::pickle::libraries::{models, pandas, sklearn};
 use crate::formats::pickle::rules::grants::Fill;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
@@ -15,7 +17,7 @@ impl Machine<'_, '_, '_> {
 
     pub(crate) fn may_set_items(&mut self, target: Value) -> Result<(), Halt> {
         match target {
-            Value::Dict(id) if self.arena.dicts[id as usize].frozen => {
+            Value::Dict(id) if self.arena.dicts[id as usize].seen.numpy.frozen => {
                 self.danger("the fields of a numpy dtype are changed after it was made");
                 Ok(())
             }
@@ -59,72 +61,72 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// The items of a result or a bunch are its attributes as well, and numpy asks for some of them.
-    pub(crate) fn check_attribute_items(&mut self, target: Value, start: usize) {
-        let Value::Instance(id) = target else {
-            return;
-        };
-        let global = self.arena.instances[id as usize].global;
-        let module = &self.arena.global_note(global).module;
-        // A schema looks its types up.
-        let deep = module == "polars.schema"
-            && self.stack[start..].iter().any(|value| self.arena.is_deep(*value));
-        if deep {
-            self.danger("a polars schema of a type nested so deep that it can crash the loader");
-            return;
-        }
-        let library = ["scipy.", "sklearn.", "statsmodels."];
-        if !library.iter().any(|library| module.starts_with(library)) {
-            return;
-        }
-        let odd = self.stack[start..].iter().step_by(2).any(|key| match key {
-            Value::Name(name) => self.arena.name(*name).starts_with(b"__"),
-            // Its text is not known.
-            Value::Instance(_) => true,
-            _ => false,
-        });
-        if odd {
-            let name = self.full_name(global);
-            self.danger(&format!("{name} is given items that would be special attributes of it"));
+    /// Reports items that an object must not be given; they stand on the stack from `start` on.
+    pub(crate) fn check_items_of(&mut self, target: Value, start: usize) {
+        if let Value::Instance(id) = target {
+            let global = self.arena.instances[id as usize].global;
+            let check_items = self.arena.global_note(global).library.check_items;
+            check_items(self, global, start);
         }
     }
 
-    /// Remembers what a decision may need of a dict's items.
+    /// Remembers what a decision may need of an item of a dict.
     pub(crate) fn note_item(&mut self, dict: u32, key: Value, value: Value) {
-        let special = match key {
-            Value::Name(name) => {
-                let name = self.arena.name(name);
-                name.starts_with(b"__")
-                    && name.ends_with(b"__")
-                    && !(matches!(name, b"__doc__" | b"__name__") && is_text(value))
+        let arena = &mut self.arena;
+        let name = arena.key(key);
+        let special = name.starts_with(b"__")
+            && name.ends_with(b"__")
+            && !(matches!(name, b"__doc__" | b"__name__") && is_text(value));
+        let handle = models::is_handle(name, value);
+        let copied = sklearn::is_copied(name);
+        let mut span = pandas::span_of_item(arena, name, value);
+        span |= arena.span_of(key);
+        let shared = match value {
+            Value::Instance(id) if copied => {
+                std::mem::replace(&mut arena.instances[id as usize].copied, true)
             }
             _ => false,
         };
-        let computed = matches!(key, Value::Instance(_) | Value::Refused(_));
-        let (object_field, field_start, field_end) = self.field(value);
-        let handle = value != Value::None
-            && (self.arena.is_name(key, "handle") || self.arena.is_name(key, "_handle"));
-        self.note_spans(dict, key, value);
-        self.note_state_item(dict, key, value);
+        let (of_key, of_value) = (arena.weight(key), arena.weight(value));
+        let mut note = arena.dicts[dict as usize];
+        note.len += 1;
+        note.special_key |= special;
+        note.computed_key |= matches!(key, Value::Instance(_) | Value::Refused(_));
+        note.span |= span;
+        note.weight.hold(of_key);
+        note.weight.arrays = note.weight.arrays.max(of_value.arrays);
+        note.weight.risky |= of_value.risky;
+        note.weight.buffers |= of_value.buffers;
+        note.deep_value |= of_value.depth > MAX_KEY_DEPTH;
+        let name = arena.key(key);
+        note.seen.numpy.note(arena, name, value);
+        note.seen.pandas.note(arena, name, value, span);
+        note.seen.scipy.note(arena, name, value);
+        note.seen.sklearn.note(arena, name, value, shared);
+        note.seen.standard.note(value);
+        note.seen.statsmodels.note(name);
+        note.seen.torch.note(name, value);
+        arena.dicts[dict as usize] = note;
+        if note.settled {
+            arena.late |= span;
+        }
         if handle {
             self.note_model(dict, value);
         }
-        let foreign =
-            self.arena.dicts[dict as usize].foreign || !self.is_distribution_item(key, value);
-        let template = self.is_template_item(key, value);
-        let restores =
-            matches!(key, Value::Name(name) if self.arena.name(name).starts_with(b"restore"));
-        let note = &mut self.arena.dicts[dict as usize];
-        note.len += 1;
-        note.foreign |= foreign;
-        note.template |= template;
-        note.restores |= restores;
-        note.handle |= handle;
-        note.special_key |= special;
-        note.computed_key |= computed;
-        note.object_field |= object_field;
-        note.overlap |= field_start < note.fields_end;
-        note.fields_end = note.fields_end.max(field_end);
+    }
+}
+
+/// The items of some objects are their attributes as well, and numpy asks for some of those.
+pub(crate) fn check_attributes(machine: &mut Machine<'_, '_, '_>, global: u32, start: usize) {
+    let odd = machine.stack[start..].iter().step_by(2).any(|key| match key {
+        Value::Name(name) => machine.arena.name(*name).starts_with(b"__"),
+        // Its text is not known.
+        Value::Instance(_) => true,
+        _ => false,
+    });
+    if odd {
+        let name = machine.full_name(global);
+        machine.danger(&format!("{name} is given items that would be special attributes of it"));
     }
 }
 

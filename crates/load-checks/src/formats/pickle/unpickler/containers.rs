@@ -1,21 +1,9 @@
-//! Opcodes that gather values into tuples, lists, dicts and sets, and what that may cost.
-//!
-//! Python hashes a nested tuple again for every mention of it, so a few opcodes can ask for more
-//! hashing than the age of the universe: the work is counted here without doing it.
+//! Opcodes that gather values into tuples, lists, dicts and sets.
 
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
-
-/// Levels a dict key may nest, because hashing it recurses on the C stack.
-pub(crate) const MAX_KEY_DEPTH: u16 = 500;
-/// Steps that all hashing of nested tuples may take together.
-const MAX_HASH_WORK: u64 = 200_000_000;
-/// Steps that one byte of the file pays for.
-const WORK_OF_BYTE: u64 = 16;
-/// Up to this a key costs no more than reading it did.
-const LIGHT: u64 = 8;
 
 impl Machine<'_, '_, '_> {
     pub(crate) fn make_tuple(&mut self, opcode: Opcode) -> Result<(), Halt> {
@@ -132,63 +120,12 @@ impl Machine<'_, '_, '_> {
         }
         self.hash_all(start, 2)?;
         self.weigh(start)?;
-        self.check_attribute_items(target, start);
+        self.check_items_of(target, start);
         if let Value::Dict(id) = target {
             for at in (start..self.stack.len()).step_by(2) {
                 let (key, value) = (self.stack[at], self.stack[at + 1]);
                 self.note_item(id, key, value);
                 self.note_wrapper_item(id, key, value);
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses keys that cannot be hashed, or only at the price of a hang or a crash.
-    pub(crate) fn hash_all(&mut self, start: usize, step: usize) -> Result<(), Halt> {
-        for at in (start..self.stack.len()).step_by(step) {
-            self.settle(self.stack[at]);
-            let key = self.stack[at];
-            if !self.arena.is_hashable(key) {
-                return self.broken("a dict key or set item that cannot be hashed");
-            }
-            self.count_key(key)?;
-        }
-        Ok(())
-    }
-
-    /// Counts what hashing a key takes, and comparing it with the others of its hash.
-    fn count_key(&mut self, key: Value) -> Result<(), Halt> {
-        let weight = self.arena.weight(key);
-        if weight.depth > MAX_KEY_DEPTH {
-            self.danger("a dict key nested so deep that hashing it can crash the loader");
-            return Err(Halt::Broken);
-        }
-        if weight.risky {
-            self.danger("a dict key whose hash is computed from a state of any size");
-            return Err(Halt::Broken);
-        }
-        let others = if self.arena.is_steered(key) { self.crowd.add(weight) } else { 0 };
-        self.work(u64::from(weight.steps).saturating_mul(others + 1))
-    }
-
-    /// Counts values wherever they go, because what takes them may hash them later.
-    pub(crate) fn weigh(&mut self, start: usize) -> Result<(), Halt> {
-        for at in start..self.stack.len() {
-            self.settle(self.stack[at]);
-            if let Value::Tuple(_) | Value::FrozenSet(_) | Value::BigInt(_) = self.stack[at] {
-                self.work(u64::from(self.arena.weight(self.stack[at]).steps))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Each byte of the file pays for some work; the rest is given once.
-    pub(crate) fn work(&mut self, steps: u64) -> Result<(), Halt> {
-        if steps > LIGHT {
-            self.hash_work = self.hash_work.saturating_add(steps);
-            if self.hash_work > MAX_HASH_WORK.saturating_add(WORK_OF_BYTE.saturating_mul(self.at)) {
-                self.danger("keys made so that hashing or comparing them would hang the loader");
-                return Err(Halt::Broken);
             }
         }
         Ok(())

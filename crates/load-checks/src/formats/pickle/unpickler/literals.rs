@@ -4,7 +4,7 @@
 //! length is compared with what is left of the file before anything is done about it.
 
 use crate::formats::pickle::cost::hashing::Digits;
-use crate::formats::pickle::libraries::boosters::models::{HEAD, Kind};
+use crate::formats::pickle::libraries::models::{HEAD, Kind};
 use crate::formats::pickle::libraries::scipy::distributions;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::opcodes::Opcode;

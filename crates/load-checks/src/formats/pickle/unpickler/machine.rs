@@ -5,14 +5,15 @@
 
 use crate::formats::pickle::cost::copying::Mentions;
 use crate::formats::pickle::cost::hashing::Crowd;
-use crate::formats::pickle::libraries::boosters::models::Models;
 use crate::formats::pickle::libraries::joblib::Wrapper;
+use crate::formats::pickle::libraries::models::Models;
 use crate::formats::pickle::libraries::torch::tensors::Storages;
+use crate::formats::pickle::unpickler::arena::Arena;
 use crate::formats::pickle::unpickler::memo::Memo;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::telling::RefusedNote;
 use crate::formats::pickle::unpickler::text;
-use crate::formats::pickle::unpickler::values::{Arena, Form, Value};
+use crate::formats::pickle::unpickler::values::{Form, Value};
 use crate::job::{Halt, Job};
 use crate::source::Source;
 

@@ -1,3 +1,9 @@
+//! The unpickler: follows opcodes as CPython's C unpickler does, over symbolic values.
+//!
+//! It moves values between stack, marks and memo, and stops where the real unpickler would. Which classes and
+//! functions may be used, and how, is decided in [`super::rules`].
+
+pub(crate) mod arena;
 pub(crate) mod containers;
 pub(crate) mod literals;
 pub(crate) mod machine;

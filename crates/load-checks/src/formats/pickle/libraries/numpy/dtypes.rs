@@ -4,6 +4,8 @@
 //! that hides references forges pointers; one whose fields reach past the item reads foreign
 //! memory. Both load without an error, so they are refused here.
 
+use crate::formats::pickle::cost::hashing::print_of_text;
+use crate::formats::pickle::unpickler::arena::Arena;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
@@ -116,7 +118,7 @@ impl Machine<'_, '_, '_> {
             _ => return false,
         };
         let keys = self.arena.keys(names);
-        self.arena.tuple_len(names) == fields.len && keys == Some(fields.keys)
+        self.arena.tuple_len(names) == fields.len && keys == Some(fields.seen.numpy.keys)
     }
 
     /// Whether the fields of a record hold references, where they end, and whether any lies over
@@ -125,9 +127,9 @@ impl Machine<'_, '_, '_> {
         match fields {
             Value::None => (false, 0, false),
             Value::Dict(fields) => {
-                let note = &mut self.arena.dicts[fields as usize];
-                note.frozen = true;
-                (note.object_field, note.fields_end, note.overlap)
+                let fields = &mut self.arena.dicts[fields as usize].seen.numpy;
+                fields.frozen = true;
+                (fields.objects, fields.end, fields.overlap)
             }
             _ => (false, UNKNOWN, true),
         }
@@ -151,20 +153,49 @@ impl Machine<'_, '_, '_> {
         let note = self.arena.instances[*base as usize];
         (note.object_dtype, note.dtype.unwrap_or(UNKNOWN).saturating_mul(count))
     }
+}
 
-    /// Whether one field of a record holds references, where it begins and ends; given as (dtype, offset) or (dtype, offset, title).
-    pub(crate) fn field(&self, value: Value) -> (bool, u64, u64) {
-        let parts = match value {
-            Value::Tuple(parts) => self.arena.items(parts),
-            _ => None,
-        };
-        let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
-            return (false, 0, UNKNOWN);
-        };
-        let note = self.arena.instances[*dtype as usize];
-        let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
-        (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
+/// What is asked of a dict that becomes the fields of a record.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fields {
+    /// A field holds references to objects.
+    objects: bool,
+    /// Where the furthest field ends.
+    end: u64,
+    /// A field begins before the end of those before it.
+    overlap: bool,
+    /// Tells the names of fields apart, taken together.
+    keys: u64,
+    /// It became the fields of a dtype and must not change any more.
+    pub(crate) frozen: bool,
+}
+
+impl Fields {
+    /// Remembers an item.
+    pub(crate) fn note(&mut self, arena: &Arena, key: &[u8], value: Value) {
+        let (objects, start, end) = field(arena, value);
+        self.objects |= objects;
+        self.overlap |= start < self.end;
+        self.end = self.end.max(end);
+        if let Value::Tuple(_) = value {
+            self.keys = self.keys.wrapping_add(print_of_text(key));
+        }
     }
+}
+
+/// Whether one field of a record holds references, where it begins and ends; given as (dtype, offset) or
+/// (dtype, offset, title).
+fn field(arena: &Arena, value: Value) -> (bool, u64, u64) {
+    let parts = match value {
+        Value::Tuple(parts) => arena.items(parts),
+        _ => None,
+    };
+    let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
+        return (false, 0, UNKNOWN);
+    };
+    let note = arena.instances[*dtype as usize];
+    let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
+    (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
 }
 
 pub(crate) fn product(shape: &[Value]) -> u64 {

@@ -1,12 +1,75 @@
-//! What NumPy and SciPy need in a pickle, sorted by module.
+//! NumPy: arrays, scalars, dtypes and random generators.
 //!
-//! Facts about those libraries only; how they are used is decided elsewhere.
+//! `dtypes` says what the state of a dtype may be, `arrays` the state of an array, `calls` what the functions that
+//! make them take.
 
+pub(crate) mod arrays;
+pub(crate) mod calls;
 pub(crate) mod dtypes;
 
-use crate::formats::pickle::rules::grants::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
+use super::{Argument, Library, Made, package_of, takes_its_own};
+use crate::formats::pickle::rules::grants::{CALL, Entry, FIELDS, Make, NAMED, PLAIN, Rule, ruled};
+use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote};
+use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::values::Value;
+use crate::job::Halt;
+use calls::Call;
 
-pub(crate) const TABLE: &[Entry] = &[
+pub(crate) static LIBRARY: Library = Library {
+    packages: &["numpy"],
+    grants: GRANTS,
+    computes_items: &["numpy"],
+    takes,
+    may_be_tied: |function| function.module == "numpy",
+    count_call,
+    made,
+    check_state: arrays::check_state,
+    ..Library::UNKNOWN
+};
+
+/// Bytes that a generator of random numbers takes.
+const GENERATOR: u64 = 4096;
+
+fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
+    match argument {
+        Argument::Object(_, class)
+            if !class.is_plain_or_fields() && function.name == "_frombuffer" =>
+        {
+            match package_of(&class.module) {
+                "numpy" | "joblib" => true,
+                "builtins" => matches!(class.name.as_str(), "bytearray" | "bytes"),
+                _ => false,
+            }
+        }
+        other => takes_its_own(arena, function, other),
+    }
+}
+
+fn count_call(machine: &mut Machine<'_, '_, '_>, global: u32, _: &[Value]) -> Result<(), Halt> {
+    match machine.arena.global_note(global).name.as_str() {
+        "__bit_generator_ctor" | "__randomstate_ctor" | "__generator_ctor" => {
+            machine.count_copy(GENERATOR)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn made(arena: &Arena, function: &GlobalNote, args: &[Value]) -> Made {
+    let simple =
+        matches!(args, [Value::Instance(dtype), ..] if arena.instances[*dtype as usize].simple);
+    Made {
+        chosen_hash: function.name == "scalar" && !simple,
+        raw_array: is_empty_array(function.grant.make),
+        ..Made::default()
+    }
+}
+
+/// Whether a global makes arrays without elements, which get them with their state.
+pub(crate) fn is_empty_array(make: Make) -> bool {
+    matches!(make, Make::Ruled(Rule::Numpy(Call::EmptyArray | Call::EmptyMasked)))
+}
+
+const GRANTS: &[Entry] = &[
     (
         "numpy",
         NAMED,
@@ -22,7 +85,15 @@ pub(crate) const TABLE: &[Entry] = &[
          var void where",
     ),
     ("numpy", PLAIN, "poly1d"),
-    ("numpy", ruled(Rule::Dtype).with_state(), "dtype"),
+    ("numpy", ruled(Rule::Numpy(Call::Dtype)).with_state(), "dtype"),
+    (
+        "numpy",
+        NAMED,
+        "average character clongdouble complexfloating corrcoef cov flexible float128 floating \
+         generic inexact integer longdouble nanargmax nanargmin nancumsum nanpercentile nanprod \
+         nanquantile number signedinteger unsignedinteger",
+    ),
+    ("numpy", PLAIN, "vectorize"),
     ("numpy._core._internal", CALL, "_convert_to_stringdtype_kwargs"),
     (
         "numpy._core._multiarray_umath",
@@ -32,8 +103,8 @@ pub(crate) const TABLE: &[Entry] = &[
          logaddexp maximum minimum multiply negative power rad2deg radians reciprocal rint \
          sign sin sinh sqrt square subtract tan tanh trunc",
     ),
-    ("numpy._core.multiarray", ruled(Rule::EmptyArray).with_state(), "_reconstruct"),
-    ("numpy._core.multiarray", ruled(Rule::Scalar), "scalar"),
+    ("numpy._core.multiarray", ruled(Rule::Numpy(Call::EmptyArray)).with_state(), "_reconstruct"),
+    ("numpy._core.multiarray", ruled(Rule::Numpy(Call::Scalar)), "scalar"),
     ("numpy._core.numeric", CALL, "_frombuffer"),
     (
         "numpy.core._multiarray_umath",
@@ -43,22 +114,35 @@ pub(crate) const TABLE: &[Entry] = &[
          logaddexp maximum minimum multiply negative power rad2deg radians reciprocal rint \
          sign sin sinh sqrt square subtract tan tanh trunc",
     ),
-    ("numpy.core.multiarray", ruled(Rule::EmptyArray).with_state(), "_reconstruct"),
-    ("numpy.core.multiarray", ruled(Rule::Scalar), "scalar"),
+    ("numpy.core.multiarray", ruled(Rule::Numpy(Call::EmptyArray)).with_state(), "_reconstruct"),
+    ("numpy.core.multiarray", ruled(Rule::Numpy(Call::Scalar)), "scalar"),
     ("numpy.core.numeric", CALL, "_frombuffer"),
     ("numpy.dtypes", NAMED, "Float64DType"),
     ("numpy.lib.polynomial", PLAIN, "poly1d"),
+    ("numpy.linalg", NAMED, "det inv norm pinv slogdet"),
+    ("numpy.linalg._linalg", FIELDS, "EigResult EighResult QRResult SVDResult SlogdetResult"),
+    ("numpy.linalg.linalg", FIELDS, "EigResult EighResult QRResult SVDResult SlogdetResult"),
     ("numpy.ma", NAMED, "MaskedArray"),
     ("numpy.ma.core", NAMED, "MaskedArray"),
-    ("numpy.ma.core", ruled(Rule::EmptyMasked).with_state(), "_mareconstruct"),
+    ("numpy.ma.core", ruled(Rule::Numpy(Call::EmptyMasked)).with_state(), "_mareconstruct"),
+    ("numpy.ma.core", ruled(Rule::Nothing), "MaskedConstant"),
+    ("numpy.polynomial.chebyshev", PLAIN, "Chebyshev"),
+    ("numpy.polynomial.hermite", PLAIN, "Hermite"),
+    ("numpy.polynomial.hermite_e", PLAIN, "HermiteE"),
+    ("numpy.polynomial.laguerre", PLAIN, "Laguerre"),
+    ("numpy.polynomial.legendre", PLAIN, "Legendre"),
     ("numpy.polynomial.polynomial", PLAIN, "Polynomial"),
     ("numpy.random._mt19937", NAMED, "MT19937"),
     ("numpy.random._pcg64", NAMED, "PCG64 PCG64DXSM"),
     ("numpy.random._philox", NAMED, "Philox"),
-    ("numpy.random._pickle", ruled(Rule::BitGenerator).with_state(), "__bit_generator_ctor"),
     (
         "numpy.random._pickle",
-        ruled(Rule::Generator).with_state(),
+        ruled(Rule::Numpy(Call::BitGenerator)).with_state(),
+        "__bit_generator_ctor",
+    ),
+    (
+        "numpy.random._pickle",
+        ruled(Rule::Numpy(Call::Generator)).with_state(),
         "__generator_ctor __randomstate_ctor",
     ),
     ("numpy.random._sfc64", NAMED, "SFC64"),
@@ -69,33 +153,4 @@ pub(crate) const TABLE: &[Entry] = &[
         "__pyx_unpickle_SeedSequence",
     ),
     ("numpy.rec", NAMED, "recarray"),
-    ("scipy._lib.array_api_compat.numpy._aliases", NAMED, "asarray"),
-    ("scipy.interpolate._bsplines", PLAIN, "BSpline _BSpline"),
-    (
-        "scipy.interpolate._cubic",
-        PLAIN,
-        "Akima1DInterpolator CubicHermiteSpline CubicSpline PchipInterpolator",
-    ),
-    (
-        "scipy.interpolate._fitpack2",
-        PLAIN,
-        "InterpolatedUnivariateSpline LSQUnivariateSpline UnivariateSpline",
-    ),
-    ("scipy.interpolate._interpolate", PLAIN, "BPoly PPoly"),
-    ("scipy.interpolate._rbfinterp", PLAIN, "RBFInterpolator"),
-    ("scipy.interpolate.interpolate", PLAIN, "BPoly PPoly"),
-    ("scipy.sparse._bsr", PLAIN, "bsr_array bsr_matrix"),
-    ("scipy.sparse._coo", PLAIN, "coo_array coo_matrix"),
-    ("scipy.sparse._csc", PLAIN, "csc_array csc_matrix"),
-    ("scipy.sparse._csr", PLAIN, "csr_array csr_matrix"),
-    ("scipy.sparse._dia", PLAIN, "dia_array dia_matrix"),
-    ("scipy.sparse._dok", PLAIN.filled(Fill::Mapping), "dok_array dok_matrix"),
-    ("scipy.sparse._lil", PLAIN, "lil_array lil_matrix"),
-    ("scipy.sparse.bsr", PLAIN, "bsr_matrix"),
-    ("scipy.sparse.coo", PLAIN, "coo_matrix"),
-    ("scipy.sparse.csc", PLAIN, "csc_matrix"),
-    ("scipy.sparse.csr", PLAIN, "csr_matrix"),
-    ("scipy.sparse.dia", PLAIN, "dia_matrix"),
-    ("scipy.sparse.dok", PLAIN.filled(Fill::Mapping), "dok_matrix"),
-    ("scipy.sparse.lil", PLAIN, "lil_matrix"),
 ];

@@ -5,7 +5,7 @@
 //! for letter, with the shapes of a distribution of scipy's own, and the state must hold nothing but what a
 //! distribution has: its methods are attributes as well. Facts about scipy 1.6 to 1.18.
 
-use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote};
 use crate::formats::pickle::unpickler::values::Value;
 
 /// What every such text begins with.
@@ -134,38 +134,26 @@ fn filled(shapes: &str, parameters: &str, arguments: &str) -> String {
     )
 }
 
-impl Machine<'_, '_, '_> {
-    /// Whether a key holds the text, and it is one.
-    pub(crate) fn is_template_item(&self, key: Value, value: Value) -> bool {
-        value == Value::Template && self.name_of(key) == TEXT
-    }
+/// Whether an item is the text that is run.
+pub(crate) fn is_template_item(key: &[u8], value: Value) -> bool {
+    value == Value::Template && key == TEXT
+}
 
-    /// Whether a distribution may have this attribute with this value.
-    pub(crate) fn is_distribution_item(&self, key: Value, value: Value) -> bool {
-        let key = self.name_of(key);
-        if key == TEXT {
-            value == Value::Template
-        } else if NUMBERS.contains(&key) {
-            matches!(value, Value::Int(0..=64))
-        } else if key == OWN_METHOD {
-            matches!(value, Value::Instance(id) if self.is_own_method(id))
-        } else {
-            KEPT.contains(&key)
-        }
+/// Whether a distribution may have this attribute with this value.
+pub(crate) fn is_item(arena: &Arena, key: &[u8], value: Value) -> bool {
+    if key == TEXT {
+        value == Value::Template
+    } else if NUMBERS.contains(&key) {
+        matches!(value, Value::Int(0..=64))
+    } else if key == OWN_METHOD {
+        matches!(value, Value::Instance(id) if is_own_method(arena.global_of_instance(id)))
+    } else {
+        KEPT.contains(&key)
     }
+}
 
-    fn is_own_method(&self, instance: u32) -> bool {
-        let note = self.arena.global_note(self.arena.instances[instance as usize].global);
-        (note.module == "numpy" && note.name == "vectorize") || note.name.ends_with("._entropy")
-    }
-
-    /// The text of a name, and nothing of any other value.
-    fn name_of(&self, value: Value) -> &[u8] {
-        match value {
-            Value::Name(name) => self.arena.name(name),
-            _ => b"",
-        }
-    }
+fn is_own_method(method: &GlobalNote) -> bool {
+    (method.module == "numpy" && method.name == "vectorize") || method.name.ends_with("._entropy")
 }
 
 #[cfg(test)]

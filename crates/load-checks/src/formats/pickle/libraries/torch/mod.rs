@@ -1,13 +1,49 @@
-//! What torch needs in a pickle, sorted by module.
+//! torch: tensors, and torch's own layers, which are made without arguments and given their attributes.
 //!
-//! Storages, dtypes, the functions that rebuild tensors, and torch's own layers, which are made
-//! without arguments and given their attributes. Facts about torch only.
+//! `tensors` says what the functions that rebuild tensors take, `legacy` reads the checkpoints of torch before 1.6.
 
 pub(crate) mod legacy;
 pub(crate) mod tensors;
 
-use crate::formats::pickle::libraries::torch::tensors::Rebuild;
+use super::{Library, Made};
 use crate::formats::pickle::rules::grants::{CALL, Entry, Grant, NAMED, PLAIN, Rule, ruled};
+use crate::formats::pickle::unpickler::machine::Machine;
+use crate::formats::pickle::unpickler::values::Value;
+use crate::job::Halt;
+use tensors::Rebuild;
+
+pub(crate) static LIBRARY: Library = Library {
+    packages: &["torch"],
+    grants: GRANTS,
+    made: |_, function, _| Made { chosen_hash: function.name == "Size", ..Made::default() },
+    check_state,
+    ..Library::UNKNOWN
+};
+
+/// Layers of a recurrent network.
+const MAX_LAYERS: i64 = 100_000;
+
+fn check_state(machine: &mut Machine<'_, '_, '_>, instance: u32, state: Value) -> Result<(), Halt> {
+    if matches!(state, Value::Dict(id) if machine.arena.dicts[id as usize].seen.torch.many_layers) {
+        machine.bad_state(instance, "says a number of layers that no network has");
+    }
+    Ok(())
+}
+
+/// What the states of torch's classes are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Items {
+    /// More layers than any network has.
+    many_layers: bool,
+}
+
+impl Items {
+    /// Remembers an item.
+    pub(crate) fn note(&mut self, key: &[u8], value: Value) {
+        self.many_layers |= key == b"num_layers"
+            && !matches!(value, Value::Int(count) if (0..=MAX_LAYERS).contains(&count));
+    }
+}
 
 const fn rebuilds(what: Rebuild) -> Grant {
     ruled(Rule::Torch(what))
@@ -17,8 +53,7 @@ const STORAGES: &str = "BFloat16Storage BoolStorage ByteStorage CharStorage Comp
      ComplexFloatStorage DoubleStorage FloatStorage HalfStorage IntStorage LongStorage \
      QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage QUInt8Storage ShortStorage";
 
-pub(crate) const TABLE: &[Entry] = &[
-    ("argparse", PLAIN, "Namespace"),
+const GRANTS: &[Entry] = &[
     ("torch", NAMED, STORAGES),
     (
         "torch",

@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 
 use crate::formats::pickle::rules::grants::{Make, Rule};
+use crate::formats::pickle::unpickler::arena::Arena;
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::{Arena, Value};
+use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 
 /// What a storage costs in memory besides its key.

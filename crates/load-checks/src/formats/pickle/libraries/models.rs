@@ -47,6 +47,11 @@ impl Kind {
             None
         }
     }
+
+    /// Whether a model is one of the library that this kind is of.
+    fn is_of(self, library: Kind) -> bool {
+        self == library || (self == Kind::XgboostJson && library == Kind::XgboostBinary)
+    }
 }
 
 struct Model {
@@ -74,6 +79,12 @@ impl Models {
 
     fn get(&self, id: u32) -> Option<&Model> {
         self.read.get(id as usize)
+    }
+
+    /// What is wrong with a model of this kind, if anything is; `None` if it is of another kind.
+    pub(crate) fn fault(&self, id: u32, kind: Kind) -> Option<Option<&str>> {
+        let model = self.get(id).filter(|model| model.kind == kind)?;
+        Some(model.fault.as_deref())
     }
 
     fn is_whole(&self, value: Value) -> Option<Kind> {
@@ -115,9 +126,9 @@ impl Machine<'_, '_, '_> {
         Ok(Value::Model(self.models.add(kind, fault), Form::Text))
     }
 
-    /// Remembers what a handle is; of two, the one that is no whole model.
+    /// Remembers what the handle in a dict is; of two, the one that is no whole model.
     pub(crate) fn note_model(&mut self, dict: u32, value: Value) {
-        let old = self.arena.dicts[dict as usize].model;
+        let old = self.arena.dicts[dict as usize].seen.models.model;
         let kept = old.map_or(value, |old| {
             match (self.models.is_whole(old), self.models.is_whole(value)) {
                 (None, _) => old,
@@ -126,56 +137,30 @@ impl Machine<'_, '_, '_> {
                 (Some(_), None) => value,
             }
         });
-        self.arena.dicts[dict as usize].model = Some(kept);
-    }
-
-    /// polars takes memory for whatever its state says, and aborts the process where there is not as much.
-    pub(crate) fn check_table(&mut self, instance: u32, state: Value) {
-        let note = self.arena.global_note(self.arena.instances[instance as usize].global);
-        let frame = match (note.module.as_str(), note.name.as_str()) {
-            ("polars.dataframe.frame", "DataFrame") => true,
-            ("polars.series.series", "Series") => false,
-            _ => return,
-        };
-        let fault = match state {
-            Value::Refused(_) => return,
-            // Frames were lists of columns once.
-            Value::List(id) if frame && !self.arena.lists[id as usize].plain_item => return,
-            Value::Model(id, Form::Bytes) => match self.models.get(id) {
-                Some(Model { kind: Kind::Arrow, fault: None }) => return,
-                Some(Model { kind: Kind::Arrow, fault: Some(fault) }) => fault.clone(),
-                _ => "it is no table".to_owned(),
-            },
-            _ => "it cannot be read as a table".to_owned(),
-        };
-        self.danger(&format!(
-            "a frame of polars is given a state that can exhaust or end the loader ({fault})"
-        ));
+        let seen = &mut self.arena.dicts[dict as usize].seen.models;
+        seen.handle = true;
+        seen.model = Some(kept);
     }
 
     /// A booster's library must be given a whole model of its own, or none.
-    pub(crate) fn check_booster(&mut self, instance: u32, state: Value) {
-        let note = self.arena.global_note(self.arena.instances[instance as usize].global);
-        let lightgbm = match (note.module.as_str(), note.name.as_str()) {
-            ("lightgbm.basic", "Booster") => true,
-            ("xgboost.core", "Booster") => false,
-            _ => return,
-        };
-        let library = if lightgbm { "LightGBM" } else { "XGBoost" };
+    pub(crate) fn check_booster(&mut self, library: Kind, state: Value) -> Result<(), Halt> {
+        let lightgbm = library == Kind::Lightgbm;
+        let name = if lightgbm { "LightGBM" } else { "XGBoost" };
         let model = match state {
-            Value::Dict(id) => self.arena.dicts[id as usize].model,
-            Value::Refused(_) => return,
+            Value::Dict(id) => self.arena.dicts[id as usize].seen.models.model,
+            Value::Refused(_) => return Ok(()),
             _ => Some(Value::LongText),
         };
+        self.count_model(model)?;
         let what = match model {
-            None | Some(Value::Refused(_)) => return,
+            None | Some(Value::Refused(_)) => return Ok(()),
             Some(Value::Model(id, form)) => match self.models.get(id) {
                 Some(Model { fault: Some(fault), .. }) => fault.clone(),
                 Some(Model { kind, .. })
-                    if lightgbm == (*kind == Kind::Lightgbm)
+                    if kind.is_of(library)
                         && form == if lightgbm { Form::Text } else { Form::ByteArray } =>
                 {
-                    return;
+                    return Ok(());
                 }
                 _ => "it is no model of this library".to_owned(),
             },
@@ -184,9 +169,24 @@ impl Machine<'_, '_, '_> {
                 .to_owned(),
         };
         self.danger(&format!(
-            "a booster is given a model that can crash {library} while it loads ({what})"
+            "a booster is given a model that can crash {name} while it loads ({what})"
         ));
+        Ok(())
     }
+}
+
+/// What the states of boosters are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Items {
+    /// A handle, which is an address.
+    pub(crate) handle: bool,
+    /// What the handle of a booster is: its model.
+    model: Option<Value>,
+}
+
+/// Whether an item of this name is the handle of a booster or of a data set.
+pub(crate) fn is_handle(key: &[u8], value: Value) -> bool {
+    value != Value::None && matches!(key, b"handle" | b"_handle")
 }
 
 /// What is wrong with a model, if anything is; `None` where its bytes end before it does.

@@ -1,14 +1,11 @@
-//! What scikit-learn, LightGBM and XGBoost need in a pickle, sorted by module.
+//! The classes and functions of scikit-learn, sorted by module.
 //!
-//! Facts about those libraries only; how they are used is decided elsewhere.
-//! Collected from `sklearn.utils.all_estimators()` and from the pickles of fitted models, for
-//! scikit-learn 1.3, 1.5 and 1.9. The state of boosters is
-//! raw bytes, which `boosters` reads. Trees, neighbours and sparse matrices are believed only when they are used:
-//! forged indices within them load, and can crash a prediction.
+//! Collected from `sklearn.utils.all_estimators()` and from the pickles of fitted models, for scikit-learn 1.3, 1.5
+//! and 1.9.
 
 use crate::formats::pickle::rules::grants::{CALL, Entry, Fill, NAMED, PLAIN, Rule, ruled};
 
-pub(crate) const TABLE: &[Entry] = &[
+pub(crate) const GRANTS: &[Entry] = &[
     (
         "_loss",
         NAMED,
@@ -26,12 +23,6 @@ pub(crate) const TABLE: &[Entry] = &[
          __pyx_unpickle_CyHalfTweedieLossIdentity __pyx_unpickle_CyHuberLoss \
          __pyx_unpickle_CyPinballLoss",
     ),
-    ("hmmlearn.base", PLAIN, "ConvergenceMonitor"),
-    ("hmmlearn.hmm", PLAIN, "CategoricalHMM GMMHMM GaussianHMM MultinomialHMM PoissonHMM"),
-    ("joblib.numpy_pickle", ruled(Rule::JoblibArray).with_state(), "NumpyArrayWrapper"),
-    ("lightgbm.basic", PLAIN, "Booster Dataset"),
-    ("lightgbm.engine", PLAIN, "CVBooster"),
-    ("lightgbm.sklearn", PLAIN, "LGBMClassifier LGBMRanker LGBMRegressor"),
     (
         "sklearn._loss._loss",
         CALL,
@@ -390,12 +381,4 @@ pub(crate) const TABLE: &[Entry] = &[
     ("sklearn.utils._bunch", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("sklearn.utils._metadata_requests", PLAIN, "MetadataRequest MethodMetadataRequest"),
     ("sklearn.utils.validation", NAMED, "check_array"),
-    ("xgboost.callback", PLAIN, "EarlyStopping EvaluationMonitor"),
-    ("xgboost.collective", NAMED, "communicator_print"),
-    ("xgboost.core", PLAIN, "Booster"),
-    (
-        "xgboost.sklearn",
-        PLAIN,
-        "XGBClassifier XGBRFClassifier XGBRFRegressor XGBRanker XGBRegressor",
-    ),
 ];
