@@ -29,3 +29,8 @@ pub use formats::{NEVER_TRUSTED, check, json};
 pub use job::{Sample, TrustedGlobals};
 pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};
 pub use sandbox::{ARGUMENT, Attempt, Mode, Probe, Sandbox, SandboxError, run_child};
+
+/// The examples of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

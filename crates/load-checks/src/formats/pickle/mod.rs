@@ -16,14 +16,15 @@ mod unpickler;
 use crate::job::{Halt, Job};
 use crate::report::{Depth, Finding, Format};
 use crate::source::Source;
-use libraries::torch::tensors::{self as torch, Storages};
+use libraries::torch::storages::Storages;
+use libraries::torch::tensors;
 use rules::grants as allow_list;
 use unpickler::machine;
 
 pub use rules::never_trusted::NEVER_TRUSTED;
 
 pub(super) use libraries::torch::legacy as torch_legacy;
-pub(super) use libraries::torch::tensors::Storage;
+pub(super) use libraries::torch::storages::Storage;
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
@@ -78,7 +79,7 @@ pub(super) fn check_torch(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<
     let mut machine = machine::Machine::new(source, job).with_storages(Storages::default());
     machine.run()?;
     let named = machine.arena.globals();
-    let weights_only = named.iter().all(|global| torch::is_weight(&global.module, &global.name));
+    let weights_only = named.iter().all(|global| tensors::is_weight(&global.module, &global.name));
     let storages = machine.storages.take().unwrap_or_default();
     let elsewhere = storages.elsewhere();
     Ok(TorchPickle { storages: storages.into_named(), weights_only, elsewhere })

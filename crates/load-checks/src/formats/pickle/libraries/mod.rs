@@ -139,10 +139,7 @@ static UNKNOWN: Library = Library::UNKNOWN;
 /// The library that a module belongs to.
 pub(crate) fn library_of(module: &str) -> &'static Library {
     let package = package_of(module);
-    LIBRARIES
-        .into_iter()
-        .find(|library| library.packages.contains(&package))
-        .unwrap_or(&UNKNOWN)
+    LIBRARIES.into_iter().find(|library| library.packages.contains(&package)).unwrap_or(&UNKNOWN)
 }
 
 /// The first part of a module's name.

@@ -7,12 +7,11 @@ use crate::formats::pickle::cost::copying::Mentions;
 use crate::formats::pickle::cost::hashing::Crowd;
 use crate::formats::pickle::libraries::joblib::Wrapper;
 use crate::formats::pickle::libraries::models::Models;
-use crate::formats::pickle::libraries::torch::tensors::Storages;
+use crate::formats::pickle::libraries::torch::storages::Storages;
 use crate::formats::pickle::unpickler::arena::Arena;
 use crate::formats::pickle::unpickler::memo::Memo;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::telling::RefusedNote;
-use crate::formats::pickle::unpickler::text;
 use crate::formats::pickle::unpickler::values::{Form, Value};
 use crate::job::{Halt, Job};
 use crate::source::Source;
@@ -21,8 +20,6 @@ use crate::source::Source;
 const MAX_OPCODES: u64 = 1 << 30;
 /// Bytes held for stack, memo and arena together.
 const MAX_HELD: usize = 256 * 1024 * 1024;
-/// A memo key that no small pickle needs. The C unpickler keeps a table of twice as many.
-const FAR_KEY: u64 = 1 << 22;
 /// Opcodes between two looks at the budgets.
 const POLL_EVERY: u64 = 4096;
 
@@ -31,8 +28,8 @@ pub(crate) struct Machine<'a, 's, 'j> {
     pub(crate) job: &'a mut Job<'j>,
     pub(crate) arena: Arena,
     pub(crate) stack: Vec<Value>,
-    marks: Vec<usize>,
-    memo: Memo,
+    pub(super) marks: Vec<usize>,
+    pub(super) memo: Memo,
     pub(crate) protocol: u8,
     pub(crate) frame_end: Option<u64>,
     /// Where the current opcode stands.
@@ -255,8 +252,6 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         Ok(value)
     }
 
-    // ---- what cannot go on -------------------------------------------------------------------
-
     pub(crate) fn broken<T>(&mut self, what: &str) -> Result<T, Halt> {
         self.job.findings.broken(format!("{what} at byte {}", self.at));
         Err(Halt::Broken)
@@ -269,210 +264,5 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             self.at
         ));
         Err(Halt::Broken)
-    }
-
-    // ---- stack, marks and memo ---------------------------------------------------------------
-
-    pub(crate) fn fence(&self) -> usize {
-        self.marks.last().copied().unwrap_or(0)
-    }
-
-    pub(crate) fn push(&mut self, value: Value) {
-        self.stack.push(value);
-    }
-
-    pub(crate) fn pop(&mut self) -> Result<Value, Halt> {
-        if self.stack.len() <= self.fence() {
-            return self.underflow();
-        }
-        match self.stack.pop() {
-            Some(value) => Ok(value),
-            None => self.underflow(),
-        }
-    }
-
-    pub(crate) fn top(&mut self) -> Result<Value, Halt> {
-        if self.stack.len() <= self.fence() {
-            return self.underflow();
-        }
-        match self.stack.last() {
-            Some(value) => Ok(*value),
-            None => self.underflow(),
-        }
-    }
-
-    pub(crate) fn underflow<T>(&mut self) -> Result<T, Halt> {
-        let what = if self.marks.is_empty() {
-            "an opcode takes more values than the stack holds"
-        } else {
-            "an opcode takes a value from below a mark"
-        };
-        self.broken(what)
-    }
-
-    pub(crate) fn marker(&mut self) -> Result<usize, Halt> {
-        match self.marks.pop() {
-            Some(mark) => Ok(mark),
-            None => self.broken("an opcode needs a mark and none is set"),
-        }
-    }
-
-    pub(crate) fn pop_or_unmark(&mut self) -> Result<(), Halt> {
-        if self.marks.last() == Some(&self.stack.len()) {
-            self.marks.pop();
-            return Ok(());
-        }
-        self.pop().map(drop)
-    }
-
-    fn note_body(&mut self) {
-        let end = self.source.offset();
-        self.mentions.read(end - self.at, end);
-    }
-
-    pub(crate) fn get(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        let key = self.memo_key(opcode)?;
-        match self.memo.get(key) {
-            Some(value) => {
-                self.mentions.get(key, value);
-                self.push(value);
-                Ok(())
-            }
-            None => self.broken(&format!("memo {key} is read before it is written")),
-        }
-    }
-
-    pub(crate) fn put(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        let key = match opcode {
-            Opcode::Memoize => self.memo.len(),
-            _ => self.memo_key(opcode)?,
-        };
-        let value = self.top()?;
-        if key > FAR_KEY.max(2 * self.memo.len()) {
-            self.danger("a memo key so far from the others that the loader would take memory for all between");
-            return Err(Halt::Broken);
-        }
-        self.mentions.put(key, value, self.at);
-        self.memo.put(key, value);
-        Ok(())
-    }
-
-    pub(crate) fn memo_key(&mut self, opcode: Opcode) -> Result<u64, Halt> {
-        match opcode {
-            Opcode::BinGet | Opcode::BinPut => Ok(u64::from(self.array::<1>()?[0])),
-            Opcode::LongBinGet | Opcode::LongBinPut => {
-                Ok(u64::from(u32::from_le_bytes(self.array::<4>()?)))
-            }
-            _ => {
-                let whole = self.read_line()?;
-                match text::memo_line(&self.line) {
-                    Some(key) if whole => Ok(key),
-                    _ => self.broken("a memo key that is no number"),
-                }
-            }
-        }
-    }
-
-    // ---- names and objects -------------------------------------------------------------------
-
-    pub(crate) fn name_global(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        let value = match opcode {
-            Opcode::StackGlobal => {
-                let name = self.pop()?;
-                let module = self.pop()?;
-                self.global_of_values(module, name)?
-            }
-            Opcode::Inst => {
-                let mark = self.marker()?;
-                let args = self.gather(mark);
-                let class = self.global_of_lines()?;
-                self.call(class, args)?
-            }
-            _ => self.global_of_lines()?,
-        };
-        self.push(value);
-        Ok(())
-    }
-
-    pub(crate) fn global_of_lines(&mut self) -> Result<Value, Halt> {
-        let mut whole = self.read_line()?;
-        let module = String::from_utf8(self.line.clone());
-        whole &= self.read_line()?;
-        let name = String::from_utf8(self.line.clone());
-        match (module, name) {
-            (Ok(module), Ok(name)) if whole => self.find_global(&module, &name),
-            _ => self.broken("a module or name that is not UTF-8 or far too long"),
-        }
-    }
-
-    pub(crate) fn make_object(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        let value = match opcode {
-            Opcode::Obj => {
-                let mark = self.marker()?;
-                if mark == self.stack.len() {
-                    return self.underflow();
-                }
-                let args = self.gather(mark + 1);
-                let class = self.pop()?;
-                self.call(class, args)?
-            }
-            Opcode::NewObjEx => {
-                let kwargs = self.pop()?;
-                let args = self.pop()?;
-                let class = self.pop()?;
-                self.new_object(class, args, Some(kwargs))?
-            }
-            Opcode::NewObj => {
-                let args = self.pop()?;
-                let class = self.pop()?;
-                self.new_object(class, args, None)?
-            }
-            _ => {
-                let args = self.pop()?;
-                let callable = self.pop()?;
-                self.call(callable, args)?
-            }
-        };
-        self.push(value);
-        Ok(())
-    }
-
-    pub(crate) fn persistent_id(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        match opcode {
-            Opcode::PersId => {
-                self.read_line()?;
-                if self.storages.is_some() {
-                    return self.broken("a persistent id that names no storage as torch does");
-                }
-            }
-            _ => {
-                let id = self.pop()?;
-                if self.storages.is_some() {
-                    let storage = self.storage(id)?;
-                    self.push(storage);
-                    return Ok(());
-                }
-            }
-        }
-        self.danger_with_remedy(
-            "a persistent id, which a loader of its own resolves to anything",
-            "save the model with pickle.dump alone",
-        );
-        self.push(Value::REFUSED);
-        Ok(())
-    }
-
-    pub(crate) fn extension(&mut self, opcode: Opcode) -> Result<(), Halt> {
-        match opcode {
-            Opcode::Ext1 => drop(self.array::<1>()?),
-            Opcode::Ext2 => drop(self.array::<2>()?),
-            _ => drop(self.array::<4>()?),
-        }
-        self.danger_with_remedy(
-            "an extension code, which hides the name of a class or function",
-            "save the model without copyreg.add_extension",
-        );
-        self.push(Value::REFUSED);
-        Ok(())
     }
 }

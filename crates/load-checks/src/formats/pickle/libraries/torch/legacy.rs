@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 
-use crate::formats::pickle::libraries::torch::tensors::{self as torch, Storages};
+use crate::formats::pickle::libraries::torch::storages::Storages;
+use crate::formats::pickle::libraries::torch::tensors;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::{Halt, Job};
@@ -29,7 +30,7 @@ pub(crate) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     let mut object = part(source, job).with_storages(Storages::legacy());
     object.run()?;
     let named = object.arena.globals();
-    let weights_only = named.iter().all(|global| torch::is_weight(&global.module, &global.name));
+    let weights_only = named.iter().all(|global| tensors::is_weight(&global.module, &global.name));
     let storages = object.storages.take().map(Storages::into_named).unwrap_or_default();
     if !weights_only {
         job.findings.note(

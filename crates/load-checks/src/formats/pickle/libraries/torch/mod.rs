@@ -3,6 +3,7 @@
 //! `tensors` says what the functions that rebuild tensors take, `legacy` reads the checkpoints of torch before 1.6.
 
 pub(crate) mod legacy;
+pub(crate) mod storages;
 pub(crate) mod tensors;
 
 use super::{Library, Made};
