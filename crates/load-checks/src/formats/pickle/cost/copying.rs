@@ -32,10 +32,10 @@ pub(crate) struct Mentions {
 fn is_body(value: Value) -> bool {
     matches!(
         value,
-        Value::Bytes
-            | Value::ByteArray
+        Value::Bytes(_)
+            | Value::ByteArray(_)
             | Value::Text(_)
-            | Value::LongText
+            | Value::LongText(_)
             | Value::Template
             | Value::Model(..)
     )

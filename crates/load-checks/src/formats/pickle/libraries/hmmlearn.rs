@@ -13,4 +13,5 @@ pub(crate) static LIBRARY: Library = Library {
 const GRANTS: &[Entry] = &[
     ("hmmlearn.base", PLAIN, "ConvergenceMonitor"),
     ("hmmlearn.hmm", PLAIN, "CategoricalHMM GMMHMM GaussianHMM MultinomialHMM PoissonHMM"),
+    ("hmmlearn.vhmm", PLAIN, "VariationalCategoricalHMM VariationalGaussianHMM"),
 ];

@@ -6,6 +6,7 @@
 //! `numpy_pickle.py` from 0.10 on. An array of objects is a pickle of its own at that place.
 
 use super::Library;
+use super::numpy::arrays::{Laid, lay};
 use crate::formats::pickle::rules::grants::{Entry, Rule, ruled};
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
@@ -140,6 +141,11 @@ impl Machine<'_, '_, '_> {
                 "arrays of joblib before 1.2: load with joblib.load only, never with pickle.load",
             ),
             Some(_) => return self.broken("a joblib array of an unknown alignment"),
+        }
+        if let Laid::Fits(Some(array)) =
+            lay(&self.arena, Value::Instance(dtype), Value::Tuple(shape), Value::None)
+        {
+            self.arena.note_array(id, array);
         }
         self.array_bytes(count.checked_mul(size))
     }

@@ -7,6 +7,7 @@ pub(crate) mod arch;
 pub(crate) mod hmmlearn;
 pub(crate) mod joblib;
 pub(crate) mod lightgbm;
+pub(crate) mod ml_dtypes;
 pub(crate) mod models;
 pub(crate) mod numpy;
 pub(crate) mod pandas;
@@ -18,6 +19,8 @@ pub(crate) mod standard;
 pub(crate) mod statsmodels;
 pub(crate) mod torch;
 pub(crate) mod xgboost;
+
+use numpy::arrays::Array;
 
 use crate::formats::pickle::rules::grants::Entry;
 use crate::formats::pickle::unpickler::arena::{Arena, DictNote, GlobalNote, InstanceNote};
@@ -83,6 +86,8 @@ pub(crate) struct Made {
     pub(crate) buffers: u8,
     /// It is an array that gets its items with its state.
     pub(crate) raw_array: bool,
+    /// The type and shape of the array that it is, or of one by which its state is to be judged.
+    pub(crate) array: Option<Array>,
 }
 
 impl Library {
@@ -116,9 +121,10 @@ impl Library {
 }
 
 /// All libraries. The first one that a package belongs to is its library.
-pub(crate) static LIBRARIES: [&Library; 14] = [
+pub(crate) static LIBRARIES: [&Library; 15] = [
     &standard::LIBRARY,
     &numpy::LIBRARY,
+    &ml_dtypes::LIBRARY,
     &scipy::LIBRARY,
     &pandas::LIBRARY,
     &pyarrow::LIBRARY,

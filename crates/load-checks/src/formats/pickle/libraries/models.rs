@@ -8,7 +8,7 @@
 use std::io::{self, Read};
 
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::{Form, Value};
+use crate::formats::pickle::unpickler::values::{Form, UNKNOWN, Value};
 use crate::formats::{arrow, lightgbm, xgboost};
 use crate::job::{Halt, Job};
 use crate::report::Depth;
@@ -133,7 +133,7 @@ impl Machine<'_, '_, '_> {
             match (self.models.is_whole(old), self.models.is_whole(value)) {
                 (None, _) => old,
                 (Some(one), Some(other)) if one == other => value,
-                (Some(_), Some(_)) => Value::LongText,
+                (Some(_), Some(_)) => Value::LongText(UNKNOWN),
                 (Some(_), None) => value,
             }
         });
@@ -149,7 +149,7 @@ impl Machine<'_, '_, '_> {
         let model = match state {
             Value::Dict(id) => self.arena.dicts[id as usize].seen.models.model,
             Value::Refused(_) => return Ok(()),
-            _ => Some(Value::LongText),
+            _ => Some(Value::LongText(UNKNOWN)),
         };
         self.count_model(model)?;
         let what = match model {

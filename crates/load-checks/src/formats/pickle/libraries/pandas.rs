@@ -84,7 +84,10 @@ fn takes(_: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
 /// reading buffers of Arrow, which are not checked; an index of texts only keeps them.
 fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
     if !function.name.starts_with("_new_") {
-        return true;
+        return takes_so_many(function, args);
+    }
+    if args.len() != 2 {
+        return false;
     }
     let keeps = match args.first() {
         Some(Value::Global(class)) => {
@@ -98,6 +101,26 @@ fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
         _ => false,
     });
     !converts && (keeps || !args.iter().any(|arg| arena.weight(*arg).buffers))
+}
+
+/// Whether a function takes as many arguments, of their types as far as one type alone can be meant.
+fn takes_so_many(function: &GlobalNote, args: &[Value]) -> bool {
+    let whole = |arg: &Value| matches!(arg, Value::Int(_) | Value::Word(_) | Value::BigInt(_));
+    match function.name.as_str() {
+        "_timedelta_unpickle" => args.len() == 2 && args.iter().all(whole),
+        "_unpickle_timestamp" => {
+            matches!(args, [value, _, _] | [value, _, _, Value::Int(_)] if whole(value))
+        }
+        "__nat_unpickle" | "_nat_unpickle" | "ArrowDtype" => args.len() == 1,
+        "PeriodDtype" => matches!(args, [] | [_]),
+        "StringDtype" => args.len() <= 2,
+        "Interval" => matches!(args, [_, _] | [_, _, Value::Name(_)]),
+        "Period" => (1..=9).contains(&args.len()),
+        "IntIndex" => matches!(args, [Value::Int(_), _] | [Value::Int(_), _, _]),
+        "_unpickle_block" => args.len() == 3,
+        "BlockManager" => args.len() <= 3,
+        _ => true,
+    }
 }
 
 fn makes(function: &GlobalNote, class: &GlobalNote) -> bool {

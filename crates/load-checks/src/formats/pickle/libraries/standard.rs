@@ -11,7 +11,7 @@ use crate::formats::pickle::rules::grants::{
 };
 use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote};
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::{Form, Value};
+use crate::formats::pickle::unpickler::values::{Form, UNKNOWN, Value};
 use crate::job::Halt;
 
 pub(crate) static LIBRARY: Library = Library {
@@ -227,7 +227,9 @@ impl Machine<'_, '_, '_> {
         }
         match text {
             Value::Model(model, Form::Text) => Some(Value::Model(*model, Form::Bytes)),
-            Value::Name(_) | Value::Text(_) | Value::LongText => Some(Value::Bytes),
+            Value::Name(_) | Value::Text(_) | Value::LongText(_) => {
+                Some(Value::Bytes(self.arena.length(*text).unwrap_or(UNKNOWN)))
+            }
             _ => None,
         }
     }
@@ -281,8 +283,8 @@ fn are_elements(args: &[Value]) -> bool {
     args.iter().enumerate().all(|(at, arg)| match arg {
         Value::List(_) | Value::Tuple(_) | Value::Dict(_) => true,
         Value::Set(_) | Value::FrozenSet(_) => true,
-        Value::Bytes | Value::ByteArray | Value::Name(_) => true,
-        Value::Text(_) | Value::LongText => true,
+        Value::Bytes(_) | Value::ByteArray(_) | Value::Name(_) => true,
+        Value::Text(_) | Value::LongText(_) => true,
         Value::Model(..) => true,
         // `deque(items, maxlen)`
         Value::Int(_) | Value::None => at == 1,

@@ -5,7 +5,7 @@
 
 use super::{Library, Made};
 use crate::formats::pickle::rules::filling::check_attributes;
-use crate::formats::pickle::rules::grants::{Entry, Fill, Make, PLAIN, STATED};
+use crate::formats::pickle::rules::grants::{Entry, Fill, Make, NAMED, PLAIN, STATED};
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
@@ -51,7 +51,17 @@ impl Items {
 
 const GRANTS: &[Entry] = &[
     ("statsmodels.base.data", STATED, "ModelData PandasData"),
+    ("statsmodels.base.elastic_net", PLAIN, "RegularizedResults RegularizedResultsWrapper"),
     ("statsmodels.base.model", PLAIN, "LikelihoodModelResults"),
+    ("statsmodels.base.model", PLAIN, "GenericLikelihoodModelResults"),
+    (
+        "statsmodels.discrete.count_model",
+        PLAIN,
+        "ZeroInflatedGeneralizedPoisson ZeroInflatedGeneralizedPoissonResults \
+         ZeroInflatedGeneralizedPoissonResultsWrapper ZeroInflatedNegativeBinomialP \
+         ZeroInflatedNegativeBinomialResults ZeroInflatedNegativeBinomialResultsWrapper \
+         ZeroInflatedPoisson ZeroInflatedPoissonResults ZeroInflatedPoissonResultsWrapper",
+    ),
     (
         "statsmodels.discrete.discrete_model",
         PLAIN,
@@ -59,7 +69,25 @@ const GRANTS: &[Entry] = &[
          Logit LogitResults MNLogit MultinomialResults MultinomialResultsWrapper Poisson \
          PoissonResults PoissonResultsWrapper Probit ProbitResults",
     ),
+    (
+        "statsmodels.discrete.discrete_model",
+        PLAIN,
+        "GeneralizedPoisson GeneralizedPoissonResults GeneralizedPoissonResultsWrapper \
+         L1BinaryResults L1BinaryResultsWrapper L1CountResults L1CountResultsWrapper \
+         L1MultinomialResults L1MultinomialResultsWrapper L1NegativeBinomialResults \
+         L1NegativeBinomialResultsWrapper L1PoissonResults L1PoissonResultsWrapper NegativeBinomial \
+         NegativeBinomialP NegativeBinomialPResults NegativeBinomialPResultsWrapper \
+         NegativeBinomialResults NegativeBinomialResultsWrapper",
+    ),
     ("statsmodels.distributions.empirical_distribution", PLAIN, "ECDF StepFunction"),
+    ("statsmodels.duration.hazard_regression", PLAIN, "PHReg PHRegResults PHSurvivalTime"),
+    ("statsmodels.duration.survfunc", PLAIN, "CumIncidenceRight SurvfuncRight"),
+    (
+        "statsmodels.genmod.cov_struct",
+        PLAIN,
+        "Autoregressive Equivalence Exchangeable GlobalOddsRatio Independence Nested \
+         NominalIndependence OrdinalIndependence Stationary Unstructured",
+    ),
     (
         "statsmodels.genmod.families.family",
         PLAIN,
@@ -77,12 +105,29 @@ const GRANTS: &[Entry] = &[
         PLAIN,
         "Binomial NegativeBinomial Power VarianceFunction",
     ),
+    (
+        "statsmodels.genmod.generalized_estimating_equations",
+        PLAIN,
+        "GEE GEEResults GEEResultsWrapper NominalGEE NominalGEEResults NominalGEEResultsWrapper \
+         OrdinalGEE OrdinalGEEResults OrdinalGEEResultsWrapper",
+    ),
     ("statsmodels.genmod.generalized_linear_model", PLAIN, "GLM GLMResults GLMResultsWrapper"),
+    (
+        "statsmodels.miscmodels.ordinal_model",
+        PLAIN,
+        "OrderedModel OrderedResults OrderedResultsWrapper",
+    ),
     ("statsmodels.multivariate.pca", PLAIN, "PCA"),
+    ("statsmodels.othermod.betareg", PLAIN, "BetaModel BetaResults BetaResultsWrapper"),
     (
         "statsmodels.regression.linear_model",
         PLAIN,
         "GLS GLSAR OLS OLSResults RegressionResults RegressionResultsWrapper WLS",
+    ),
+    (
+        "statsmodels.regression.mixed_linear_model",
+        PLAIN,
+        "MixedLM MixedLMParams MixedLMResults MixedLMResultsWrapper VCSpec",
     ),
     (
         "statsmodels.regression.quantile_regression",
@@ -96,8 +141,15 @@ const GRANTS: &[Entry] = &[
         "AndrewWave Hampel HuberT LeastSquares RamsayE TrimmedMean TukeyBiweight",
     ),
     ("statsmodels.robust.robust_linear_model", PLAIN, "RLM RLMResults RLMResultsWrapper"),
+    // The weights of lags in robust errors.
+    ("statsmodels.stats.sandwich_covariance", NAMED, "weights_bartlett weights_uniform"),
     ("statsmodels.tools.tools", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("statsmodels.tsa.ar_model", PLAIN, "AutoReg AutoRegResults AutoRegResultsWrapper"),
+    (
+        "statsmodels.tsa.ardl.model",
+        PLAIN,
+        "ARDL ARDLResults ARDLResultsWrapper BoundsTestResult UECM UECMResults UECMResultsWrapper",
+    ),
     (
         "statsmodels.tsa.deterministic",
         PLAIN,
@@ -105,5 +157,12 @@ const GRANTS: &[Entry] = &[
     ),
     ("statsmodels.tsa.holtwinters.model", PLAIN, "ExponentialSmoothing Holt SimpleExpSmoothing"),
     ("statsmodels.tsa.holtwinters.results", PLAIN, "HoltWintersResults HoltWintersResultsWrapper"),
+    ("statsmodels.tsa.seasonal", PLAIN, "DecomposeResult"),
+    ("statsmodels.tsa.seasonal._seasonal", PLAIN, "DecomposeResult"),
     ("statsmodels.tsa.vector_ar.var_model", PLAIN, "VAR VARResults VARResultsWrapper"),
+    (
+        "statsmodels.tsa.vector_ar.vecm",
+        PLAIN,
+        "CointRankResults JohansenTestResult VECM VECMResults",
+    ),
 ];

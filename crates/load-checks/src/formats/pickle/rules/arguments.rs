@@ -43,7 +43,7 @@ impl Machine<'_, '_, '_> {
             Value::Dict(_) => library(Argument::Dict(arg)),
             Value::Set(_) | Value::FrozenSet(_) | Value::Storage(_) | Value::Getter => false,
             Value::BigInt(_) => is_calculable(&self.arena, arg),
-            Value::LongText | Value::Template => library(Argument::LongText),
+            Value::LongText(_) | Value::Template => library(Argument::LongText),
             Value::Instance(id) => {
                 let object = &self.arena.instances[id as usize];
                 let class = self.arena.global_note(object.global);
@@ -59,6 +59,11 @@ impl Machine<'_, '_, '_> {
             return false;
         };
         let (function, class) = (self.arena.global_note(global), self.arena.global_note(*class));
+        // Cython's own: the class, a checksum of its fields, and their values or nothing.
+        let compiled = function.name.starts_with("__pyx_unpickle_");
+        if compiled && !matches!(rest, [Value::Int(_), Value::None | Value::Tuple(_)]) {
+            return false;
+        }
         // What has a rule of its own must not be made around it, and no library makes the objects of another.
         !matches!(class.grant.make, Make::Ruled(_) | Make::Stated)
             && (function.library.makes)(function, class)

@@ -258,5 +258,8 @@ impl Machine<'_, '_, '_> {
         weight.buffers |= facts.holds_buffers;
         let note = &mut self.arena.instances[id as usize];
         (note.weight, note.buffers, note.raw) = (weight, facts.buffers, facts.raw_array);
+        if let Some(array) = facts.array {
+            self.arena.note_array(id, array);
+        }
     }
 }

@@ -6,9 +6,11 @@ use std::collections::HashMap;
 
 use super::notes::TupleNote;
 pub(crate) use super::notes::{DictNote, GlobalNote, InstanceNote, ListNote, Span};
-use super::values::{Form, Name, Value};
+use super::values::{Form, Name, UNKNOWN, Value};
 use crate::formats::pickle::cost::hashing::{Big, MAX_KEY_DEPTH, Weight, print_of_text};
 use crate::formats::pickle::libraries::library_of;
+use crate::formats::pickle::libraries::numpy::arrays::Array;
+use crate::formats::pickle::libraries::sklearn::tree::TreeState;
 use crate::formats::pickle::rules::grants::Grant;
 
 /// Items kept of a tuple. No call that is allowed takes more arguments.
@@ -25,6 +27,9 @@ pub(crate) struct Arena {
     pub(crate) dicts: Vec<DictNote>,
     pub(crate) lists: Vec<ListNote>,
     bigs: Vec<Big>,
+    arrays: Vec<Array>,
+    /// States that could be a tree's of scikit-learn.
+    pub(crate) trees: HashMap<u32, TreeState>,
     pub(crate) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
     /// What was put into lists and dicts after those were put into other values.
@@ -48,6 +53,8 @@ impl Arena {
             + self.lists.capacity() * size_of::<ListNote>()
             + self.keys.capacity() * 2 * size_of::<u64>()
             + self.bigs.capacity() * size_of::<Big>()
+            + self.arrays.capacity() * size_of::<Array>()
+            + self.trees.capacity() * size_of::<(u32, TreeState)>() * 2
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
             + self.by_text.capacity() * 32
@@ -58,7 +65,7 @@ impl Arena {
         let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
         let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
         else {
-            return Value::LongText;
+            return Value::LongText(characters(bytes));
         };
         if bytes.is_empty() || !bytes.iter().all(nameable) {
             if bytes.is_empty() || self.told + bytes.len() > MAX_TOLD {
@@ -75,6 +82,35 @@ impl Arena {
     pub(crate) fn name(&self, name: Name) -> &[u8] {
         let start = name.start as usize;
         &self.text[start..start + usize::from(name.len)]
+    }
+
+    /// Bytes that a value has as the data of an array, where that is known: a text stands for a byte a character.
+    pub(crate) fn length(&self, value: Value) -> Option<u64> {
+        match value {
+            Value::Bytes(len) | Value::ByteArray(len) | Value::LongText(len) => {
+                Some(len).filter(|len| *len != UNKNOWN)
+            }
+            Value::Name(text) | Value::Text(Some(text)) => Some(characters(self.name(text))),
+            _ => None,
+        }
+    }
+
+    /// An array, where its type and shape are known.
+    pub(crate) fn array(&self, value: Value) -> Option<Array> {
+        match value {
+            Value::Instance(id) => {
+                let at = self.instances[id as usize].array.checked_sub(1)?;
+                self.arrays.get(at as usize).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// Remembers the type and the shape of an array.
+    pub(crate) fn note_array(&mut self, instance: u32, array: Array) {
+        self.arrays.push(array);
+        self.instances[instance as usize].array =
+            u32::try_from(self.arrays.len()).unwrap_or(u32::MAX);
     }
 
     /// The text of a key, where it is kept; nothing of any other value.
@@ -132,7 +168,7 @@ impl Arena {
         match value {
             Value::Tuple(id) => self.tuples[id as usize].hashable,
             Value::List(_) | Value::Dict(_) | Value::Set(_) => false,
-            Value::ByteArray | Value::Model(_, Form::ByteArray) => false,
+            Value::ByteArray(_) | Value::Model(_, Form::ByteArray) => false,
             _ => true,
         }
     }
@@ -257,6 +293,9 @@ impl Arena {
             simple: false,
             flexible: false,
             buffers: 0,
+            code: [0; 3],
+            fields: 0,
+            array: 0,
         });
         Value::Instance(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
     }
@@ -295,4 +334,9 @@ impl Arena {
     pub(crate) fn grant_of_instance(&self, id: u32) -> Grant {
         self.global_of_instance(id).grant
     }
+}
+
+/// Characters of a UTF-8 text.
+pub(crate) fn characters(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64
 }

@@ -6,10 +6,11 @@
 use crate::formats::pickle::cost::hashing::Digits;
 use crate::formats::pickle::libraries::models::{HEAD, Kind};
 use crate::formats::pickle::libraries::scipy::distributions;
+use crate::formats::pickle::unpickler::arena::characters;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::text::{self as text, Number, SurrogateUtf8};
-use crate::formats::pickle::unpickler::values::{Form, MAX_NAME, Value};
+use crate::formats::pickle::unpickler::values::{Form, MAX_NAME, UNKNOWN, Value};
 use crate::job::Halt;
 
 const HIGHEST_PROTOCOL: u8 = 5;
@@ -176,7 +177,7 @@ impl Machine<'_, '_, '_> {
     pub(crate) fn text_line(&mut self, opcode: Opcode) -> Result<(), Halt> {
         if !self.read_line()? {
             // Too long to be a name; its escapes are not looked at.
-            self.push(Value::LongText);
+            self.push(Value::LongText(UNKNOWN));
             return Ok(());
         }
         let decoded = match opcode {
@@ -248,11 +249,13 @@ impl Machine<'_, '_, '_> {
             return self.template_body(&head, len, each);
         }
         each(&head);
+        let mut count = characters(&head);
         let complete = self.source.stream(len - head.len() as u64, |piece| {
+            count += characters(piece);
             each(piece);
             Ok(())
         })?;
-        if complete { Ok(Value::LongText) } else { self.truncated() }
+        if complete { Ok(Value::LongText(count)) } else { self.truncated() }
     }
 
     /// A text that may be source code of scipy's; it is not long.
@@ -268,14 +271,18 @@ impl Machine<'_, '_, '_> {
             return self.truncated();
         }
         each(&text);
-        Ok(if distributions::is_template(&text) { Value::Template } else { Value::LongText })
+        Ok(if distributions::is_template(&text) {
+            Value::Template
+        } else {
+            Value::LongText(characters(&text))
+        })
     }
 
     pub(crate) fn binary_bytes(&mut self, opcode: Opcode) -> Result<(), Halt> {
         let mut len = self.body_len(opcode)?;
         let (value, form) = match opcode {
-            Opcode::ByteArray8 => (Value::ByteArray, Form::ByteArray),
-            _ => (Value::Bytes, Form::Bytes),
+            Opcode::ByteArray8 => (Value::ByteArray(len), Form::ByteArray),
+            _ => (Value::Bytes(len), Form::Bytes),
         };
         if len >= HEAD as u64 {
             let head = self.array()?;

@@ -224,8 +224,8 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
                 return self.broken("array data kept outside the file (an out-of-band buffer)");
             }
             Op::ReadonlyBuffer => match self.top()? {
-                Value::Bytes
-                | Value::ByteArray
+                Value::Bytes(_)
+                | Value::ByteArray(_)
                 | Value::Model(_, Form::Bytes | Form::ByteArray)
                 | Value::Instance(_)
                 | Value::Refused(_) => {}

@@ -68,6 +68,12 @@ pub(crate) struct InstanceNote {
     pub(crate) flexible: bool,
     /// A type of Arrow, and how many buffers an array of it has.
     pub(crate) buffers: u8,
+    /// A numpy dtype, and the start of the text it is named by: `f8`, `V64`.
+    pub(crate) code: [u8; 3],
+    /// A numpy dtype of records: tells its fields from others, with their types and places.
+    pub(crate) fields: u64,
+    /// The place of what is known of an array, counted from 1; 0 where nothing is.
+    pub(crate) array: u32,
 }
 
 /// What was seen among the keys and values of a dict.

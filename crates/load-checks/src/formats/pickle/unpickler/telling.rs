@@ -135,11 +135,11 @@ impl Machine<'_, '_, '_> {
             Value::Int(number) => number.to_string(),
             Value::Name(name) => self.text_literal(self.arena.name(name)),
             Value::Text(Some(text)) => self.text_literal(self.arena.name(text)),
-            Value::Text(None) | Value::LongText | Value::Template => "'…'".to_owned(),
+            Value::Text(None) | Value::LongText(_) | Value::Template => "'…'".to_owned(),
             Value::Model(_, Form::Text) => "'…'".to_owned(),
             Value::Model(_, Form::ByteArray) => "bytearray(…)".to_owned(),
-            Value::Bytes | Value::Model(_, Form::Bytes) => "b'…'".to_owned(),
-            Value::ByteArray => "bytearray(…)".to_owned(),
+            Value::Bytes(_) | Value::Model(_, Form::Bytes) => "b'…'".to_owned(),
+            Value::ByteArray(_) => "bytearray(…)".to_owned(),
             Value::Tuple(id) if depth < MAX_DEPTH => match self.arena.items(id) {
                 Some(items) => {
                     let items: Vec<_> =

@@ -3,6 +3,8 @@
 //! A value says what kind of thing stands there, never what it holds, except where a decision needs it: short names,
 //! small numbers, the items of short tuples.
 
+/// Stands for a length or a size that is not known, and is larger than any.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
 /// Bytes of a text that could still be a module or a name.
 pub(crate) const MAX_NAME: usize = 255;
 
@@ -19,14 +21,15 @@ pub(crate) enum Value {
     Float(u64),
     /// Text that could be a module, a name or an attribute.
     Name(Name),
-    /// A text longer than any name.
-    LongText,
+    /// A text longer than any name, with its number of characters ([`UNKNOWN`] where they were not counted).
+    LongText(u64),
     /// Any other text; some of it is kept to be told.
     Text(Option<Name>),
     /// The source code that a distribution of scipy is made of, proven to be scipy's own.
     Template,
-    Bytes,
-    ByteArray,
+    /// Bytes, with their number ([`UNKNOWN`] where it is not known).
+    Bytes(u64),
+    ByteArray(u64),
     /// A text or bytes that read as the model of a booster; which, and in what form.
     Model(u32, Form),
     Tuple(u32),

@@ -1,7 +1,7 @@
 //! What NumPy's functions take that make arrays, scalars and random generators.
 
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::Value;
+use crate::formats::pickle::unpickler::values::{UNKNOWN, Value};
 
 /// A function of NumPy's whose arguments keep a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Machine<'_, '_, '_> {
 
     /// `_reconstruct(subtype, (0,), b'b')`
     fn is_empty_array(&self, args: &[Value]) -> bool {
-        let [Value::Global(subtype), Value::Tuple(shape), Value::Bytes | Value::Name(_)] = args
+        let [Value::Global(subtype), Value::Tuple(shape), Value::Bytes(_) | Value::Name(_)] = args
         else {
             return false;
         };
@@ -60,13 +60,24 @@ impl Machine<'_, '_, '_> {
 
     /// `scalar(dtype, bytes)`; bytes must not become references.
     fn is_scalar(&self, args: &[Value]) -> bool {
-        match args {
-            [
-                Value::Instance(dtype),
-                Value::Bytes | Value::Name(_) | Value::Text(_) | Value::LongText | Value::Model(..),
-            ] => !self.arena.instances[*dtype as usize].object_dtype,
-            _ => false,
-        }
+        let [Value::Instance(id), data] = args else {
+            return false;
+        };
+        let dtype = &self.arena.instances[*id as usize];
+        let bytes = matches!(
+            data,
+            Value::Bytes(_)
+                | Value::Name(_)
+                | Value::Text(_)
+                | Value::LongText(_)
+                | Value::Model(..)
+        );
+        let known = dtype.dtype.filter(|size| *size != UNKNOWN && !dtype.odd_size);
+        let fits = match (known, self.arena.length(*data)) {
+            (Some(size), Some(length)) => size == length,
+            _ => true,
+        };
+        bytes && fits && !dtype.object_dtype
     }
 
     fn is_generator(&self, args: &[Value]) -> bool {

@@ -5,18 +5,19 @@
 //! memory. Both load without an error, so they are refused here.
 
 use crate::formats::pickle::cost::hashing::print_of_text;
+use crate::formats::pickle::libraries::ml_dtypes;
 use crate::formats::pickle::unpickler::arena::Arena;
 use crate::formats::pickle::unpickler::machine::Machine;
-use crate::formats::pickle::unpickler::values::Value;
+use crate::formats::pickle::unpickler::values::{UNKNOWN, Value};
 use crate::job::Halt;
 use crate::report::quoted;
 
 /// State flags of a plain object dtype: holds references, is pickled as a list, and so on.
 const OBJECT_FLAGS: i64 = 63;
+/// The newest version of a dtype's state that numpy reads.
+const NEWEST_STATE: i64 = 4;
 /// What a record with such a field inherits: its array is pickled as a list, never as raw bytes.
 const RECORD_FLAGS: i64 = 27;
-/// Stands for a size that is not known, and is larger than any.
-const UNKNOWN: u64 = u64::MAX;
 
 impl Machine<'_, '_, '_> {
     /// `numpy.dtype(text, align, copy)`. Without a copy the answer is numpy's own shared dtype,
@@ -38,7 +39,9 @@ impl Machine<'_, '_, '_> {
                 }
             }
             Value::Global(class) => {
-                (self.arena.global_note(*class).name.contains("bject"), UNKNOWN)
+                let class = self.arena.global_note(*class);
+                let size = ml_dtypes::size_of(class).unwrap_or(UNKNOWN);
+                (class.name.contains("bject"), size)
             }
             _ => return None,
         };
@@ -54,6 +57,10 @@ impl Machine<'_, '_, '_> {
             }
             _ => true,
         };
+        let mut code = [0; 3];
+        if let Value::Name(name) = args.first()? {
+            code.iter_mut().zip(self.arena.name(*name)).for_each(|(to, from)| *to = *from);
+        }
         let copied = matches!(args, [_, _, Value::Bool(true) | Value::Int(1)]);
         let made = self.arena.instance(global);
         if let Value::Instance(id) = made {
@@ -63,6 +70,7 @@ impl Machine<'_, '_, '_> {
             note.flexible = flexible;
             note.dtype = Some(size);
             note.built = !copied;
+            note.code = code;
         }
         Some(made)
     }
@@ -73,9 +81,14 @@ impl Machine<'_, '_, '_> {
             Value::Tuple(state) => self.arena.items(state).map(<[Value]>::to_vec),
             _ => None,
         };
-        let Some([_, _, subarray, names, fields, size, _, flags, ..]) = items.as_deref() else {
+        let Some([version, _, subarray, names, fields, size, _, flags, ..]) = items.as_deref()
+        else {
             return self.broken("a numpy dtype is given a state that is no dtype's");
         };
+        if !matches!(version, Value::Int(0..=NEWEST_STATE) | Value::Refused(_)) {
+            return self
+                .broken("a numpy dtype whose state is of a version that numpy does not read");
+        }
         let size = match size {
             Value::Int(size) => u64::try_from(*size).ok(),
             _ => None,
@@ -90,6 +103,10 @@ impl Machine<'_, '_, '_> {
         }
         let (subarray_objects, subarray_end) = self.subarray(*subarray);
         let (field_objects, fields_end, overlap) = self.fields(*fields);
+        if let Value::Dict(fields) = *fields {
+            self.arena.instances[id as usize].fields =
+                self.arena.dicts[fields as usize].seen.numpy.layout;
+        }
         let object = self.arena.instances[id as usize].object_dtype;
         let as_list = matches!(flags, Value::Int(flags) if (0..=0xff).contains(flags) && flags & RECORD_FLAGS == RECORD_FLAGS);
         // In a field that lies over a reference, a number would become a pointer.
@@ -166,6 +183,8 @@ pub(crate) struct Fields {
     overlap: bool,
     /// Tells the names of fields apart, taken together.
     keys: u64,
+    /// Tells the fields apart by name, type and place, taken together.
+    layout: u64,
     /// It became the fields of a dtype and must not change any more.
     pub(crate) frozen: bool,
 }
@@ -173,29 +192,35 @@ pub(crate) struct Fields {
 impl Fields {
     /// Remembers an item.
     pub(crate) fn note(&mut self, arena: &Arena, key: &[u8], value: Value) {
-        let (objects, start, end) = field(arena, value);
+        let (objects, start, end, code) = field(arena, value);
         self.objects |= objects;
         self.overlap |= start < self.end;
         self.end = self.end.max(end);
         if let Value::Tuple(_) = value {
             self.keys = self.keys.wrapping_add(print_of_text(key));
+            self.layout = self.layout.wrapping_add(print_of_field(key, code, start));
         }
     }
 }
 
-/// Whether one field of a record holds references, where it begins and ends; given as (dtype, offset) or
+/// Tells a field from others. That of a whole record is the sum of its fields'.
+pub(crate) fn print_of_field(name: &[u8], code: [u8; 3], start: u64) -> u64 {
+    print_of_text(&[name, &code, &start.to_le_bytes()].concat())
+}
+
+/// Whether one field of a record holds references, where it begins and ends, and its type's name; given as (dtype, offset) or
 /// (dtype, offset, title).
-fn field(arena: &Arena, value: Value) -> (bool, u64, u64) {
+fn field(arena: &Arena, value: Value) -> (bool, u64, u64, [u8; 3]) {
     let parts = match value {
         Value::Tuple(parts) => arena.items(parts),
         _ => None,
     };
     let Some([Value::Instance(dtype), Value::Int(offset), ..]) = parts else {
-        return (false, 0, UNKNOWN);
+        return (false, 0, UNKNOWN, [0; 3]);
     };
     let note = arena.instances[*dtype as usize];
     let offset = u64::try_from(*offset).unwrap_or(UNKNOWN);
-    (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset))
+    (note.object_dtype, offset, note.dtype.unwrap_or(UNKNOWN).saturating_add(offset), note.code)
 }
 
 pub(crate) fn product(shape: &[Value]) -> u64 {

@@ -13,6 +13,7 @@ use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote};
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
+use arrays::Laid;
 use calls::Call;
 
 pub(crate) static LIBRARY: Library = Library {
@@ -20,6 +21,7 @@ pub(crate) static LIBRARY: Library = Library {
     grants: GRANTS,
     computes_items: &["numpy"],
     takes,
+    fits,
     may_be_tied: |function| function.module == "numpy",
     count_call,
     made,
@@ -45,6 +47,17 @@ fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
     }
 }
 
+/// `_frombuffer(buffer, dtype, shape, order)`, and an order of axes since 2.3.
+fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
+    match (function.name.as_str(), args) {
+        ("_frombuffer", [data, dtype, shape, _] | [data, dtype, shape, _, _]) => {
+            !matches!(arrays::lay(arena, *dtype, *shape, *data), Laid::Not)
+        }
+        ("_frombuffer", _) => false,
+        _ => true,
+    }
+}
+
 fn count_call(machine: &mut Machine<'_, '_, '_>, global: u32, _: &[Value]) -> Result<(), Halt> {
     match machine.arena.global_note(global).name.as_str() {
         "__bit_generator_ctor" | "__randomstate_ctor" | "__generator_ctor" => {
@@ -57,9 +70,19 @@ fn count_call(machine: &mut Machine<'_, '_, '_>, global: u32, _: &[Value]) -> Re
 fn made(arena: &Arena, function: &GlobalNote, args: &[Value]) -> Made {
     let simple =
         matches!(args, [Value::Instance(dtype), ..] if arena.instances[*dtype as usize].simple);
+    let array = match (function.name.as_str(), args) {
+        ("_frombuffer", [data, dtype, shape, ..]) => {
+            match arrays::lay(arena, *dtype, *shape, *data) {
+                Laid::Fits(array) => array,
+                Laid::Not => None,
+            }
+        }
+        _ => None,
+    };
     Made {
         chosen_hash: function.name == "scalar" && !simple,
         raw_array: is_empty_array(function.grant.make),
+        array,
         ..Made::default()
     }
 }

@@ -4,9 +4,10 @@
 //! crash a prediction.
 
 mod names;
+pub(crate) mod tree;
 
 use super::numpy::calls::Call;
-use super::{Argument, Library, is_unpickler_of, package_of, takes_its_own};
+use super::{Argument, Library, Made, is_unpickler_of, package_of, takes_its_own};
 use crate::formats::pickle::rules::filling::check_attributes;
 use crate::formats::pickle::rules::grants::{Make, Rule};
 use crate::formats::pickle::unpickler::arena::{Arena, GlobalNote};
@@ -19,6 +20,15 @@ pub(crate) static LIBRARY: Library = Library {
     grants: names::GRANTS,
     computes_items: &["sklearn."],
     takes,
+    fits,
+    made: |arena, function, args| Made {
+        // The classes of a tree's outputs, by which its state is judged.
+        array: match (function.name.as_str(), args) {
+            ("Tree", [_, classes, _]) => arena.array(*classes),
+            _ => None,
+        },
+        ..Made::default()
+    },
     makes: |function, class| match function.name.as_str() {
         "newObj" => class.module == function.module,
         _ => is_unpickler_of(function, class),
@@ -46,7 +56,56 @@ fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
     }
 }
 
+/// Whether the compiled classes are made with as many arguments as they take, of their types.
+fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
+    let number = |arg: &Value| matches!(arg, Value::Int(_) | Value::Float(_));
+    if let Some(numbers) = tree::numbers_of_loss(function) {
+        return match args {
+            [_, Value::Int(_), Value::None] => numbers == 0,
+            [_, Value::Int(_), Value::Tuple(state)] => arena
+                .items(*state)
+                .is_some_and(|state| state.len() == numbers && state.iter().all(number)),
+            _ => false,
+        };
+    }
+    match (function.module.as_str(), function.name.as_str()) {
+        ("sklearn.tree._tree", "Tree") => tree::is_tree(arena, args),
+        (_, "newObj") => args.len() == 1,
+        (
+            _,
+            "CyHuberLoss" | "CyPinballLoss" | "CyHalfTweedieLoss" | "CyHalfTweedieLossIdentity",
+        )
+        | ("sklearn.linear_model._sgd_fast", "Hinge" | "SquaredHinge") => {
+            args.len() == 1 && args.iter().all(number)
+        }
+        ("sklearn._loss._loss", _) | ("sklearn.linear_model._sgd_fast", _) => args.is_empty(),
+        (_, "_ImputerTriplet") => args.len() == 3,
+        _ => true,
+    }
+}
+
+/// Reports a state that C code would read beyond its end, or that no release of scikit-learn writes.
+fn check_compiled(machine: &mut Machine<'_, '_, '_>, instance: u32, state: Value) {
+    let arena = &machine.arena;
+    let class = arena.global_of_instance(instance);
+    let written = match (class.module.as_str(), class.name.as_str()) {
+        ("sklearn.neighbors._kd_tree" | "sklearn.neighbors._ball_tree", "newObj") => {
+            tree::is_state_of_neighbours(arena, state)
+        }
+        ("sklearn.metrics._dist_metrics", "newObj") => tree::is_state_of_metric(arena, state),
+        ("sklearn.tree._tree", "Tree") => {
+            let classes = arena.array(Value::Instance(instance));
+            tree::is_state_of_tree(arena, state, classes)
+        }
+        _ => true,
+    };
+    if !written && !state.is_refused() {
+        machine.bad_state(instance, "is none that scikit-learn writes, and could crash the loader");
+    }
+}
+
 fn check_state(machine: &mut Machine<'_, '_, '_>, instance: u32, state: Value) -> Result<(), Halt> {
+    check_compiled(machine, instance, state);
     let Value::Dict(id) = state else {
         return Ok(());
     };

@@ -322,7 +322,7 @@ pub(crate) const GRANTS: &[Entry] = &[
         PLAIN,
         "GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut \
          LeavePOut PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit \
-         StratifiedGroupKFold StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit",
+         StratifiedGroupKFold StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit _CVIterableWrapper",
     ),
     (
         "sklearn.multiclass",

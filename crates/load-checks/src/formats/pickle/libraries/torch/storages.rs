@@ -104,8 +104,8 @@ impl Machine<'_, '_, '_> {
             [
                 tag,
                 class @ Value::Global(_),
-                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText,
-                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText,
+                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText(_),
+                Value::None | Value::Name(_) | Value::Text(_) | Value::LongText(_),
             ] if legacy && self.arena.is_name(*tag, "module") => Some(*class),
             _ => None,
         }
