@@ -315,9 +315,9 @@ impl Settings {
                 .problem(LOG_FILTER, format!("{error}; for example info or model_registry=debug"));
         }
         let policy = reader.path(POLICY).map(|path| {
-            let parsed = read_limited(&path)
-                .map_err(|error| error.to_string())
-                .and_then(|text| Policy::parse(&text).map_err(|error| error.to_string()));
+            let parsed = read_limited(&path).map_err(|error| error.to_string()).and_then(|text| {
+                Policy::parse(&text, &load_checks::NEVER_TRUSTED).map_err(|error| error.to_string())
+            });
             parsed.map_err(|error| format!("{}: {error}", path.display()))
         });
         let policy = match policy.transpose() {

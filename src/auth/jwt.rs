@@ -234,7 +234,8 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     fn rules() -> Rules {
-        let policy = Policy::parse("[roles]\nquant-admin = [\"model:admin\"]").expect("policy");
+        let policy =
+            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]", &[]).expect("policy");
         Rules {
             issuer: "https://idp.example/".into(),
             audience: "model-registry".into(),
