@@ -49,6 +49,7 @@ const RULES: [(&str, &[&str]); 21] = [
             "error",
             "fault",
             "limits",
+            "metrics",
         ],
     ),
     ("schemas", &["domain", "registry"]),
