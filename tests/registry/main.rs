@@ -42,5 +42,6 @@ mod paging;
 mod raw;
 mod reads;
 mod sandbox;
+mod tampering;
 mod tls;
 mod upgrade;

@@ -41,7 +41,7 @@ fn programs() -> PathBuf {
 }
 
 /// PostgreSQL refuses to run as root.
-fn as_somebody(program: &Path) -> Command {
+pub fn as_somebody(program: &Path) -> Command {
     if rustix::process::getuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);

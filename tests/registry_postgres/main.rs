@@ -45,9 +45,12 @@ mod model;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
+mod pooler;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/tampering.rs"]
+mod tampering;
 mod transport;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;

@@ -18,6 +18,7 @@ use rustls::{
 use tokio_postgres::{Config, NoTls, config::SslMode as WireMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::session;
 use crate::limits;
 
 /// A database's address and how to speak to it. It cannot be printed: there may be a password in it.
@@ -127,11 +128,11 @@ impl DatabaseUrl {
             Some(tls) => {
                 let (client, connection) =
                     self.config.connect(tls.clone()).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+                session::open(client, connection).await?
             }
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(refused)?;
-                AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+                session::open(client, connection).await?
             }
         };
         Ok(conn)

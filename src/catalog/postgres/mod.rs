@@ -4,6 +4,7 @@
 
 mod connect;
 mod schema;
+mod session;
 
 use std::time::Duration;
 
