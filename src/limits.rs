@@ -97,6 +97,10 @@ pub const LEAST_CONNECTIONS_PER_WORKER: usize = 16;
 /// Requests in progress at a time; a further one waits for its turn. Below [`ACTOR_CAPACITY`], so that the actors can
 /// accept what they send.
 pub const REQUESTS_IN_FLIGHT: usize = 512;
+/// Authorised requests that use the registry at a time; a further one waits for its turn. It has done nothing yet that
+/// would have to be done again. Eight for each connection of the catalog, so that a query never waits for one as long as
+/// [`CATALOG_CONNECTION_WAIT`].
+pub const REGISTRY_REQUESTS: usize = 8 * CATALOG_CONNECTIONS;
 /// Artifacts that are sent at a time; a further one waits for its turn. They are counted apart, since they last: slow
 /// downloads must not keep out clients that ask what is in production.
 pub const DOWNLOADS_IN_FLIGHT: usize = 128;

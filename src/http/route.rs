@@ -57,6 +57,13 @@ impl RouteSpec {
         self
     }
 
+    /// A load check decides how long the answer takes: see [`Duration::LoadCheck`].
+    #[must_use]
+    pub fn load_check(mut self) -> Self {
+        self.rules.duration = Duration::LoadCheck;
+        self
+    }
+
     /// The handler reads a body of up to this many bytes.
     #[must_use]
     pub fn reads_body(mut self, limit: u64) -> Self {

@@ -34,7 +34,7 @@ pub fn table() -> Vec<RouteSpec> {
         guarded(Method::GET, TYPE, models::list, operations::list),
         guarded(Method::GET, CURRENT, models::current, operations::current),
         guarded(Method::GET, VERSION, models::metadata, operations::metadata),
-        guarded(Method::POST, VALIDATE, models::validate, operations::validate),
+        guarded(Method::POST, VALIDATE, models::validate, operations::validate).load_check(),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact).download(),
         guarded(Method::GET, HISTORY, models::history, operations::history),
     ]
@@ -134,6 +134,10 @@ mod tests {
         assert_eq!(
             paths(|rules| rules.duration == Duration::Download),
             ["/api/v1/models/{model_type}/{version}/artifact"]
+        );
+        assert_eq!(
+            paths(|rules| rules.duration == Duration::LoadCheck),
+            ["/api/v1/models/{model_type}/{version}/validate"]
         );
         assert_eq!(paths(|rules| rules.body != Body::Ignored), [""; 0]);
         for row in table() {

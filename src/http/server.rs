@@ -88,6 +88,7 @@ pub fn start(
     let request_limits = RequestLimits::new(
         limits::REQUESTS_IN_FLIGHT,
         limits::DOWNLOADS_IN_FLIGHT,
+        limits::REGISTRY_REQUESTS,
         limits::TURN_WAIT,
     );
     let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());

@@ -1,10 +1,15 @@
 //! Each guard in front of a handler, in this process: a guard may be there before a route uses it.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
-    http::{Method, header::AUTHORIZATION},
+    dev::Service as _,
+    http::{
+        Method,
+        header::{AUTHORIZATION, HOST},
+    },
+    middleware::from_fn,
     test::{TestRequest, call_service, init_service, read_body_json},
     web::Data,
 };
@@ -14,14 +19,18 @@ use model_registry::{
     config::{Flags, ServerSettings, Variables},
     domain::Scope,
     http::{
-        edge::guard::{Admin, Guard, HttpState, Read, RequiredScope, Write},
+        edge::{
+            admission::{RequestLimits, admit},
+            guard::{Admin, Guard, HttpState, Read, RequiredScope, Write},
+            middleware::observe,
+        },
         openapi::operations,
         route::{RouteSpec, guarded, mount},
     },
     startup::{Core, Opening},
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     forge::{Keys, claims, header, with},
@@ -49,12 +58,11 @@ fn a_route_has_the_scope_of_its_guard() {
     assert_eq!(scopes, [Some(Scope::Read), Some(Scope::Write), Some(Scope::Admin)]);
 }
 
-#[actix_web::test]
-async fn each_guard_lets_in_exactly_who_holds_its_scope() {
-    let (keys, directory) = (Keys::new(), tempfile::tempdir().unwrap());
-    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+/// A registry of its own, and the actor that knows static tokens and these keys.
+async fn state(keys: &Keys, directory: &Path) -> HttpState {
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
     let variables = Variables::from_iter([
-        ("MODEL_REGISTRY_DIR", text(&directory.path().join("registry"))),
+        ("MODEL_REGISTRY_DIR", text(&directory.join("registry"))),
         ("MODEL_REGISTRY_READ_TOKEN", READ.to_owned()),
         ("MODEL_REGISTRY_ADMIN_TOKEN", ADMIN.to_owned()),
         ("MODEL_REGISTRY_JWT_ISSUER", ISSUER.to_owned()),
@@ -70,9 +78,68 @@ async fn each_guard_lets_in_exactly_who_holds_its_scope() {
     let (fatal, _lost) = mpsc::unbounded_channel();
     let auth = supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal);
     auth.ask(RefreshKeys).await.unwrap();
+    HttpState::new(core.registry, auth)
+}
+
+/// How many requests are in their handler, and how many may leave it.
+struct Gate {
+    inside: Semaphore,
+    open: Semaphore,
+}
+
+async fn held(_: Guard<Read>, request: HttpRequest) -> HttpResponse {
+    let gate = request.app_data::<Data<Gate>>().unwrap();
+    gate.inside.add_permits(1);
+    gate.open.acquire().await.unwrap().forget();
+    HttpResponse::NoContent().finish()
+}
+
+#[actix_web::test]
+async fn a_caller_waits_for_its_turn_after_it_was_authorised_and_load_checks_take_none() {
+    let (keys, directory) = (Keys::new(), tempfile::tempdir().unwrap());
+    let state = state(&keys, directory.path()).await;
+    let gate = Data::new(Gate { inside: Semaphore::new(0), open: Semaphore::new(0) });
+    let rows = || {
+        vec![
+            guarded(Method::GET, "/held", held, operations::root),
+            guarded(Method::POST, "/check", held, operations::root).load_check(),
+        ]
+    };
     let app = App::new()
-        .app_data(Data::new(HttpState::new(core.registry, auth)))
+        .app_data(Data::new(state))
+        .app_data(gate.clone())
+        .app_data(Data::new(RequestLimits::new(9, 9, 1, Duration::from_millis(200))))
+        .wrap(from_fn(admit))
+        .wrap(from_fn(observe))
         .configure(|config| mount(rows(), config));
+    let app = init_service(app).await;
+    let ask = |request: TestRequest, token: &str| {
+        let request = request.insert_header((AUTHORIZATION, format!("Bearer {token}")));
+        let request = request.insert_header((HOST, "x"));
+        let answer = app.call(request.to_request());
+        async { answer.await.unwrap().status().as_u16() }
+    };
+    let mut checked = Box::pin(ask(TestRequest::post().uri("/check"), READ));
+    let mut first = Box::pin(ask(TestRequest::with_uri("/held"), READ));
+    let rest = async {
+        drop(gate.inside.acquire_many(2).await.unwrap());
+        let refused = ask(TestRequest::with_uri("/held"), READ).await;
+        (refused, ask(TestRequest::with_uri("/held"), "unknown").await)
+    };
+    tokio::select! {
+        found = rest => assert_eq!(found, (503, 401)),
+        status = &mut first => panic!("{status}"),
+        status = &mut checked => panic!("{status}"),
+    }
+    gate.open.add_permits(2);
+    assert_eq!((first.await, checked.await), (204, 204));
+}
+
+#[actix_web::test]
+async fn each_guard_lets_in_exactly_who_holds_its_scope() {
+    let (keys, directory) = (Keys::new(), tempfile::tempdir().unwrap());
+    let state = state(&keys, directory.path()).await;
+    let app = App::new().app_data(Data::new(state)).configure(|config| mount(rows(), config));
     let app = init_service(app).await;
     let jwt =
         |scope: &str| keys.token(&header(), &with(claims(ISSUER), &[("scope", json!(scope))]));

@@ -5,7 +5,7 @@ use std::{convert::Infallible, pin::Pin, sync::Arc, task, time};
 
 use actix_http::error::PayloadError;
 use actix_web::{
-    Error, HttpMessage as _, ResponseError as _,
+    Error, HttpMessage as _, HttpRequest, ResponseError as _,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{ConnectionType, Method, header},
@@ -13,7 +13,10 @@ use actix_web::{
     web::{self, Bytes},
 };
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::rules::{Body, Duration, MatchedRoute, RouteRules};
 use crate::{
@@ -27,31 +30,65 @@ use crate::{
 pub struct RequestLimits {
     requests: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    registry: Arc<Semaphore>,
     wait: time::Duration,
 }
 
+/// When a request must have had its turn.
+#[derive(Debug, Clone, Copy)]
+struct TurnDue(Instant);
+
 impl RequestLimits {
-    /// These many short requests and these many downloads at a time; a further one waits this long for its turn.
+    /// These many short requests, downloads, and requests with access to the registry at a time. A further one waits this
+    /// long for its turn.
     #[must_use]
-    pub fn new(requests: usize, downloads: usize, wait: time::Duration) -> Self {
+    pub fn new(requests: usize, downloads: usize, registry: usize, wait: time::Duration) -> Self {
         let limit = |most| Arc::new(Semaphore::new(most));
-        Self { requests: limit(requests), downloads: limit(downloads), wait }
+        Self {
+            requests: limit(requests),
+            downloads: limit(downloads),
+            registry: limit(registry),
+            wait,
+        }
     }
 
     /// A permit for a request, held until its answer is sent. Requests get theirs in the order in which they came. A
     /// connection has one request at a time, so no more of them wait than there are connections. A probe needs none.
-    async fn permit(&self, rules: RouteRules) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+    async fn permit(
+        &self,
+        rules: RouteRules,
+        due: Instant,
+    ) -> Result<Option<OwnedSemaphorePermit>, RegistryError> {
         let limit = match rules.duration {
             _ if rules.probe => return Ok(None),
             Duration::Download => &self.downloads,
-            Duration::Short => &self.requests,
+            Duration::Short | Duration::LoadCheck => &self.requests,
         };
-        let permit = tokio::time::timeout(self.wait, limit.clone().acquire_owned()).await;
-        permit.ok().and_then(Result::ok).map(Some).ok_or_else(|| {
-            let detail = "Too many requests are being answered; try again";
-            RegistryError::new(ErrorKind::Overloaded, detail).into()
-        })
+        turn(limit, due).await.map(Some)
     }
+}
+
+async fn turn(limit: &Arc<Semaphore>, due: Instant) -> Result<OwnedSemaphorePermit, RegistryError> {
+    let permit = tokio::time::timeout_at(due, limit.clone().acquire_owned()).await;
+    permit.ok().and_then(Result::ok).ok_or_else(|| {
+        let detail = "Too many requests are being answered; try again";
+        RegistryError::new(ErrorKind::Overloaded, detail)
+    })
+}
+
+/// A permit to use the registry, for an authorised request. `None` where its route does not need one.
+///
+/// # Errors
+/// `OVERLOADED` where the request gets no turn in time.
+pub async fn registry_permit(
+    request: &HttpRequest,
+) -> Result<Option<OwnedSemaphorePermit>, RegistryError> {
+    let Some(limits) = request.app_data::<web::Data<RequestLimits>>() else { return Ok(None) };
+    if MatchedRoute::of(request).rules.duration == Duration::LoadCheck {
+        return Ok(None);
+    }
+    let due = request.extensions().get::<TurnDue>().map(|due| due.0);
+    turn(&limits.registry, due.unwrap_or_else(|| Instant::now() + limits.wait)).await.map(Some)
 }
 
 /// Passes a request on, or refuses it.
@@ -70,13 +107,17 @@ pub async fn admit(
         return Ok(refused(request, &error));
     }
     let permit = match request.app_data::<web::Data<RequestLimits>>().cloned() {
-        Some(limits) => limits.permit(rules).await,
+        Some(limits) => {
+            let due = Instant::now() + limits.wait;
+            request.extensions_mut().insert(TurnDue(due));
+            limits.permit(rules, due).await
+        }
         None => Ok(None),
     };
     let permit = match permit {
         Ok(permit) => permit,
         Err(error) => {
-            let response = error.error_response();
+            let response = ApiError(error).error_response();
             return Ok(request.into_response(response));
         }
     };
@@ -231,7 +272,7 @@ impl MessageBody for BodyWithPermit {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, HttpRequest, HttpResponse, dev::Service as _, middleware::from_fn, test};
+    use actix_web::{App, HttpResponse, dev::Service as _, middleware::from_fn, test};
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -258,7 +299,7 @@ mod tests {
         ($wait:expr, $finish:ident) => {
             test::init_service(
                 App::new()
-                    .app_data(web::Data::new(RequestLimits::new(2, 1, $wait)))
+                    .app_data(web::Data::new(RequestLimits::new(2, 1, 2, $wait)))
                     .app_data($finish.clone())
                     .wrap(from_fn(admit))
                     .wrap(from_fn(with_rules))

@@ -5,8 +5,9 @@ use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use secrecy::SecretSlice;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::request_log;
+use super::{admission::registry_permit, request_log};
 use crate::{
     actors::{
         AuthActor, Handle,
@@ -80,9 +81,11 @@ impl RequiredScope for Admin {
     const SCOPE: Scope = Scope::Admin;
 }
 
-/// The registry, for a caller whose token has the scope `S`.
+/// The registry, for a caller whose token has the scope `S`. While a handler has it, it has one of the permits of
+/// [`limits::REGISTRY_REQUESTS`](crate::limits::REGISTRY_REQUESTS), if its route needs one.
 pub struct Guard<S> {
     registry: Registry,
+    _permit: Option<OwnedSemaphorePermit>,
     _scope: PhantomData<S>,
 }
 
@@ -112,7 +115,8 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
                 )
                 .into());
             }
-            Ok(Self { registry: state.registry.clone(), _scope: PhantomData })
+            let registry = state.registry.clone();
+            Ok(Self { registry, _permit: registry_permit(&request).await?, _scope: PhantomData })
         })
     }
 }

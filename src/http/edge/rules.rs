@@ -47,6 +47,9 @@ pub enum Duration {
     Short,
     /// The client decides, by how fast it receives. [`limits::DOWNLOADS_IN_FLIGHT`] counts it.
     Download,
+    /// A load check decides, which may take minutes and has a queue of its own. It keeps no place in the registry's
+    /// ([`limits::REGISTRY_REQUESTS`]), so that reads never wait for it.
+    LoadCheck,
 }
 
 impl RouteRules {
