@@ -32,7 +32,7 @@ use crate::{
         ArtifactStore, RegistryRoot, VerifiedFiles, lock,
         root::{ARTIFACTS, CATALOG, MANIFEST},
     },
-    auth::{Identity, StaticTokens},
+    auth::{StaticTokens, TokenVerifier},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     clock,
     config::{ServerSettings, Settings},
@@ -207,7 +207,7 @@ impl Application {
             Ok(())
         })
         .await?;
-        let auth = start_auth(server, core.fatal.clone());
+        let auth = start_auth(server, core.fatal.clone())?;
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
@@ -429,17 +429,18 @@ fn tell_of_sandbox(mode: Mode) {
     }
 }
 
-fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
-    let tokens = Arc::new(StaticTokens::new(
-        server.admin_token.as_ref(),
-        server.read_token.as_ref(),
-        server.legacy_token.as_ref(),
-    ));
-    let identity = server.identity.clone().map(Identity::new).map(Arc::new);
-    if let Some(identity) = identity.clone() {
-        metrics::watch_keys(move || identity.keys_age(Instant::now()));
+fn start_auth(
+    server: &ServerSettings,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) -> Result<Handle<AuthActor>, RegistryError> {
+    let tokens = StaticTokens::load(server.tokens.clone())
+        .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
+    let tokens = Arc::new(tokens);
+    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
+    if let Some(verifier) = verifier.clone() {
+        metrics::watch_keys(move || verifier.keys_age(Instant::now()));
     }
-    supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal)
+    Ok(supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal))
 }
 
 fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {

@@ -12,7 +12,10 @@ use super::{Context, Outcome, start_logging};
 use load_checks::Mode;
 
 use crate::{
-    config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
+    config::{
+        EdgeSettings, Environment, LogFormat, ServerSettings, Settings, TokenPlace, TokenRole,
+        TokenSource,
+    },
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
@@ -130,7 +133,9 @@ impl Demo {
             policy: Policy::default(),
             // Its artifacts are its own.
             sandbox: Mode::BestEffort,
+            require_existing: false,
             ignored_empty: Vec::new(),
+            warnings: Vec::new(),
         };
         start_logging(&settings, "warn");
         let core = Core::open(&settings, Opening::Creating).await?;
@@ -141,9 +146,10 @@ impl Demo {
         let server = ServerSettings {
             host: HOST.to_owned(),
             port: self.free_port(),
-            read_token: Some(SecretString::from(read.clone())),
-            admin_token: Some(SecretString::from(admin.clone())),
-            legacy_token: None,
+            tokens: vec![
+                token_source(TokenRole::Admin, &admin),
+                token_source(TokenRole::Read, &read),
+            ],
             identity: None,
             allowed_origins: Vec::new(),
             edge: EdgeSettings::default(),
@@ -157,6 +163,11 @@ impl Demo {
     fn free_port(&self) -> u16 {
         TcpListener::bind((HOST, self.port)).map_or(0, |_| self.port)
     }
+}
+
+fn token_source(role: TokenRole, token: &str) -> TokenSource {
+    let place = TokenPlace::Value(SecretString::from(token));
+    TokenSource { role, variable: format!("the {} token", role.name()), place }
 }
 
 fn throw_away_token() -> String {

@@ -207,6 +207,9 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
         let variables = settings.ignored_empty.join(", ");
         tracing::info!(variables, "set to nothing, and taken as unset");
     }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Who runs the command, where no flag says so.

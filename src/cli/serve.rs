@@ -42,9 +42,6 @@ impl Serve {
             .map_err(Failure::Configuration)?;
         start_logging(&settings, DEFAULT_FILTER);
         follow_hangups(&settings, server.edge.log_filter_file.clone())?;
-        for name in server.weak_tokens() {
-            tracing::warn!("{name} is shorter than 16 characters; use a long random token");
-        }
         let mut signals = Signals::new()?;
         let application = tokio::select! {
             built = Application::build(&settings, &server) => built?,

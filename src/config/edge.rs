@@ -10,7 +10,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Environment, Reader};
+use super::{Environment, Reader, read_limited};
 use crate::tls::{TlsFile, TlsFiles};
 
 const DRAIN: &str = "MODEL_REGISTRY_DRAIN_SECONDS";
@@ -52,11 +52,9 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSet
     };
     let drain = reader.parsed(DRAIN, default_drain, |text| {
         let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_DRAIN);
-        seconds.ok_or_else(|| format!("is a number of seconds, 0 to {MAX_DRAIN}"))
+        seconds.ok_or_else(|| format!("must be a whole number of seconds from 0 to {MAX_DRAIN}"))
     });
-    let metrics_port = reader.parsed(METRICS_PORT, None, |text| {
-        text.parse().map(Some).map_err(|_| "is a port, 0 to 65535".to_owned())
-    });
+    let metrics_port = reader.parsed(METRICS_PORT, None, |text| super::port(text).map(Some));
     let log_filter_file = reader.path(LOG_FILTER_FILE);
     if let Some(Err(what)) = log_filter_file.as_deref().map(read_log_filter) {
         reader.problem(LOG_FILTER_FILE, what);
@@ -120,7 +118,7 @@ pub(super) fn check_ports(reader: &mut Reader<'_>, port: u16, edge: &EdgeSetting
 /// A sentence where it cannot be read, or holds no filter.
 pub fn read_log_filter(file: &Path) -> Result<Option<String>, String> {
     let named = |what: &dyn Display| format!("{}: {what}", file.display());
-    let text = super::read_limited(file).map_err(|error| named(&error))?;
+    let text = read_limited(file).map_err(|error| named(&error))?;
     let filter = text.trim();
     tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| named(&error))?;
     Ok(Some(filter.to_owned()).filter(|filter| !filter.is_empty()))

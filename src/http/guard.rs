@@ -12,7 +12,7 @@ use crate::{
         AuthActor, Handle,
         auth::{ReportKeys, ResolveToken},
     },
-    auth::{Principal, identity::KeysState},
+    auth::{Principal, verifier::KeysState},
     domain::{Scope, text::echo},
     error::{ErrorKind, RegistryError},
     registry::{Registry, ready::ComponentState},

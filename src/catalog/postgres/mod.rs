@@ -2,8 +2,11 @@
 //!
 //! Nothing is cached: every read asks the database, so each replica sees a commit at once.
 
+mod certificate;
 mod connect;
 mod schema;
+mod tls;
+mod url;
 
 use std::time::Duration;
 
@@ -25,7 +28,7 @@ use crate::{
     limits,
 };
 
-pub use connect::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 /// How a transaction that changes something begins; its first statement serialises it with others.
 macro_rules! writing {

@@ -10,10 +10,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     KeySource, Principal,
-    jwt::{Refusal, Rules, Unverified},
+    jwt::Unverified,
     key_set::{Demand, KeyCache, KeySet},
     provider::Provider,
     remembered::RememberedTokens,
+    rules::{Refusal, Rules},
 };
 use crate::{domain::Sha256Digest, limits};
 
@@ -71,7 +72,7 @@ struct State {
 }
 
 /// The identity provider, as far as this process knows it.
-pub struct Identity {
+pub struct TokenVerifier {
     rules: Rules,
     /// Where keys are fetched.
     pub provider: Provider,
@@ -81,7 +82,7 @@ pub struct Identity {
     refreshed: watch::Sender<()>,
 }
 
-impl Identity {
+impl TokenVerifier {
     /// The provider of these settings, without keys yet.
     #[must_use]
     pub fn new(settings: IdentitySettings) -> Self {
@@ -185,7 +186,7 @@ impl Identity {
             ),
             (true, None, Some(keys)) => tracing::info!(
                 keys = keys.used(),
-                ignored = keys.ignored(),
+                not_used = keys.ignored(),
                 "the identity keys are up to date"
             ),
             _ => {}
