@@ -1,5 +1,5 @@
-//! Settings: read once, from the environment and, for the command line, from flags, which win. All
-//! problems are reported together, each by the variable's name and with its remedy; no secret is printed.
+//! The settings, read once: from the environment, and from flags, which win. All problems are reported together, each
+//! with the variable's name and the remedy. No secret is printed.
 
 use std::{fmt, path::PathBuf};
 
@@ -32,9 +32,9 @@ const DATABASE: &str = "DATABASE_URL";
 const DATABASE_POOL: &str = "MODEL_REGISTRY_DB_POOL";
 const REQUIRE_EXISTING: &str = "MODEL_REGISTRY_REQUIRE_EXISTING";
 
-/// What this build does not do. Setting it would silently not take effect, so it is refused.
+/// Variables of features that this build lacks. They are refused, because they would have no effect.
 const NOT_IN_THIS_BUILD: [(&str, &str); 1] =
-    [("MODEL_REGISTRY_WRITE_API", "this build serves reads alone over HTTP")];
+    [("MODEL_REGISTRY_WRITE_API", "this build only reads over HTTP")];
 
 const LOCAL_ORIGINS: [&str; 4] = [
     "http://localhost:8501",
@@ -78,9 +78,9 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged, as in `RUST_LOG`; `None` where nothing is set.
     pub log_filter: Option<String>,
-    /// The operator's decisions.
+    /// The policy: types, gates, trusted classes, roles.
     pub policy: Policy,
-    /// What is done where the kernel lacks a wall of the load checks' sandbox.
+    /// Whether load checks run where the kernel lacks a part of their sandbox.
     pub sandbox: load_checks::Mode,
     /// Whether `serve` refuses to make a registry.
     pub require_existing: bool,
@@ -103,7 +103,7 @@ pub struct ServerSettings {
     pub identity: Option<IdentitySettings>,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
-    /// What stands between the service and its clients.
+    /// How the service is reached and watched.
     pub edge: EdgeSettings,
 }
 

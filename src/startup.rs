@@ -31,6 +31,7 @@ use crate::{
     artifacts::{
         ArtifactStore, RegistryRoot, VerifiedFiles, lock,
         root::{ARTIFACTS, CATALOG, MANIFEST},
+        vacancy::{self, Place},
     },
     auth::{StaticTokens, TokenVerifier},
     catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
@@ -166,6 +167,37 @@ fn open_files(
     Ok((Arc::new(root), catalog))
 }
 
+/// Looks at what is in the place of the registry directory, before anything is made there.
+async fn look_at_place(settings: &Settings) -> Result<Place, RegistryError> {
+    let (directory, external) = (settings.registry_dir.clone(), settings.database.is_some());
+    let place = blocking(move || vacancy::look(&directory, external)).await?;
+    if settings.require_existing && place != Place::Taken {
+        return Err(RegistryError::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "{} holds no registry, and MODEL_REGISTRY_REQUIRE_EXISTING wants one to be there; mount or restore \
+                 it, or unset that variable to make a new one",
+                settings.registry_dir.display()
+            ),
+        ));
+    }
+    Ok(place)
+}
+
+fn tell_of_new_registry(place: Place, settings: &Settings) {
+    let before = match place {
+        Place::Taken => return,
+        Place::Absent => "absent",
+        Place::Empty => "empty",
+    };
+    tracing::warn!(
+        registry_dir = %settings.registry_dir.display(),
+        before,
+        "made a new registry; where there should have been one, the directory's name is wrong or its volume is not \
+         mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start"
+    );
+}
+
 /// A server that listens.
 pub struct Application {
     server: Server,
@@ -200,7 +232,9 @@ impl Application {
             listen(&server.host, port, "MODEL_REGISTRY_METRICS_PORT to a port")
         });
         let metrics_listener = metrics_listener.transpose()?;
+        let place = look_at_place(settings).await?;
         let core = Core::open(settings, Opening::Creating).await?;
+        tell_of_new_registry(place, settings);
         let mode = settings.sandbox;
         blocking(move || {
             tell_of_sandbox(mode);
@@ -314,10 +348,11 @@ impl Application {
     }
 }
 
-/// The signals that end a server: SIGTERM and SIGINT.
+/// The signals that end a server: SIGTERM and SIGINT, and SIGHUP where that has no other meaning.
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -330,20 +365,41 @@ impl Signals {
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
+            hang_up: None,
         })
+    }
+
+    /// As [`Self::new`], and SIGHUP: the terminal went away.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn with_hang_up() -> Result<Self, RegistryError> {
+        let hang_up = signal(SignalKind::hangup()).map_err(RegistryError::internal)?;
+        Ok(Self { hang_up: Some(hang_up), ..Self::new()? })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.interrupt.recv() => Signal::INT,
+            _ = hang_up => Signal::HUP,
         }
     }
 }
 
 fn name_of(signal: Signal) -> &'static str {
-    if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" }
+    match signal {
+        Signal::TERM => "SIGTERM",
+        Signal::HUP => "SIGHUP",
+        _ => "SIGINT",
+    }
 }
 
 fn cut_short(signal: Signal) -> Ending {

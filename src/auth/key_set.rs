@@ -1,7 +1,7 @@
-//! The identity provider's key set (RFC 7517): what of it is used, and how long.
+//! The identity provider's key set (RFC 7517): which keys are used, and how long.
 //!
-//! [`KeySet`] is one answer of the provider's; [`KeyCache`] says when to ask again and how long an answer
-//! serves. Neither does any asking: the time is handed in.
+//! [`KeySet`] is one answer of the provider; [`KeyCache`] decides when to fetch the next and how long an answer is used.
+//! Neither fetches anything, and the time is handed in.
 
 use std::{
     sync::Arc,
@@ -56,7 +56,7 @@ impl KeySet {
         }
     }
 
-    /// The one key that fits a token's header; `None` where none fits, or more than one.
+    /// The only key that fits a token's header; `None` where none fits, or more than one.
     #[must_use]
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut fitting = self.keys.iter().filter(|key| {
@@ -67,13 +67,13 @@ impl KeySet {
         fitting.next().is_none().then_some(found)
     }
 
-    /// Whether a key of this name is there, whatever it is good for.
+    /// Whether there is a key of this name, for whatever algorithm.
     #[must_use]
     pub fn names(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// Whether this very key is there.
+    /// Whether there is a key with this fingerprint.
     #[must_use]
     pub fn holds(&self, fingerprint: &Sha256Digest) -> bool {
         self.keys.iter().any(|key| key.fingerprint == *fingerprint)
@@ -102,18 +102,18 @@ impl KeySet {
     }
 }
 
-/// What a token with an unknown key may expect.
+/// What to do for a token with an unknown key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// Ask the provider now, and wait.
+    /// Fetch the keys now, and wait.
     Ask,
-    /// Somebody is asking already: wait.
+    /// The keys are being fetched: wait.
     Wait,
-    /// The provider was asked for such a token a moment ago.
+    /// They were fetched for such a token a moment ago: refuse it.
     TooSoon,
 }
 
-/// The last good key set, and when to ask for the next.
+/// The last usable key set, and when to fetch the next.
 pub struct KeyCache {
     keys: Option<Arc<KeySet>>,
     fetched: Option<Instant>,
@@ -126,7 +126,7 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// An empty cache, due at once, whose sets are refreshed at one age and serve up to another.
+    /// An empty cache, due at once. A key set is refreshed at one age and used up to another.
     #[must_use]
     pub fn new(refresh_age: Duration, max_stale: Duration) -> Self {
         Self {
@@ -160,13 +160,13 @@ impl KeyCache {
         self.keys.is_some()
     }
 
-    /// Why the last asking failed, where it did.
+    /// Why the last refresh failed, where it did.
     #[must_use]
     pub fn failing(&self) -> Option<&str> {
         self.failing.as_deref()
     }
 
-    /// Whether it is time for the regular refresh. Who hears yes must ask and then call [`Self::finish`].
+    /// Whether it is time for the regular refresh. If so, the caller must fetch and then call [`Self::finish`].
     pub fn begin_regular(&mut self, now: Instant) -> bool {
         if self.asking || self.next.is_some_and(|next| now < next) {
             return false;
@@ -175,7 +175,7 @@ impl KeyCache {
         true
     }
 
-    /// What to do for a token whose key is not in the set. Who hears [`Demand::Ask`] must ask and then call
+    /// What to do for a token whose key is not in the set. At [`Demand::Ask`] the caller must fetch and then call
     /// [`Self::finish`].
     pub fn begin_for_token(&mut self, now: Instant) -> Demand {
         if self.asking {
@@ -196,13 +196,13 @@ impl KeyCache {
         Demand::Ask
     }
 
-    /// Asks because an operator wants it, whatever was asked before.
+    /// Begins a refresh that is due to no age. If it says yes, the caller must fetch and then call [`Self::finish`].
     pub fn begin_forced(&mut self) -> bool {
         !std::mem::replace(&mut self.asking, true)
     }
 
-    /// Takes the answer; `None` where the keys are those that are here already. The set that was there stays
-    /// where there is no new one. Says whether the state is another than before, and so worth a log line.
+    /// Takes the answer; `None` where the keys did not change. Without a new key set the one before stays. Says whether
+    /// anything changed that is worth a log line.
     pub fn finish(&mut self, now: Instant, answer: Result<Option<KeySet>, String>) -> bool {
         self.asking = false;
         match answer {

@@ -89,7 +89,7 @@ fn samples() -> Vec<Sample> {
 #[derive(Debug, Args)]
 pub struct Demo {
     /// The port to listen on; a free one where it is taken
-    #[arg(long, default_value_t = 8003)]
+    #[arg(long, default_value_t = 8003, value_parser = super::port)]
     port: u16,
 }
 
@@ -104,7 +104,7 @@ impl Demo {
                 RegistryError::unavailable("cannot make a temporary directory", error)
             })?;
         // A signal while the registry is made must not leave the directory behind either.
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::with_hang_up()?;
         tokio::select! {
             made = self.make(directory.path(), &context) => drop(made?.run_until_stopped(signals).await?),
             _ = signals.next() => {}
@@ -114,7 +114,7 @@ impl Demo {
             RegistryError::unavailable(format!("cannot remove {}", place.display()), error)
         })?;
         if !context.output.is_json() {
-            println!("The demonstration is over, and its directory removed.");
+            context.output.line("The demonstration is over, and its directory removed.");
         }
         Ok(())
     }

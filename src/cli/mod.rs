@@ -212,14 +212,17 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
     }
 }
 
-/// Who runs the command, where no flag says so.
+/// The operating system's user who runs the command: the name of the process's user id, or the number where it has
+/// no name. Variables such as `$USER` are not asked, which anybody can set.
 #[must_use]
 pub fn this_user() -> String {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|user| !user.trim().is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
+    let name = whoami::username().ok().filter(|name| !name.trim().is_empty());
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid()))
+}
+
+/// A port, for clap.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "must be a port, 0 to 65535".to_owned())
 }
 
 /// A status, for clap.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Context, Failure, Outcome, start_logging};
+use super::{Context, Failure, Outcome, output::complain, start_logging};
 use crate::{
     config::{ServerSettings, Settings, read_log_filter},
     error::RegistryError,
@@ -26,7 +26,7 @@ pub struct Serve {
     #[arg(long)]
     host: Option<String>,
     /// The port to listen on, 0 for a free one [default: $MODEL_REGISTRY_PORT, else 8003]
-    #[arg(long)]
+    #[arg(long, value_parser = super::port)]
     port: Option<u16>,
 }
 
@@ -79,7 +79,7 @@ impl Serve {
             }
             // The one document is printed already.
             Err(error) if output.is_json() => {
-                eprintln!("error: {error} [{}]", error.kind().code());
+                complain(&format!("error: {error} [{}]", error.kind().code()));
                 Err(Failure::Verdict(error.kind().exit_status()))
             }
             Err(error) => Err(error.into()),

@@ -21,6 +21,7 @@ mod support;
 mod forge;
 mod provider;
 
+mod fetching;
 mod hostile;
 mod keys;
 mod logging;
@@ -28,4 +29,5 @@ mod matrix;
 mod outages;
 mod rotation;
 mod scopes;
+mod standards;
 mod tls;

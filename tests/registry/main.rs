@@ -43,3 +43,4 @@ mod raw;
 mod reads;
 mod sandbox;
 mod tls;
+mod token_files;

@@ -410,7 +410,7 @@ fn history_tells_who_moved_a_version_when_and_why() {
         steps("v1.0.0"),
         [
             "->staged alice -",
-            "staged>production tester -",
+            format!("staged>production {} -", crate::support::this_user()).as_str(),
             "production>archived bob better ic",
             "archived>production carol -",
         ]

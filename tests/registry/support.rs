@@ -31,6 +31,12 @@ pub fn pickle() -> PathBuf {
     corpus("real/risk_model_numpy.pkl")
 }
 
+/// The name of the user who runs the tests, as the system has it.
+pub fn this_user() -> String {
+    let ran = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+}
+
 /// The binary with nothing of this process's environment that it would heed.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_model-registry"));
