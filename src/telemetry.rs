@@ -112,7 +112,10 @@ fn tell_if_silent(filter: &str) {
 
 /// Whether a filter means to let lines through and names only targets that are none.
 fn matches_nothing(filter: &str) -> bool {
-    // A filter of spans and fields is for those who know them.
+    // What a filter of spans and fields matches is not known before there are any.
+    if filter.contains(['[', '{']) {
+        return false;
+    }
     let Ok(targets) = filter.parse::<Targets>() else { return false };
     let on = |level: LevelFilter| level != LevelFilter::OFF;
     if targets.default_level().is_some_and(on) {
