@@ -170,7 +170,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_good_token_names_its_bearer() {
+    fn a_valid_token_names_its_subject_and_client() {
         let verified = check(&[]).expect("good");
         assert_eq!(verified.until, NOW + 90);
         let principal = verified.principal;

@@ -87,8 +87,8 @@ impl Serve {
     }
 }
 
-/// Sets what is logged, and again with each SIGHUP: from the file where there is one; else by turns to what
-/// `RUST_LOG` says and to more than that. SIGHUP never ends the service.
+/// Sets the log filter, now and at each SIGHUP: from the file where there is one. Without a file, SIGHUP switches to a
+/// filter that logs more, and the next one back. SIGHUP never ends the service.
 fn follow_hangups(settings: &Settings, file: Option<PathBuf>) -> Result<(), RegistryError> {
     let otherwise = settings.log_filter.clone().unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     let set = |filter: String| telemetry::set_filter(&filter).map(|()| filter);

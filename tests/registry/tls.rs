@@ -336,7 +336,8 @@ fn health_over_https_verifies_the_certificate_by_an_authority_of_ones_own() {
             world.command(&[&["health", "--ready", "--url", &url], arguments].concat());
         command.envs(variables.iter().map(|(name, value)| (*name, value))).output().unwrap().into()
     };
-    let (ours, other) = (authority.text("ca.pem"), Authority::new().text("ca.pem"));
+    let stranger = Authority::new();
+    let (ours, other) = (authority.text("ca.pem"), stranger.text("ca.pem"));
     ask(&["--ca-file", &ours], &[]).ok();
     ask(&[], &[("MODEL_REGISTRY_CA_FILE", ours.clone())]).ok();
     // As the system trusts, where the system's authorities are in a file of one's own.

@@ -1,8 +1,11 @@
 //! `sslmode` and `sslrootcert`: what is verified is what libpq would verify.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use crate::{postgres::Postgres, support::World};
+use crate::{
+    postgres::Postgres,
+    support::{World, until},
+};
 
 fn openssl(folder: &std::path::Path, arguments: &str) {
     let done = Command::new("openssl")
@@ -179,4 +182,36 @@ fn each_sslmode_verifies_what_it_says() {
         let reached = !ran.stderr.contains("PostgreSQL");
         assert_eq!(reached, connects, "{host} {mode}: {ran:?}");
     }
+}
+
+#[test]
+fn the_root_certificates_are_read_again_when_they_change() {
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    certificates(folder.path());
+    let mut database = Postgres::start();
+    database.enable_tls(folder.path());
+    let name = database.fresh_database();
+    let name = name.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let root = folder.path().join("root.pem");
+    let trust = |name: &str| std::fs::copy(folder.path().join(name), &root).unwrap();
+    trust("ca.pem");
+    let (port, file) = (database.port(), root.display());
+    let url = format!(
+        "postgres://registry@localhost:{port}/{name}?sslmode=verify-full&sslrootcert={file}"
+    );
+    let world = World::in_database(url);
+    world.register("v1.0.0").ok();
+    let server = world.serve();
+    let ready = || server.ask("GET", "/ready", &[]).status;
+    assert_eq!(ready(), 200);
+    trust("other.pem");
+    // The connections that there are stay; new ones are made by what the file holds now.
+    let hang_up =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres'";
+    until(Duration::from_secs(30), || {
+        crate::postgres::execute(&database.url("postgres"), hang_up);
+        ready() == 503
+    });
+    trust("ca.pem");
+    until(Duration::from_secs(30), || ready() == 200);
 }
