@@ -180,9 +180,9 @@ impl Settings {
             reader.problem(LOG_FILTER, what);
         }
         let policy = reader.path(POLICY).map(|path| {
-            let parsed = read_limited(&path)
-                .map_err(|error| error.to_string())
-                .and_then(|text| Policy::parse(&text).map_err(|error| error.to_string()));
+            let parsed = read_limited(&path).map_err(|error| error.to_string()).and_then(|text| {
+                Policy::parse(&text, &load_checks::NEVER_TRUSTED).map_err(|error| error.to_string())
+            });
             parsed.map_err(|error| format!("{}: {error}", path.display()))
         });
         let policy = match policy.transpose() {
@@ -314,31 +314,44 @@ fn allowed_origins(reader: &mut Reader<'_>, environment: Environment) -> Vec<Str
     };
     let mut origins = Vec::new();
     for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
-        if is_origin(origin) {
-            origins.push(origin.to_owned());
-        } else {
-            reader.problem(
+        match as_browsers_send(origin) {
+            Some(origin) => origins.push(origin),
+            None => reader.problem(
                 ORIGINS,
                 format!(
                     "\"{origin}\" is not an origin; write scheme://host[:port] in lower case, without a \
                      path, and no *"
                 ),
-            );
+            ),
         }
     }
     origins
 }
 
-/// `scheme://host[:port]`, as a browser sends it (RFC 6454).
-fn is_origin(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|authority| {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c);
-        !authority.is_empty()
-            && !authority.starts_with(':')
-            && authority.chars().all(allowed)
-            && format!("http://{authority}/").parse::<actix_web::http::Uri>().is_ok()
-    })
+/// An origin `scheme://host[:port]` as a browser sends it (RFC 6454): without the default port of its scheme, and the
+/// port as a plain number. `None` where it is not an origin.
+fn as_browsers_send(text: &str) -> Option<String> {
+    let (scheme, authority) = text.split_once("://")?;
+    let default_port = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-:[]".contains(c);
+    if !authority.chars().all(allowed) {
+        return None;
+    }
+    let parsed: actix_web::http::uri::Authority = authority.parse().ok()?;
+    let host = parsed.host();
+    let port = match authority.strip_prefix(host)? {
+        "" => default_port,
+        port => port.strip_prefix(':')?.parse::<u16>().ok()?,
+    };
+    if host.is_empty() {
+        return None;
+    }
+    let shown = if port == default_port { String::new() } else { format!(":{port}") };
+    Some(format!("{scheme}://{host}{shown}"))
 }
 
 #[cfg(test)]
@@ -437,12 +450,30 @@ mod tests {
             "https://a.example,*",
             "https://A.example",
             "ftp://a",
+            "https://a:",
+            "https://a:70000",
+            "https://:443",
+            "https://a:1:2",
+            "https://::1",
         ] {
             assert!(load(&with(&[(ORIGINS, bad)])).is_err(), "{bad}");
         }
         let (_, server) =
             load(&with(&[(ORIGINS, "https://a.example, http://b:8080,")])).expect("good");
         assert_eq!(server.allowed_origins, ["https://a.example", "http://b:8080"]);
+        for (given, sent) in [
+            ("https://a.example:443", "https://a.example"),
+            ("http://a.example:80", "http://a.example"),
+            ("http://a.example:443", "http://a.example:443"),
+            ("https://a.example:80", "https://a.example:80"),
+            ("https://a.example:0443", "https://a.example"),
+            ("http://a.example:08080", "http://a.example:8080"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            let (_, server) = load(&with(&[(ORIGINS, given)])).expect(given);
+            assert_eq!(server.allowed_origins, [sent], "{given}");
+        }
         assert_eq!(load(&GOOD).expect("good").1.allowed_origins, LOCAL_ORIGINS);
         let staging = [(READ_TOKEN, "t"), (ENVIRONMENT, "staging")];
         assert!(load(&staging).expect("good").1.allowed_origins.is_empty());
@@ -469,7 +500,7 @@ mod tests {
         assert_eq!(size(&[(DATABASE, "postgres://u@host/d")]), None);
         assert_eq!(size(&[url]), Some(3));
         assert_eq!(size(&[url, (DATABASE_POOL, "20")]), Some(20));
-        for bad in ["0", "-1", "1001", "many", "8.5"] {
+        for bad in ["0", "1", "-1", "1001", "many", "8.5"] {
             assert!(problems(&with(&[url, (DATABASE_POOL, bad)]))[0].starts_with(DATABASE_POOL));
         }
         let (settings, _) = load(&with(&[(DATABASE_POOL, "8")])).expect("good");

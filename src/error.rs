@@ -269,6 +269,9 @@ impl From<CatalogError> for RegistryError {
             CatalogError::VersionExists => Self::new(ErrorKind::VersionExists, error.to_string()),
             CatalogError::NotFound => Self::new(ErrorKind::ModelNotFound, error.to_string()),
             CatalogError::InvalidTransition(rule) => rule.into(),
+            CatalogError::UnknownSchema(_) => {
+                Self::new(ErrorKind::IntegrityOnRead, error.to_string())
+            }
             CatalogError::Damaged(_) => Self::new(
                 ErrorKind::IntegrityOnRead,
                 "The registry's catalog is damaged; run `model-registry verify`",

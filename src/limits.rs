@@ -19,6 +19,11 @@ pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How often we look where SQLite itself does not wait.
 pub const SQLITE_BUSY_POLL: Duration = Duration::from_millis(10);
 
+/// How long an answer about readiness stands.
+pub const READINESS_AGE: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be behind the last change before the log tells of it, in seconds.
+pub const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
 /// How long a command waits for another process that is changing the registry.
 pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How often it looks.
@@ -89,12 +94,15 @@ pub const CONNECTIONS_WAITING: i32 = 1024;
 pub const FILES_BESIDES_CONNECTIONS: usize = 512;
 /// Connections that each worker takes, however few open files the system allows.
 pub const LEAST_CONNECTIONS_PER_WORKER: usize = 16;
-/// Requests that are worked on at a time; one more is answered `OVERLOADED`. Below [`ACTOR_CAPACITY`], so that
-/// it is decided here, before anything was done for the request.
+/// Requests in progress at a time; a further one waits for its turn. Below [`ACTOR_CAPACITY`], so that the actors can
+/// accept what they send.
 pub const REQUESTS_IN_FLIGHT: usize = 512;
-/// Artifacts that are sent at a time; one more is answered `OVERLOADED`. They are counted apart, since they last:
-/// slow downloads must not keep out who asks what is in production.
+/// Artifacts that are sent at a time; a further one waits for its turn. They are counted apart, since they last: slow
+/// downloads must not keep out clients that ask what is in production.
 pub const DOWNLOADS_IN_FLIGHT: usize = 128;
+/// How long a request waits for its turn before it is answered `OVERLOADED`. There may be more connections than requests
+/// in progress, each with a request: most wait for milliseconds, and are not sent away.
+pub const TURN_WAIT: Duration = Duration::from_secs(5);
 /// Longer than a gateway's own, so that it is the gateway that closes an idle connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Most versions in one page of a list that asks for a limit.

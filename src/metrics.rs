@@ -1,8 +1,8 @@
-//! Numbers for whoever watches the service, in the OpenMetrics text format that Prometheus reads.
+//! Metrics of the service, in the OpenMetrics text format that Prometheus reads.
 //!
-//! Nothing is counted until [`enable`] is called. What is known elsewhere, such as how busy an actor is, is not
-//! counted twice: a source is asked for it when the numbers are. Every label has few values, whatever clients
-//! send: routes are patterns, methods and formats are of a fixed set.
+//! Nothing is counted until [`enable`] is called. Values that another part knows, such as an actor's load, are read
+//! from it at each scrape. Every label has few values, whatever clients send: routes are patterns; methods and formats
+//! are from fixed sets.
 
 mod process;
 
@@ -23,16 +23,16 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// What the answer to a scrape says that it is.
+/// The media type of a scrape's answer.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Route of a request that no route is for.
+/// The route label of a request that matches no route.
 const UNMATCHED: &str = "unmatched";
 
-/// From a hit in memory to what a gateway would have given up on, in seconds.
+/// Buckets from an answer out of memory to a gateway's time-out, in seconds.
 const REQUEST_SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// From a small pickle to the largest file, in seconds.
+/// Buckets from a small pickle to the largest file, in seconds.
 const LOAD_CHECK_SECONDS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,31 +84,31 @@ struct Metrics {
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
-/// How busy an actor is.
+/// The load of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mailbox {
-    /// Requests that wait or are worked on.
+pub struct ActorLoad {
+    /// Requests that wait or are in progress.
     pub requests: usize,
-    /// How many there may be.
+    /// The most there may be.
     pub capacity: usize,
 }
 
-/// How busy the catalog's connections are.
+/// The state of the pool of catalog connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// Connections that there may be.
+    /// The most connections there may be.
     pub max: usize,
-    /// Connections that there are.
+    /// Open connections.
     pub open: usize,
-    /// Of those, how many nobody uses.
+    /// Open connections that nobody uses.
     pub idle: usize,
-    /// Queries that wait for one.
+    /// Queries that wait for a connection.
     pub waiting: usize,
 }
 
 #[derive(Default)]
 struct Sources {
-    mailboxes: BTreeMap<&'static str, Source<Mailbox>>,
+    actors: BTreeMap<&'static str, Source<ActorLoad>>,
     pool: Option<Source<PoolState>>,
     in_flight: Option<Source<usize>>,
     keys_age: Option<Source<Option<Duration>>>,
@@ -120,22 +120,22 @@ fn sources() -> MutexGuard<'static, Option<Sources>> {
     SOURCES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on things are counted. `version` is this program's, `started` the seconds since 1970.
+/// Starts to count. `version` is the program's; `started` is in seconds since 1970.
 pub fn enable(version: &'static str, started: i64) {
     let _first = METRICS.set(Metrics::new(version, started));
     sources().get_or_insert_default();
 }
 
-/// Whether things are counted.
+/// Whether [`enable`] was called.
 #[must_use]
 pub fn enabled() -> bool {
     METRICS.get().is_some()
 }
 
-/// All numbers, as text.
+/// All metrics as text.
 ///
 /// # Errors
-/// None that is known of.
+/// The encoder's; writing to a string causes none.
 pub fn render() -> Result<String, fmt::Error> {
     let mut rendered = String::new();
     if let Some(metrics) = METRICS.get() {
@@ -144,7 +144,7 @@ pub fn render() -> Result<String, fmt::Error> {
     Ok(rendered)
 }
 
-/// A request was answered: its head was ready after this time.
+/// Counts a request whose answer's head was ready after this time.
 pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
     let Some(metrics) = METRICS.get() else { return };
     let route = route.unwrap_or(UNMATCHED).to_owned();
@@ -155,14 +155,14 @@ pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
     metrics.request_seconds.get_or_create(&Route { route, method }).observe(seconds);
 }
 
-/// What could not be read as a request was refused.
+/// Counts a refusal of bytes that are not a request.
 pub fn refused(status: u16) {
     let Some(metrics) = METRICS.get() else { return };
     let (route, method) = (UNMATCHED.to_owned(), known_method(""));
     metrics.requests.get_or_create(&Answered { route, method, status: status.into() }).inc();
 }
 
-/// An artifact was hashed and checked for whether it would load.
+/// Counts an artifact that was hashed and load-checked.
 pub fn load_check(format: impl fmt::Display, verdict: impl fmt::Display, took: Duration) {
     let Some(metrics) = METRICS.get() else { return };
     let format = format.to_string();
@@ -172,49 +172,49 @@ pub fn load_check(format: impl fmt::Display, verdict: impl fmt::Display, took: D
     metrics.load_check_seconds.get_or_create(&CheckedFormat { format }).observe(seconds);
 }
 
-/// Something on disk is not what it should be.
+/// Counts a difference between disk and catalog.
 pub fn integrity_error(found_by: &'static str) {
     if let Some(metrics) = METRICS.get() {
         metrics.integrity_errors.get_or_create(&FoundBy { found_by }).inc();
     }
 }
 
-/// An actor died, and is replaced.
+/// Counts an actor that died and is replaced.
 pub fn actor_died(actor: &'static str) {
     if let Some(metrics) = METRICS.get() {
         metrics.actor_deaths.get_or_create(&Actor { actor }).inc();
     }
 }
 
-/// Where to ask how busy an actor is.
-pub fn watch_mailbox(actor: &'static str, source: impl Fn() -> Mailbox + Send + Sync + 'static) {
+/// Sets the source of an actor's load.
+pub fn watch_actor(actor: &'static str, source: impl Fn() -> ActorLoad + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
-        sources.mailboxes.insert(actor, Box::new(source));
+        sources.actors.insert(actor, Box::new(source));
     }
 }
 
-/// Where to ask how busy the catalog's connections are.
+/// Sets the source of the pool's state.
 pub fn watch_pool(source: impl Fn() -> PoolState + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
         sources.pool = Some(Box::new(source));
     }
 }
 
-/// Where to ask how many requests are being answered.
+/// Sets the source of the number of requests in progress.
 pub fn watch_in_flight(source: impl Fn() -> usize + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
         sources.in_flight = Some(Box::new(source));
     }
 }
 
-/// Where to ask how old the identity provider's keys are; there may be none.
+/// Sets the source of the age of the identity provider's keys; `None` while there are none.
 pub fn watch_keys(source: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
         sources.keys_age = Some(Box::new(source));
     }
 }
 
-/// A client may invent methods; each would be a new series.
+/// The method label. Clients may invent methods, and each would be a new series.
 fn known_method(method: &str) -> &'static str {
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
         .into_iter()
@@ -240,17 +240,17 @@ impl Metrics {
         own.register("build", "This program", build);
         let (requests, seconds) = (metrics.requests.clone(), metrics.request_seconds.clone());
         own.register("http_requests", "Requests answered", requests);
-        let help = "From a request's head to its answer's, in seconds";
+        let help = "Seconds from a request's head to its answer's";
         own.register("http_request_duration_seconds", help, seconds);
         let (checks, seconds) = (metrics.load_checks.clone(), metrics.load_check_seconds.clone());
-        own.register("load_checks", "Artifacts checked for whether they would load", checks);
-        let help = "Hashing an artifact and checking whether it would load, in seconds";
+        own.register("load_checks", "Load checks of artifacts", checks);
+        let help = "Seconds to hash and load-check an artifact";
         own.register("load_check_duration_seconds", help, seconds);
-        // Both are there from the first scrape on: an alert on their growth sees the first one.
+        // Both exist from the first scrape on, so that an alert on their growth sees the first error.
         for found_by in ["request", "rehash"] {
             drop(metrics.integrity_errors.get_or_create(&FoundBy { found_by }));
         }
-        let help = "Files, rows or manifests found to differ from what was recorded";
+        let help = "Files, rows or manifests that differ from what was recorded";
         own.register("integrity_errors", help, metrics.integrity_errors.clone());
         let help = "Actors that died and were replaced";
         own.register("actor_deaths", help, metrics.actor_deaths.clone());
@@ -259,7 +259,7 @@ impl Metrics {
     }
 }
 
-/// What the sources say.
+/// The values that the sources know.
 #[derive(Debug)]
 struct Watched;
 
@@ -268,15 +268,15 @@ impl Collector for Watched {
         let sources = sources();
         let Some(sources) = sources.as_ref() else { return Ok(()) };
         if let Some(in_flight) = &sources.in_flight {
-            let help = "Requests that are being answered, bodies included";
+            let help = "Requests in progress, until the last byte of the answer is sent";
             gauge(&mut encoder, "http_requests_in_flight", help, whole(in_flight()))?;
         }
         if let Some(age) = sources.keys_age.as_ref().and_then(|age| age()) {
-            let help = "Since the identity provider's keys were last fetched, in seconds";
+            let help = "Seconds since the identity provider's keys were last fetched";
             gauge(&mut encoder, "identity_keys_age_seconds", help, age.as_secs_f64())?;
         }
         if let Some(pool) = sources.pool.as_ref().map(|pool| pool()) {
-            let help = "Connections to the catalog that there may be";
+            let help = "Most connections to the catalog";
             gauge(&mut encoder, "catalog_connections_max", help, whole(pool.max))?;
             let help = "Queries that wait for a connection to the catalog";
             gauge(&mut encoder, "catalog_connection_waiters", help, whole(pool.waiting))?;
@@ -289,24 +289,23 @@ impl Collector for Watched {
                 ConstGauge::new(whole(number)).encode(states.encode_family(&labels)?)?;
             }
         }
-        let mailboxes: Vec<_> =
-            sources.mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox())).collect();
-        mailbox_gauge(
+        let actors: Vec<_> = sources.actors.iter().map(|(actor, load)| (*actor, load())).collect();
+        actor_gauge(
             &mut encoder,
             "actor_mailbox_requests",
-            "Requests that wait for an actor or are worked on by it",
-            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.requests)),
+            "Requests that wait for an actor or that it works on",
+            actors.iter().map(|(actor, load)| (*actor, load.requests)),
         )?;
-        mailbox_gauge(
+        actor_gauge(
             &mut encoder,
             "actor_mailbox_capacity",
-            "Requests that an actor takes on at a time",
-            mailboxes.iter().map(|(actor, mailbox)| (*actor, mailbox.capacity)),
+            "Most requests that an actor accepts at a time",
+            actors.iter().map(|(actor, load)| (*actor, load.capacity)),
         )
     }
 }
 
-fn mailbox_gauge(
+fn actor_gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

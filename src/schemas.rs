@@ -1,6 +1,6 @@
-//! The bodies of answers, over HTTP and with `--json`, field by field as clients of the Python service know
-//! them. Absent optional values are `null`, not left out. The comments on the fields are what the OpenAPI
-//! document says of them.
+//! The bodies of answers, over HTTP and with `--json`. Their fields are those that clients of the Python service know.
+//! Absent optional values are `null`, not left out. The comments on types and fields are their descriptions in the
+//! OpenAPI document.
 
 mod described;
 
@@ -22,60 +22,59 @@ use crate::{
     },
 };
 
-/// `GET /`.
+/// The answer of `/`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServiceResponse {
     /// "Model Registry API".
     pub service: &'static str,
     /// The program's version.
     pub version: &'static str,
-    /// What it is.
+    /// What the service does.
     pub description: &'static str,
-    /// Where the documentation is.
+    /// The path of the documentation.
     pub docs: &'static str,
-    /// Where the health check is.
+    /// The path of the liveness check.
     pub health: &'static str,
-    /// Where the models are.
+    /// The path of the models.
     pub api: &'static str,
 }
 
-/// `GET /health`.
+/// The answer of `/health`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthResponse {
     /// "healthy".
     pub status: &'static str,
     /// "model_registry".
     pub service: &'static str,
-    /// The present.
+    /// The service's clock.
     pub timestamp: Timestamp,
 }
 
-/// `GET /ready`, ready or not.
+/// The answer of `/ready`, ready or not.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReadyResponse {
     /// "ready" or "not ready".
     pub status: &'static str,
-    /// Each component: the catalog, the manifest, the validator and, where there is an identity provider, its
-    /// keys.
+    /// The components: the catalog, the manifest, the validator and, with an identity provider, its keys.
     pub components: Vec<ComponentResponse>,
-    /// What is not ready; absent where all is.
+    /// The components that are not ready; absent if all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub detail: Option<String>,
-    /// `REGISTRY_UNAVAILABLE`; absent where all is ready.
+    /// `REGISTRY_UNAVAILABLE`; absent if all components are ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub code: Option<&'static str>,
 }
 
-/// How one component is.
+/// The state of one component.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComponentResponse {
-    /// Its name.
+    /// The component's name.
     name: &'static str,
-    /// Whether it does its work.
+    /// Whether the component works.
     ready: bool,
-    /// A line that an operator can act on.
+    /// The component's state in words.
     detail: &'static str,
 }
 
@@ -85,16 +84,16 @@ impl From<ComponentState> for ComponentResponse {
     }
 }
 
-/// `GET /{model_type}/current`.
+/// The version in production.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CurrentModelResponse<'a> {
-    /// The type asked for.
+    /// The model type.
     model_type: &'a ModelType,
-    /// The production version's number.
+    /// The number of the version in production.
     version: Version,
     /// SHA-256 of the artifact.
     checksum: Sha256Digest,
-    /// Versions of the data sets it was trained on, by data set.
+    /// The versions of the data sets that the model was trained on, by data set.
     dataset_version_ids: &'a BTreeMap<String, String>,
 }
 
@@ -109,26 +108,26 @@ impl<'a> From<&'a Model> for CurrentModelResponse<'a> {
     }
 }
 
-/// `GET /{model_type}/{version}`.
+/// The metadata of a version.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelMetadataResponse<'a> {
-    /// Given at registration, and never again to another version.
+    /// The id of the version, unique among all.
     model_id: ModelId,
-    /// The type it is a version of.
+    /// The model type.
     model_type: &'a ModelType,
-    /// Its number.
+    /// The version number.
     version: Version,
-    /// Where it stands in its life.
+    /// The status of the version.
     status: Status,
-    /// Its folder, relative to the registry: ends in `artifacts/<model_type>/<version>`.
+    /// The folder of the version, relative to the registry: ends in `artifacts/<model_type>/<version>`.
     artifact_path: String,
     /// SHA-256 of the artifact.
     checksum_sha256: Sha256Digest,
-    /// Versions of the data sets it was trained on, by data set.
+    /// The versions of the data sets that the model was trained on, by data set.
     dataset_version_ids: &'a BTreeMap<String, String>,
-    /// The data snapshot it was trained on.
+    /// The data snapshot that the model was trained on.
     snapshot_id: &'a str,
-    /// Factors it uses.
+    /// The factors that the model uses.
     factor_list: &'a [String],
     #[schema(schema_with = described::parameters)]
     parameters: &'a Map<String, Value>,
@@ -138,26 +137,26 @@ pub struct ModelMetadataResponse<'a> {
     config: &'a Map<String, Value>,
     /// SHA-256 of `config` as compact JSON with sorted keys.
     config_hash: Sha256Digest,
-    /// Formulas of its features.
+    /// The formulas of the model's features.
     #[schema(required)]
     feature_formulas: Option<&'a [String]>,
-    /// Where and by whom it was trained.
+    /// The environment that the model was trained in.
     env: EnvironmentResponse<'a>,
-    /// The experiment it came from.
+    /// The experiment that produced the model.
     #[schema(required)]
     experiment_id: Option<&'a str>,
-    /// The run it came from.
+    /// The run that produced the model.
     #[schema(required)]
     run_id: Option<&'a str>,
-    /// Where its data set is.
+    /// The location of the data set.
     #[schema(required)]
     dataset_uri: Option<&'a str>,
-    /// The version of Qlib that trained it.
+    /// The version of Qlib that trained the model.
     #[schema(required)]
     qlib_version: Option<&'a str>,
-    /// When it was registered.
+    /// The time of registration.
     created_at: Timestamp,
-    /// When it last came into production.
+    /// The time of the last promotion to production.
     #[schema(required)]
     promoted_at: Option<Timestamp>,
 }
@@ -190,16 +189,16 @@ impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
     }
 }
 
-/// Where and by whom a version was trained.
+/// The environment that a model was trained in.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EnvironmentMetadataResponse)]
 pub struct EnvironmentResponse<'a> {
-    /// Who registered it.
+    /// The person who registered the version.
     created_by: &'a str,
     /// Version of CVXPY.
     #[schema(required)]
     cvxpy_version: Option<&'a str>,
-    /// Digest of the trainer's dependency list.
+    /// The digest of the list of dependencies.
     dependencies_hash: &'a str,
     /// Version of NumPy.
     numpy_version: &'a str,
@@ -229,12 +228,12 @@ impl<'a> From<&'a Environment> for EnvironmentResponse<'a> {
     }
 }
 
-/// `GET /{model_type}`.
+/// The versions of a type.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelListResponse<'a> {
-    /// The page, newest first.
+    /// The versions on this page, in the requested order.
     models: Vec<ModelMetadataResponse<'a>>,
-    /// How many match in all, on this page or not.
+    /// How many versions match on all pages.
     total: u64,
 }
 
@@ -245,14 +244,14 @@ impl<'a> From<&'a ModelPage> for ModelListResponse<'a> {
     }
 }
 
-/// `GET /{model_type}/{version}/history`.
+/// The status changes of a version.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HistoryResponse<'a> {
-    /// Oldest first.
+    /// The status changes, oldest first.
     transitions: Vec<TransitionResponse<'a>>,
 }
 
-/// One step of a version's life.
+/// One status change of a version.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TransitionResponse<'a> {
     /// The status before; null for the registration.
@@ -260,11 +259,11 @@ pub struct TransitionResponse<'a> {
     from_status: Option<Status>,
     /// The status after.
     to_status: Status,
-    /// When.
+    /// The time of the change.
     changed_at: Timestamp,
-    /// Who.
+    /// The person who made the change.
     changed_by: &'a str,
-    /// Why, where it was said.
+    /// The reason, if one was given.
     #[schema(required)]
     reason: Option<&'a str>,
     /// Whether the promotion gates were skipped.
@@ -285,18 +284,18 @@ impl<'a> From<&'a [Transition]> for HistoryResponse<'a> {
     }
 }
 
-/// `POST /{model_type}/{version}/validate`, of a version that is valid.
+/// The result of a validation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ValidationResultResponse {
-    /// Whether it is intact and would load.
+    /// Whether the files are intact and the artifact would load.
     valid: bool,
-    /// The version examined.
+    /// The id of the version.
     model_id: ModelId,
-    /// Whether the files' hashes are the recorded ones.
+    /// Whether the files have the recorded hashes.
     checksum_verified: bool,
-    /// Whether the artifact was read to its end as its format's own loader would.
+    /// Whether the artifact could be read to its end as the loader of its format would.
     load_successful: bool,
-    /// What was found; empty where it is valid.
+    /// The errors that were found; empty if the version is valid.
     errors: Vec<String>,
 }
 

@@ -23,8 +23,7 @@ use crate::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
         auth::RefreshKeys,
         blocking,
-        db::ChangeLock,
-        janitor::{self, Premises},
+        janitor::Chores,
         supervise::{self, Fatal},
         validator::Checks,
     },
@@ -34,12 +33,14 @@ use crate::{
         vacancy::{self, Place},
     },
     auth::{StaticTokens, TokenVerifier},
-    catalog::{Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
+    catalog::{Author, Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     clock,
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        client::Gateways, closing::Closing, guard::HttpState, lifecycle::Lifecycle, scrape, server,
+        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
+        server,
+        wire::socket_filter::SocketFilter,
     },
     limits, metrics,
     registry::Registry,
@@ -58,13 +59,14 @@ pub enum Opening {
     Changing,
     /// As [`Self::Changing`], and it is made where it is not there.
     Creating,
+    /// As [`Self::Creating`], and every row is held against the log.
+    Serving,
 }
 
 /// A registry whose actors run.
 pub struct Core {
     /// The operations.
     pub registry: Registry,
-    premises: Premises,
     /// Hears of actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
@@ -80,13 +82,17 @@ impl Core {
         let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
         let (root, catalog) = blocking(move || open_files(&directory, database, opening)).await?;
         let core = Self::wire(root, catalog, settings);
+        let author = Author {
+            actor: format!("model-registry {}", env!("CARGO_PKG_VERSION")),
+            authenticated_as: None,
+        };
         match opening {
             Opening::Examining => {}
             Opening::Reading => core.registry.require_agreement().await?,
-            Opening::Changing | Opening::Creating => {
-                let premises = &core.premises;
-                let _lock = ChangeLock::take(premises.store.root(), &premises.db).await?;
-                janitor::settle(&core.premises).await?;
+            Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
+            Opening::Serving => {
+                core.registry.prepare(&author).await?;
+                core.registry.require_audit().await?;
             }
         }
         Ok(core)
@@ -114,15 +120,10 @@ impl Core {
         );
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
-        let premises = Premises {
-            store: store.clone(),
-            verified: verified.clone(),
-            db: db.clone(),
-            manifest: manifest.clone(),
-        };
         let policy = Arc::new(policy.clone());
-        let registry = Registry { db, manifest, validator, store, verified, policy };
-        Self { registry, premises, lost, fatal }
+        let readiness = Arc::default();
+        let registry = Registry { db, manifest, validator, store, verified, policy, readiness };
+        Self { registry, lost, fatal }
     }
 }
 
@@ -145,7 +146,7 @@ fn open_files(
             ),
         ));
     }
-    let root = if opening == Opening::Creating {
+    let root = if matches!(opening, Opening::Creating | Opening::Serving) {
         RegistryRoot::open_or_create(directory)?
     } else if has(if embedded { CATALOG } else { ARTIFACTS }) {
         RegistryRoot::open(directory)?
@@ -201,7 +202,7 @@ fn tell_of_new_registry(place: Place, settings: &Settings) {
 /// A server that listens.
 pub struct Application {
     server: Server,
-    closing: Closing,
+    socket_filter: SocketFilter,
     port: u16,
     metrics_port: Option<u16>,
     lost: mpsc::UnboundedReceiver<Fatal>,
@@ -233,7 +234,7 @@ impl Application {
         });
         let metrics_listener = metrics_listener.transpose()?;
         let place = look_at_place(settings).await?;
-        let core = Core::open(settings, Opening::Creating).await?;
+        let core = Core::open(settings, Opening::Serving).await?;
         tell_of_new_registry(place, settings);
         let mode = settings.sandbox;
         blocking(move || {
@@ -245,16 +246,17 @@ impl Application {
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
-        let premises = core.premises.clone();
+        let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
-        drop(supervise::start(move || JanitorActor::new(premises.clone()), core.fatal.clone()));
+        drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
         let listener = listen(
             &server.host,
             server.port,
             "MODEL_REGISTRY_HOST and MODEL_REGISTRY_PORT, or --host and --port, to an address",
         )?;
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
-        let closing = Closing::of(&listener).map_err(RegistryError::internal)?;
+        let socket_filter =
+            SocketFilter::for_listener(&listener).map_err(RegistryError::internal)?;
         let state = HttpState::new(core.registry, auth);
         let tls = server.edge.tls.clone().map(start_tls).transpose()?;
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
@@ -276,7 +278,7 @@ impl Application {
         )
         .map_err(RegistryError::internal)?;
         let lost = core.lost;
-        Ok(Self { server, closing, port, metrics_port, lost, lifecycle, drain })
+        Ok(Self { server, socket_filter, port, metrics_port, lost, lifecycle, drain })
     }
 
     /// The port that it listens on.
@@ -297,7 +299,7 @@ impl Application {
     /// # Errors
     /// An internal error where an actor is lost for good or a worker cannot go on.
     pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
-        let Self { server, closing, mut lost, lifecycle, drain, .. } = self;
+        let Self { server, socket_filter, mut lost, lifecycle, drain, .. } = self;
         let handle = server.handle();
         let mut running = std::pin::pin!(server);
         // Requests in flight would wait for ever for an actor that answers no more.
@@ -319,7 +321,7 @@ impl Application {
             signal = signals.next() => return Ok(cut_short(signal)),
             () = tokio::time::sleep(drain) => {}
         }
-        match closing.make_no_more_connections() {
+        match socket_filter.drop_new_connections() {
             Ok(()) => tokio::time::sleep(limits::LAST_CONNECTIONS_WAIT).await,
             Err(error) => tracing::warn!(
                 %error,

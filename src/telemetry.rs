@@ -1,7 +1,6 @@
-//! Log lines: JSON objects or text, on standard error, so that standard output stays a command's own.
+//! Log lines, as JSON objects or text. They go to standard error: standard output belongs to the command.
 //!
-//! What never reaches a log is kept out where it arises: tokens are [`secrecy`] types, and no code logs a
-//! header.
+//! Secrets are kept out of the log at their source: tokens are [`secrecy`] types, and no code logs a header.
 
 use std::{fmt, io::IsTerminal as _, sync::OnceLock};
 
@@ -23,7 +22,7 @@ use tracing_subscriber::{
 
 use crate::{clock, config::LogFormat};
 
-/// The name under which every line is filed.
+/// The service's name in every line.
 pub const SERVICE: &str = "model_registry";
 
 /// The targets of our own lines: the modules that log.
@@ -58,12 +57,12 @@ const OTHERS: [&str; 11] = [
 
 type Reload = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
-/// The way to the filter of this process.
+/// Replaces the log filter of this process.
 static RELOAD: OnceLock<Reload> = OnceLock::new();
 
 /// Sets up logging for the process. A second call changes nothing.
 pub fn init(format: LogFormat, filter_text: &str) {
-    // A filter that does not parse was refused with the rest of the configuration.
+    // The configuration has refused a filter that does not parse.
     let filter = EnvFilter::try_new(filter_text).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -72,24 +71,25 @@ pub fn init(format: LogFormat, filter_text: &str) {
         .log_internal_errors(false);
     let (set, reload): (_, Reload) = match format {
         LogFormat::Json => {
-            let builder = builder.event_format(Sifted(JsonLines)).with_filter_reloading();
+            let builder =
+                builder.event_format(WithoutParseErrors(JsonLines)).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
         }
         LogFormat::Text => {
             let builder = builder.with_ansi(std::io::stderr().is_terminal());
             let lines = Format::default().with_target(false);
-            let builder = builder.event_format(Sifted(lines)).with_filter_reloading();
+            let builder = builder.event_format(WithoutParseErrors(lines)).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter)))
         }
     };
     if set.is_ok() {
-        // This was the first call, and the cell is empty.
+        // Only the first call gets here, so the cell is empty.
         drop(RELOAD.set(reload));
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            // No field may be called `message`: it would stand in the place of "panic".
+            // A field called `message` would replace "panic".
             let cause = panic.payload_as_str().unwrap_or("a panic without a message");
             tracing::error!(place, cause, "panic");
         }));
@@ -134,20 +134,20 @@ fn matches_nothing(filter: &str) -> bool {
 /// Changes what is logged from now on.
 ///
 /// # Errors
-/// A sentence where this is no filter; what is logged stays as it was.
+/// Where the filter does not parse; the filter in use stays in use.
 pub fn set_filter(filter: &str) -> Result<(), String> {
     let parsed = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let reload = RELOAD.get().ok_or("nothing is logged yet")?;
+    let reload = RELOAD.get().ok_or("logging is not set up yet")?;
     reload(parsed).map_err(|error| error.to_string())?;
     tell_if_silent(filter);
     Ok(())
 }
 
-/// Lines without those that say again, as an error, what another line says: that a request could not be read. Else
-/// anybody could fill the log with errors that are none of the service's.
-struct Sifted<F>(F);
+/// Drops the framework's ERROR line about a malformed request. Another line reports it at INFO; with this one, any client
+/// could fill the log with errors that are not the service's.
+struct WithoutParseErrors<F>(F);
 
-impl<S, N, F> FormatEvent<S, N> for Sifted<F>
+impl<S, N, F> FormatEvent<S, N> for WithoutParseErrors<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -159,14 +159,14 @@ where
         writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if says_again(event) {
+        if is_parse_error(event) {
             return Ok(());
         }
         self.0.format_event(context, writer, event)
     }
 }
 
-fn says_again(event: &Event<'_>) -> bool {
+fn is_parse_error(event: &Event<'_>) -> bool {
     let from = event.metadata();
     if *from.level() != Level::ERROR || from.target() != "actix_http::h1::dispatcher" {
         return false;
@@ -177,7 +177,7 @@ fn says_again(event: &Event<'_>) -> bool {
     message.starts_with("stream error: request parse error")
 }
 
-/// One JSON object a line, flat, with `service` in each.
+/// One flat JSON object a line.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines

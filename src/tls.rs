@@ -1,5 +1,5 @@
-//! TLS for those without a gateway: the certificate and key that the service shows, whose clients it lets in,
-//! and both replaced while it runs when their files change.
+//! TLS, for a service without a gateway: its certificate and key, and the authorities whose client certificates it
+//! accepts. When the files change, they are read again without a restart.
 
 use std::{
     fmt,
@@ -23,37 +23,37 @@ use rustls::{
 
 use crate::file_stamp::FileStamp;
 
-/// Largest file of certificates or keys, in bytes.
+/// The largest file of certificates or keys, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The files, all of PEM.
+/// The files, all in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The service's certificate, and those between it and an authority that clients know.
+    /// The service's certificate, followed by the intermediate certificates.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The key of the certificate.
     pub key: PathBuf,
-    /// The authorities of whose clients one is wanted; none where clients need no certificate.
+    /// The authorities of client certificates; `None` if clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Which of the files is not usable.
+/// One of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsFile {
     /// The certificate.
     Certificate,
     /// The key.
     Key,
-    /// The authorities of clients.
+    /// The authorities of client certificates.
     ClientCa,
 }
 
-/// Why TLS cannot be had with these files.
+/// Why the files cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsProblem {
-    /// Which of them is to be mended.
+    /// The file to mend.
     pub file: TlsFile,
-    /// A sentence.
+    /// The reason, with the file's path.
     pub why: String,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for TlsProblem {
     }
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(Debug)]
 struct Loaded {
     own: Arc<CertifiedKey>,
@@ -71,7 +71,7 @@ struct Loaded {
 }
 
 impl TlsFiles {
-    /// Whether TLS can be had with them.
+    /// Checks that the files can be used.
     ///
     /// # Errors
     /// The first problem.
@@ -89,7 +89,7 @@ impl TlsFiles {
             let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
             match found {
                 Ok(found) if found.is_empty() => {
-                    Err(problem(file, path, &"holds no certificate in PEM"))
+                    Err(problem(file, path, &"holds no PEM certificate"))
                 }
                 Ok(found) => Ok(found),
                 Err(error) => Err(problem(file, path, &error)),
@@ -100,7 +100,10 @@ impl TlsFiles {
         let pem = read(&self.key).map_err(|error| of_key(&error))?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| of_key(&error))?;
         let own = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-            of_key(&format!("does not fit {}: {error}", self.certificate.display()))
+            of_key(&format!(
+                "does not belong to the certificate in {}: {error}",
+                self.certificate.display()
+            ))
         })?;
         let clients = self.client_ca.as_ref().map(|path| {
             let of_ca = |why: &dyn fmt::Display| problem(TlsFile::ClientCa, path, why);
@@ -115,7 +118,7 @@ impl TlsFiles {
         Ok(Loaded { own: Arc::new(own), clients: clients.transpose()? })
     }
 
-    /// What shows that one of them changed. Links are followed: secrets are mounted through them.
+    /// What changes when one of the files does. Symbolic links are followed: mounted secrets are such links.
     fn stamp(&self) -> Vec<Option<FileStamp>> {
         let paths = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
         paths.into_iter().flatten().map(|path| FileStamp::of(path).ok()).collect()
@@ -129,7 +132,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The certificates that are in use, which handshakes ask for.
+/// The certificates in use, which each handshake reads.
 pub struct Credentials {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
@@ -138,7 +141,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A key is in them.
+        // The rest holds a private key.
         f.debug_struct("Credentials").field("files", &self.files).finish_non_exhaustive()
     }
 }
@@ -161,10 +164,10 @@ impl Credentials {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What a server needs to show them. Which protocols are spoken over TLS is the server's to say.
+    /// The configuration of a TLS server with these certificates. The server adds its protocols (ALPN).
     ///
     /// # Errors
-    /// A sentence where the provider of the cryptography cannot do it.
+    /// Where the cryptography provider does not support it.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?;
@@ -175,7 +178,7 @@ impl Credentials {
         };
         let mut config = builder.with_cert_resolver(self.clone());
         if self.current().clients.is_some() {
-            // Who resumes a session is not asked for a certificate again, and it may count no longer.
+            // A resumed session skips the client certificate, which may be valid no longer.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -183,18 +186,18 @@ impl Credentials {
     }
 }
 
-/// Notices that the files changed.
+/// Watches the files for changes.
 pub struct Changes {
     credentials: Arc<Credentials>,
     seen: Vec<Option<FileStamp>>,
 }
 
 impl Changes {
-    /// Reads the files again where they changed since the last look; nothing where they did not. Reads files:
-    /// call it where that may take its time.
+    /// Reads the files again if they changed since the last call; `None` if they did not. It blocks: call it on a
+    /// blocking thread.
     ///
     /// # Errors
-    /// The first problem; what was in use stays so.
+    /// The first problem; the certificates in use stay in use.
     pub fn look(&mut self) -> Option<Result<(), TlsProblem>> {
         let Credentials { files, provider, loaded } = &*self.credentials;
         let now = files.stamp();
@@ -214,10 +217,10 @@ impl ResolvesServerCert for Credentials {
     }
 }
 
-/// Lets in whom the authorities vouch for, and whoever holds the service's own key: that is its own probe.
+/// Accepts clients with a certificate of the authorities, and clients that hold the service's own key: its own probe.
 impl ClientCertVerifier for Credentials {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // The authorities may change, and what is lent out here may not.
+        // The authorities may change, but this reference may not.
         &[]
     }
 
@@ -228,13 +231,15 @@ impl ClientCertVerifier for Credentials {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let loaded = self.current();
-        // That the client has the key as well is seen from its signature.
+        // The handshake's signature proves that the client has the key.
         if loaded.own.end_entity_cert().is_ok_and(|own| own == end_entity) {
             return Ok(ClientCertVerified::assertion());
         }
         match &loaded.clients {
             Some(clients) => clients.verify_client_cert(end_entity, intermediates, now),
-            None => Err(rustls::Error::General("no client is to be let in".to_owned())),
+            None => Err(rustls::Error::General(
+                "no authority of client certificates is configured".to_owned(),
+            )),
         }
     }
 

@@ -17,7 +17,8 @@ use crate::{
     },
     clock,
     error::{ErrorKind, RegistryError},
-    fault, limits,
+    fault::{self, Point},
+    limits,
 };
 
 /// Owns the configured tokens, and the identity provider's keys where there is one.
@@ -66,7 +67,7 @@ impl Handler<ResolveToken> for AuthActor {
     type Result = Response<Result<Principal, RegistryError>>;
 
     fn handle(&mut self, message: ResolveToken, _: &mut Self::Context) -> Self::Result {
-        fault::point("auth.resolve");
+        fault::point(Point::AuthResolve);
         let token = message.token.expose_secret();
         if let Some(principal) = self.tokens.resolve(token) {
             return Response::reply(Ok(principal));

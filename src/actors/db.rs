@@ -9,12 +9,17 @@ use super::{Handle, supervise::supervised};
 use crate::{
     artifacts::{RegistryRoot, lock::WriteLock},
     catalog::{
-        Catalog, CatalogState, Change, ImportBatch, ProductionChange, RecordedDigests,
-        VersionFilter, VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Roots, Stamp, VersionFilter,
+        VersionPage, WriterLock,
     },
-    domain::{ModelType, Version, VersionRecord, history::Transition},
+    domain::{
+        ModelType, Sha256Digest, Version, VersionRecord,
+        history::Transition,
+        log::{Entry, RightEdge},
+    },
     error::{ErrorKind, RegistryError},
-    fault, limits,
+    fault::{self, Point},
+    limits,
 };
 
 /// Owns the catalog.
@@ -31,12 +36,12 @@ impl DbActor {
 }
 
 /// What a change holds from before it until after its manifest: the directory's lock, and the catalog's.
-pub struct ChangeLock {
-    _directory: WriteLock,
-    _catalog: WriterLock,
+pub struct Locks {
+    directory: WriteLock,
+    catalog: WriterLock,
 }
 
-impl ChangeLock {
+impl Locks {
     /// Waits for both locks, the directory's first.
     ///
     /// # Errors
@@ -45,7 +50,7 @@ impl ChangeLock {
         let directory = WriteLock::take(root).await?;
         let time = limits::WRITE_LOCK_WAIT + limits::ACTOR_TIMEOUT;
         let catalog = db.ask_within(time, LockWriters { wait: limits::WRITE_LOCK_WAIT }).await?;
-        Ok(Self { _directory: directory, _catalog: catalog })
+        Ok(Self { directory, catalog })
     }
 
     /// Takes both if nobody has them.
@@ -58,10 +63,19 @@ impl ChangeLock {
     ) -> Result<Option<Self>, RegistryError> {
         let Some(directory) = WriteLock::try_take(root)? else { return Ok(None) };
         match db.ask(LockWriters { wait: Duration::ZERO }).await {
-            Ok(catalog) => Ok(Some(Self { _directory: directory, _catalog: catalog })),
+            Ok(catalog) => Ok(Some(Self { directory, catalog })),
             Err(error) if error.kind() == ErrorKind::RegistryLocked => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets both go, the catalog's first.
+    pub async fn release(self, db: &Handle<DbActor>) {
+        // Its connection belongs to the actor's thread.
+        if let Err(error) = db.ask(ReleaseWriters { lock: self.catalog }).await {
+            tracing::warn!(%error, "the catalog's lock is let go with its connection");
+        }
+        drop(self.directory);
     }
 }
 
@@ -71,20 +85,25 @@ impl Actor for DbActor {
 
 supervised!(DbActor, "db");
 
-/// Answers a message with one call of the catalog.
+/// Answers a message with one call of the catalog. `at` is the fault point where the message arrives, `then` the one
+/// after the answer. The whole message lives as long as the call, and so do the locks that a change's message carries.
 macro_rules! answers {
-    ($message:ty, $reply:ty, $point:literal, |$catalog:ident, $it:ident| $call:expr) => {
+    (
+        $message:ty => $reply:ty,
+        $(at $before:expr,)?
+        $(then $after:expr,)?
+        |$catalog:ident, $it:ident| $call:expr
+    ) => {
         impl Handler<$message> for DbActor {
             type Result = ResponseFuture<Result<$reply, RegistryError>>;
 
-            fn handle(&mut self, $it: $message, _: &mut Self::Context) -> Self::Result {
-                fault::point($point);
+            fn handle(&mut self, message: $message, _: &mut Self::Context) -> Self::Result {
+                $(fault::point($before);)?
                 let $catalog = self.catalog.clone();
                 Box::pin(async move {
-                    // The whole message lives as long as the call, a lock in it included.
-                    let $it = $it;
+                    let $it = message;
                     let answer = $call.await?;
-                    fault::pause(concat!($point, ".answered")).await;
+                    $(fault::pause($after).await;)?
                     Ok(answer)
                 })
             }
@@ -92,27 +111,47 @@ macro_rules! answers {
     };
 }
 
+/// Which layout the catalog is of.
+#[derive(Message)]
+#[rtype(result = "Result<Layout, RegistryError>")]
+pub struct FindLayout;
+
+answers!(FindLayout => Layout, |catalog, _it| catalog.layout());
+
+/// Makes the tables of a catalog that has none.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct CreateCatalog;
+
+answers!(CreateCatalog => (), |catalog, _it| catalog.create());
+
 /// Whether the database answers.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct Ping;
 
-answers!(Ping, (), "db.ping", |catalog, _message| catalog.ping());
+answers!(Ping => (), |catalog, _it| catalog.ping());
 
-/// The digests that the catalog's last change recorded; `None` before the first.
+/// The roots that the catalog's last change recorded; `None` before the first.
 #[derive(Message)]
-#[rtype(result = "Result<Option<RecordedDigests>, RegistryError>")]
-pub struct ReadRecordedDigests;
+#[rtype(result = "Result<Option<Roots>, RegistryError>")]
+pub struct ReadRoots;
 
-answers!(ReadRecordedDigests, Option<RecordedDigests>, "db.recorded", |catalog, _message| catalog
-    .recorded_digests());
+answers!(ReadRoots => Option<Roots>, |catalog, _it| catalog.roots());
 
-/// The state of the whole catalog.
+/// The catalog as its last change recorded it.
 #[derive(Message)]
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct ReadState;
 
-answers!(ReadState, CatalogState, "db.state", |catalog, _message| catalog.state());
+answers!(ReadState => CatalogState, |catalog, _it| catalog.state());
+
+/// Holds every row against the log.
+#[derive(Message)]
+#[rtype(result = "Result<Audit, RegistryError>")]
+pub struct AuditCatalog;
+
+answers!(AuditCatalog => Audit, |catalog, _it| catalog.audit());
 
 /// The version of a type in production.
 #[derive(Message)]
@@ -122,8 +161,7 @@ pub struct FindProduction {
     pub model_type: ModelType,
 }
 
-answers!(FindProduction, Option<VersionRecord>, "db.find_production", |catalog, message| catalog
-    .find_production(&message.model_type));
+answers!(FindProduction => Option<VersionRecord>, at Point::DbFindProduction, |catalog, it| catalog.find_production(&it.model_type));
 
 /// The version archived last.
 #[derive(Message)]
@@ -133,12 +171,7 @@ pub struct FindRollbackTarget {
     pub model_type: ModelType,
 }
 
-answers!(
-    FindRollbackTarget,
-    Option<VersionRecord>,
-    "db.find_rollback_target",
-    |catalog, message| catalog.find_rollback_target(&message.model_type)
-);
+answers!(FindRollbackTarget => Option<VersionRecord>, |catalog, it| catalog.find_rollback_target(&it.model_type));
 
 /// One version.
 #[derive(Message)]
@@ -150,8 +183,7 @@ pub struct FindVersion {
     pub version: Version,
 }
 
-answers!(FindVersion, Option<VersionRecord>, "db.find_version", |catalog, message| catalog
-    .find_version(&message.model_type, message.version));
+answers!(FindVersion => Option<VersionRecord>, |catalog, it| catalog.find_version(&it.model_type, it.version));
 
 /// Versions, newest first.
 #[derive(Message)]
@@ -161,10 +193,9 @@ pub struct ListVersions {
     pub filter: VersionFilter,
 }
 
-answers!(ListVersions, VersionPage, "db.list_versions", |catalog, message| catalog
-    .list_versions(&message.filter));
+answers!(ListVersions => VersionPage, |catalog, it| catalog.list_versions(&it.filter));
 
-/// The history of one version, or all of it, oldest first.
+/// The history of one version, or of the whole registry, oldest first.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Transition>, RegistryError>")]
 pub struct ListTransitions {
@@ -172,108 +203,37 @@ pub struct ListTransitions {
     pub of: Option<(ModelType, Version)>,
 }
 
-answers!(ListTransitions, Vec<Transition>, "db.list_transitions", |catalog, message| catalog
-    .list_transitions(message.of.as_ref().map(|(model_type, version)| (model_type, *version))));
+answers!(ListTransitions => Vec<Transition>, |catalog, it| catalog.list_transitions(it.of.as_ref().map(|(model_type, version)| (model_type, *version))));
 
-/// Adds a staged version.
+/// Makes a change.
 #[derive(Message)]
-#[rtype(result = "Result<CatalogState, RegistryError>")]
-pub struct InsertVersion {
+#[rtype(result = "Result<Applied, RegistryError>")]
+pub struct ApplyChange {
     /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<ChangeLock>,
-    /// Its row.
-    pub record: VersionRecord,
-    /// Who and when.
-    pub change: Change,
-}
-
-answers!(InsertVersion, CatalogState, "db.insert_version", |catalog, message| catalog
-    .insert_version(&message.record, &message.change));
-
-/// Puts a version into production.
-#[derive(Message)]
-#[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
-pub struct PromoteVersion {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<ChangeLock>,
-    /// Of this type.
-    pub model_type: ModelType,
-    /// With this number.
-    pub version: Version,
-    /// Who, when and why.
-    pub change: Change,
-    /// Whether the gates were skipped.
-    pub gates_skipped: bool,
-}
-
-answers!(
-    PromoteVersion,
-    (ProductionChange, CatalogState),
-    "db.promote_version",
-    |catalog, message| catalog.promote_version(
-        &message.model_type,
-        message.version,
-        &message.change,
-        message.gates_skipped
-    )
-);
-
-/// Returns the version archived last to production.
-#[derive(Message)]
-#[rtype(result = "Result<(ProductionChange, CatalogState), RegistryError>")]
-pub struct RollBackProduction {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<ChangeLock>,
-    /// Of this type.
-    pub model_type: ModelType,
-    /// The version that must be the one archived last.
-    pub target: Version,
-    /// Who, when and why.
-    pub change: Change,
-}
-
-answers!(
-    RollBackProduction,
-    (ProductionChange, CatalogState),
-    "db.roll_back_production",
-    |catalog, message| catalog.roll_back_production(
-        &message.model_type,
-        message.target,
-        &message.change
-    )
-);
-
-/// Bars a version from production.
-#[derive(Message)]
-#[rtype(result = "Result<(VersionRecord, CatalogState), RegistryError>")]
-pub struct MarkFailed {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<ChangeLock>,
-    /// Of this type.
-    pub model_type: ModelType,
-    /// With this number.
-    pub version: Version,
-    /// Who, when and why.
-    pub change: Change,
-}
-
-answers!(MarkFailed, (VersionRecord, CatalogState), "db.mark_failed", |catalog, message| catalog
-    .mark_failed(&message.model_type, message.version, &message.change));
-
-/// Brings in versions and history of another registry, all or nothing.
-#[derive(Message)]
-#[rtype(result = "Result<CatalogState, RegistryError>")]
-pub struct ImportVersions {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
-    pub lock: Arc<ChangeLock>,
+    pub locks: Arc<Locks>,
     /// What.
-    pub batch: ImportBatch,
+    pub change: CatalogChange,
+    /// Who, when and why.
+    pub stamp: Stamp,
 }
 
-answers!(ImportVersions, CatalogState, "db.import", |catalog, message| catalog
-    .import(&message.batch));
+answers!(ApplyChange => Applied, at Point::DbApply, then Point::DbApplied, |catalog, it| catalog.apply(&it.change, &it.stamp));
 
-/// Keeps other writers of the catalog out, until the reply is dropped.
+/// Turns a catalog of layout 2.0.0 into one of this layout.
+#[derive(Message)]
+#[rtype(result = "Result<CatalogState, RegistryError>")]
+pub struct UpgradeCatalog {
+    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    pub locks: Arc<Locks>,
+    /// The checksum in the manifest.
+    pub manifest: Sha256Digest,
+    /// Who and when.
+    pub stamp: Stamp,
+}
+
+answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
+
+/// Keeps other writers of the catalog out, until the reply is released or dropped.
 #[derive(Message)]
 #[rtype(result = "Result<WriterLock, RegistryError>")]
 pub struct LockWriters {
@@ -281,5 +241,65 @@ pub struct LockWriters {
     pub wait: Duration,
 }
 
-answers!(LockWriters, WriterLock, "db.lock_writers", |catalog, message| catalog
-    .lock_writers(message.wait));
+answers!(LockWriters => WriterLock, |catalog, it| catalog.lock_writers(it.wait));
+
+/// Lets the next writer in.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct ReleaseWriters {
+    /// What keeps it out.
+    pub lock: WriterLock,
+}
+
+impl Handler<ReleaseWriters> for DbActor {
+    type Result = ResponseFuture<Result<(), RegistryError>>;
+
+    fn handle(&mut self, message: ReleaseWriters, _: &mut Self::Context) -> Self::Result {
+        Box::pin(async move { Ok(message.lock.release().await?) })
+    }
+}
+
+/// The right edge of the log's tree.
+#[derive(Message)]
+#[rtype(result = "Result<RightEdge, RegistryError>")]
+pub struct ReadRightEdge;
+
+answers!(ReadRightEdge => RightEdge, |catalog, _it| catalog.right_edge());
+
+/// Entries of the log, in order.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Entry>, RegistryError>")]
+pub struct ReadEntries {
+    /// From this position on.
+    pub from: u64,
+    /// At most this many.
+    pub count: u32,
+}
+
+answers!(ReadEntries => Vec<Entry>, |catalog, it| catalog.log_entries(it.from, it.count));
+
+/// The entries of one version, oldest first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Entry>, RegistryError>")]
+pub struct FindEntries {
+    /// Of this type.
+    pub model_type: ModelType,
+    /// With this number.
+    pub version: Version,
+}
+
+answers!(FindEntries => Vec<Entry>, |catalog, it| catalog.log_entries_of(&it.model_type, it.version));
+
+/// Hashes of the log's tree on one level, in order.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Sha256Digest>, RegistryError>")]
+pub struct ReadHashes {
+    /// 0 for leaves; 8, 16, … for complete subtrees of 2^level leaves.
+    pub level: u8,
+    /// From this position on.
+    pub from: u64,
+    /// At most this many.
+    pub count: u32,
+}
+
+answers!(ReadHashes => Vec<Sha256Digest>, |catalog, it| catalog.log_hashes(it.level, it.from, it.count));

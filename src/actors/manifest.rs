@@ -17,7 +17,7 @@ use crate::{
     catalog::CatalogState,
     domain::{Metadata, ModelId, Timestamp, VersionRecord, manifest::Manifest},
     error::{ErrorKind, RegistryError},
-    fault,
+    fault::{self, Point},
 };
 
 /// Owns `manifest.json` and the memory of verified files.
@@ -54,7 +54,7 @@ impl Handler<ReadMetadata> for ManifestActor {
     type Result = ResponseFuture<Result<Vec<Arc<Metadata>>, RegistryError>>;
 
     fn handle(&mut self, message: ReadMetadata, _: &mut Self::Context) -> Self::Result {
-        fault::point("manifest.read_metadata");
+        fault::point(Point::ManifestReadMetadata);
         let (root, verified) = (self.root.clone(), self.verified.clone());
         if let [record] = message.records.as_slice() {
             // One look at an inode is not worth a thread.
@@ -137,12 +137,22 @@ impl Handler<RecordChange> for ManifestActor {
     fn handle(&mut self, message: RecordChange, _: &mut Self::Context) -> Self::Result {
         let root = self.root.clone();
         Box::pin(blocking(move || {
+            let summary = &message.state.summary;
             let manifest = match manifest_file::read(&root)? {
+                // A writer whose lock in the database was lost with its connection comes late.
+                Some(manifest) if manifest.log_size > summary.log_size => {
+                    tracing::warn!(
+                        written = manifest.log_size,
+                        late = summary.log_size,
+                        "a newer manifest is there already"
+                    );
+                    return Ok(());
+                }
                 Some(mut manifest) => {
-                    manifest.record(message.at, &message.state.summary);
+                    manifest.record(message.at, summary);
                     manifest
                 }
-                None => Manifest::new(message.at, &message.state.summary),
+                None => Manifest::new(message.at, summary),
             };
             manifest_file::write(&root, &manifest)
         }))
@@ -207,18 +217,36 @@ fn compare(
     state: &CatalogState,
     at: Timestamp,
 ) -> (ManifestVerdict, Option<Manifest>) {
+    let summary = &state.summary;
     let Some(mut manifest) = found else {
-        return (ManifestVerdict::Created, Some(Manifest::new(at, &state.summary)));
+        return (ManifestVerdict::Created, Some(Manifest::new(at, summary)));
     };
-    let mut differences = manifest.differences(&state.summary);
-    if state.recorded.current != state.summary.checksum {
-        // The rows are not what the last change recorded: no crash does that, and no manifest may bless it.
-        differences.push("the catalog's rows were changed by another program".to_owned());
-    } else if differences.is_empty() {
+    let mut differences = manifest.differences(summary);
+    if differences.is_empty() {
         return (ManifestVerdict::Agrees, None);
-    } else if manifest.checksum == state.recorded.previous {
-        manifest.record(at, &state.summary);
+    }
+    let one_behind = manifest.checksum == state.previous_root
+        && (manifest.log_size < summary.log_size || manifest.is_of_the_layout_before());
+    if one_behind {
+        manifest.record(at, summary);
         return (ManifestVerdict::Repaired, Some(manifest));
+    }
+    match manifest.log_size.cmp(&summary.log_size) {
+        std::cmp::Ordering::Greater => differences.insert(
+            0,
+            format!(
+                "the catalog is older than the manifest and lacks its last {} log entries; restore a newer catalog",
+                manifest.log_size - summary.log_size
+            ),
+        ),
+        std::cmp::Ordering::Less => differences.insert(
+            0,
+            format!(
+                "the manifest is older than the catalog and lacks its last {} log entries",
+                summary.log_size - manifest.log_size
+            ),
+        ),
+        std::cmp::Ordering::Equal => {}
     }
     (ManifestVerdict::Differs(differences), None)
 }

@@ -91,7 +91,7 @@ pub fn start<A: Supervised>(
     });
     let handle = Handle(slot);
     let watched = handle.clone();
-    metrics::watch_mailbox(A::NAME, move || metrics::Mailbox {
+    metrics::watch_actor(A::NAME, move || metrics::ActorLoad {
         requests: A::CAPACITY - watched.0.permits.available_permits(),
         capacity: A::CAPACITY,
     });

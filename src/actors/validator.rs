@@ -22,7 +22,8 @@ use crate::{
     artifacts::{ArtifactStore, StoreError, VerifiedFiles},
     domain::{Metadata, ModelId, Sha256Digest, VersionRecord},
     error::{ErrorKind, RegistryError},
-    fault, limits, metrics,
+    fault::{self, Point},
+    limits, metrics,
     progress::Progress,
 };
 
@@ -154,7 +155,7 @@ impl Handler<ValidateArtifact> for ValidatorActor {
     type Result = ResponseFuture<Result<Validation, RegistryError>>;
 
     fn handle(&mut self, message: ValidateArtifact, _: &mut Self::Context) -> Self::Result {
-        fault::point("validator.validate");
+        fault::point(Point::ValidatorValidate);
         self.runs.retain(|_, run| run.outcome.borrow().is_none());
         let key = (message.record.model_id, message.record.checksum_sha256);
         if let Some(outcome) = self.runs.get(&key).and_then(|run| run.join(&message)) {
@@ -236,7 +237,7 @@ fn validate(
     };
     let mut load = None;
     if let (Some(sidecar), Some(artifact)) = (sidecar, artifact) {
-        fault::point("validator.hashed");
+        fault::point(Point::ValidatorHashed);
         let sample = sample_of(&sidecar);
         let going = || {
             pace.tell("checking that it loads", None);

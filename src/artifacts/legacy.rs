@@ -24,8 +24,7 @@ use super::{
 };
 use crate::domain::{
     ArtifactFile, Metadata, ModelId, ModelType, Policy, Sha256Digest, Status, Timestamp, Version,
-    VersionRecord, history::TransitionDraft, registration::MAX_SIDECAR_BYTES,
-    text::check_short_text,
+    VersionRecord, history::Transition, registration::MAX_SIDECAR_BYTES, text::check_short_text,
 };
 
 const EXPORT: &str = "catalog-export";
@@ -53,7 +52,7 @@ pub struct LegacyRegistry {
     /// Its versions.
     pub versions: Vec<LegacyVersion>,
     /// Its history, oldest first.
-    pub transitions: Vec<TransitionDraft>,
+    pub transitions: Vec<Transition>,
 }
 
 /// Everything that is wrong with the directory, a sentence each.
@@ -341,7 +340,7 @@ fn read_history(
     export: &Folder,
     versions: &[LegacyVersion],
     faults: &mut Vec<String>,
-) -> Result<Vec<TransitionDraft>, LegacyFaults> {
+) -> Result<Vec<Transition>, LegacyFaults> {
     let by_id: HashMap<String, &VersionRecord> = versions
         .iter()
         .map(|version| (version.record.model_id.to_string(), &version.record))
@@ -362,13 +361,13 @@ fn read_history(
 fn read_transition(
     row: HistoryRow,
     by_id: &HashMap<String, &VersionRecord>,
-) -> Result<TransitionDraft, String> {
+) -> Result<Transition, String> {
     let record = by_id
         .get(&row.model_id)
         .ok_or_else(|| format!("model_id {} is not in {MODELS}", row.model_id))?;
     check_short_text(&row.changed_by).map_err(|what| format!("changed_by {what}"))?;
     let from = Some(row.from_status).filter(|status| !status.is_empty());
-    Ok(TransitionDraft {
+    Ok(Transition {
         transition_id: field("id", Uuid::parse_str(&row.id))?,
         model_id: record.model_id,
         model_type: record.model_type.clone(),
@@ -413,7 +412,7 @@ fn check_manifest(manifest: &LegacyManifest, versions: &[LegacyVersion], faults:
 /// Each version's history must be a walk by the rules from its registration to where it stands.
 fn check_statuses(
     versions: &[LegacyVersion],
-    transitions: &[TransitionDraft],
+    transitions: &[Transition],
     faults: &mut Vec<String>,
 ) {
     let mut stands: HashMap<ModelId, Status> = HashMap::new();

@@ -6,7 +6,7 @@ use super::{RegistryRoot, StoreError, root::MANIFEST};
 use crate::{
     domain::manifest::Manifest,
     error::{ErrorKind, RegistryError},
-    fault,
+    fault::{self, Point},
 };
 
 const TEMPORARY: &str = ".manifest.json.new";
@@ -27,7 +27,7 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
     let mut text = Vec::new();
     file.read_to_end(&mut text)
         .map_err(|error| StoreError::io("read", root.path().join(MANIFEST), error))?;
-    serde_json::from_slice(&text).map(Some).map_err(|error| {
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
         RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
@@ -36,7 +36,11 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
                  from a backup"
             ),
         )
-    })
+    })?;
+    manifest
+        .check_layout()
+        .map_err(|error| RegistryError::new(ErrorKind::IntegrityOnRead, error.to_string()))?;
+    Ok(Some(manifest))
 }
 
 /// Replaces the manifest: a new file, flushed, renamed over the old one, the folder flushed.
@@ -48,9 +52,9 @@ pub fn write(root: &RegistryRoot, manifest: &Manifest) -> Result<(), RegistryErr
     let folder = root.folder()?;
     folder.remove_file(TEMPORARY)?;
     folder.write_file(TEMPORARY, &text)?;
-    fault::point("manifest.written");
+    fault::point(Point::ManifestWritten);
     folder.replace(TEMPORARY, MANIFEST)?;
-    fault::point("manifest.renamed");
+    fault::point(Point::ManifestRenamed);
     folder.sync()?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use super::StoreError;
 use crate::{
     domain::{ModelType, Version},
-    fault,
+    fault::{self, Point},
 };
 
 /// The folder of all version folders.
@@ -235,7 +235,7 @@ impl Folder {
     }
 
     fn rename_new(&self, name: &str, to: &Self, new_name: &str) -> rustix::io::Result<()> {
-        if fault::named("files.rename_flags").is_some() {
+        if fault::asked_for(Point::FilesRenameFlags) {
             return Err(rustix::io::Errno::INVAL);
         }
         let flags = RenameFlags::NOREPLACE;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{ArtifactFile, Metadata, ModelId, ModelType, Sha256Digest, Version},
-    fault,
+    fault::{self, Point},
 };
 
 const INTENT_SUFFIX: &str = ".intent";
@@ -118,9 +118,9 @@ impl ArtifactStore {
             for intent in intents {
                 published.intents.push(intent.clone());
                 write_intent(&staging, &intent)?;
-                fault::point("register.intent");
+                fault::point(Point::RegisterIntent);
                 self.move_into_place(&batch, &intent)?;
-                fault::point("register.renamed");
+                fault::point(Point::RegisterRenamed);
             }
             Ok(())
         };
@@ -291,7 +291,7 @@ impl Staged {
         let mut file: File = self.folder.create_file(name.as_str())?;
         let written = digest::copy_hashed(from, &mut file, keep_going).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        fault::point("register.artifact");
+        fault::point(Point::RegisterArtifact);
         Ok(written)
     }
 
@@ -307,7 +307,7 @@ impl Staged {
         self.folder.write_file(METADATA, metadata)?;
         self.folder.write_file(CHECKSUM, checksum_file)?;
         self.folder.sync()?;
-        fault::point("register.sidecars");
+        fault::point(Point::RegisterSidecars);
         Ok((Sha256Digest::of(metadata), (metadata.len() + checksum_file.len()) as u64))
     }
 }
@@ -319,7 +319,7 @@ impl Batch {
     /// [`StoreError::Io`].
     pub fn stage(&self, model_id: ModelId) -> Result<Staged, StoreError> {
         let folder = self.folder.make_folder(&model_id.to_string())?;
-        fault::point("register.staged");
+        fault::point(Point::RegisterStaged);
         Ok(Staged { folder })
     }
 }
@@ -340,6 +340,12 @@ pub fn checksum_line(digest: Sha256Digest, file: &ArtifactFile) -> String {
 }
 
 impl Published {
+    /// The versions that they are for.
+    #[must_use]
+    pub fn intents(&self) -> &[Intent] {
+        &self.intents
+    }
+
     /// The catalog has committed.
     ///
     /// # Errors

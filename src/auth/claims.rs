@@ -138,7 +138,8 @@ pub(super) mod tests {
     const NOW: u64 = 1_800_000_000;
 
     pub fn rules() -> Rules {
-        let policy = Policy::parse("[roles]\nquant-admin = [\"model:admin\"]").expect("policy");
+        let policy =
+            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]", &[]).expect("policy");
         Rules {
             issuer: "https://idp.example/".into(),
             audience: "model-registry".into(),

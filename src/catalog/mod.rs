@@ -3,10 +3,14 @@
 //! Status, hashes and history are decided here, each change in one transaction. This room knows nothing
 //! of files, actors or HTTP.
 
+mod connection;
 pub mod postgres;
 pub mod sqlite;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -14,7 +18,8 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use crate::{
     domain::{
         ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-        history::{Transition, TransitionDraft},
+        history::Transition,
+        log::{Entry, RightEdge},
         manifest::CatalogSummary,
         status::InvalidTransition,
     },
@@ -48,35 +53,76 @@ pub enum CatalogError {
     /// A row that no code of this program can have written.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),
+    /// The schema of a program that this one does not know.
+    #[error(
+        "the catalog's schema is {0}, and this program knows schemas up to {newest}; use the version of \
+         model-registry that wrote it, or a newer one",
+        newest = schema_version::CURRENT
+    )]
+    UnknownSchema(String),
+}
+
+/// The schema's versions, as the folders in `migrations/` name them.
+pub mod schema_version {
+    /// Of layout 2.0.0: the history is a chain of transitions.
+    pub const CHAIN: &str = "00000000000001";
+    /// The tables of the log are there.
+    pub const LOG: &str = "00000000000002";
+    /// Of layout 3.0.0: the history is the log.
+    pub const CURRENT: &str = "00000000000003";
+}
+
+/// The layout that a catalog was found to be of.
+#[derive(Debug)]
+struct KnownLayout(AtomicBool);
+
+impl KnownLayout {
+    /// The layout of most.
+    fn current() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    fn set(&self, layout: Layout) {
+        self.0.store(layout == Layout::Before, Ordering::Relaxed);
+    }
+
+    fn is_the_one_before(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Keeps other writers of a catalog out while it lives.
 pub struct WriterLock {
-    _held: Option<Box<dyn std::any::Any + Send + Sync>>,
+    held: Option<Box<dyn HeldLock>>,
+}
+
+/// What holds a lock in the database.
+#[async_trait(?Send)]
+trait HeldLock: Send + Sync {
+    /// Lets it go. Dropping it instead closes its connection.
+    async fn release(self: Box<Self>) -> Result<(), CatalogError>;
 }
 
 impl WriterLock {
     /// For a catalog whose directory's lock is enough.
-    #[must_use]
-    pub fn none() -> Self {
-        Self { _held: None }
+    fn none() -> Self {
+        Self { held: None }
     }
 
-    /// Held as long as this value lives.
-    #[must_use]
-    pub fn held(by: impl std::any::Any + Send + Sync) -> Self {
-        Self { _held: Some(Box::new(by)) }
+    fn held(by: impl HeldLock + 'static) -> Self {
+        Self { held: Some(Box::new(by)) }
     }
-}
 
-/// Waits for an answer as long as it may take.
-async fn in_time<T: Send>(
-    time: Duration,
-    work: impl Future<Output = Result<T, CatalogError>> + Send,
-) -> Result<T, CatalogError> {
-    tokio::time::timeout(time, work)
-        .await
-        .unwrap_or_else(|_| Err(CatalogError::InDoubt("it took too long".to_owned())))
+    /// Lets the next writer in. Dropping the lock does so as well, at the cost of a connection.
+    ///
+    /// # Errors
+    /// The database's; the lock is then let go all the same.
+    pub async fn release(self) -> Result<(), CatalogError> {
+        match self.held {
+            Some(held) => held.release().await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl From<DieselError> for CatalogError {
@@ -135,29 +181,72 @@ pub struct VersionPage {
     pub total: u64,
 }
 
+/// Who changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Who is said to do it.
+    pub actor: String,
+    /// Who was authenticated.
+    pub authenticated_as: Option<String>,
+}
+
 /// Who changes something, when and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct Stamp {
     /// When.
     pub at: Timestamp,
     /// Who.
-    pub by: String,
+    pub author: Author,
     /// Why, where a reason was given.
     pub reason: Option<String>,
 }
 
-/// A promotion or rollback that took place.
+/// A change of the catalog: one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProductionChange {
-    /// The version now in production.
-    pub entered: VersionRecord,
-    /// The version that gave way.
-    pub left: Option<VersionRecord>,
+pub enum CatalogChange {
+    /// Adds a staged version.
+    Register(Box<VersionRecord>),
+    /// Puts a version into production and archives the one there.
+    Promote {
+        /// Of this type.
+        model_type: ModelType,
+        /// With this number.
+        version: Version,
+        /// Whether the gates were skipped.
+        gates_skipped: bool,
+    },
+    /// Returns the version archived last to production and stages the one there.
+    RollBack {
+        /// Of this type.
+        model_type: ModelType,
+        /// The version that must be the one archived last.
+        target: Version,
+    },
+    /// Bars a version from production.
+    Fail {
+        /// Of this type.
+        model_type: ModelType,
+        /// With this number.
+        version: Version,
+    },
+    /// Brings in versions and history of another registry.
+    Import(ImportBatch),
 }
 
-/// What the catalog recorded of its own last two states.
+/// A change that took place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The version that was asked for, as it is now; `None` of an import.
+    pub record: Option<VersionRecord>,
+    /// The version that gave way in production.
+    pub displaced: Option<VersionRecord>,
+    /// The catalog after it, from which the manifest is written.
+    pub state: CatalogState,
+}
+
+/// The roots of the log. In a catalog of layout 2.0.0, the digests of its dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordedDigests {
+pub struct Roots {
     /// After the last change.
     pub current: Sha256Digest,
     /// Before it.
@@ -167,10 +256,56 @@ pub struct RecordedDigests {
 /// The catalog as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogState {
-    /// Computed from the rows.
+    /// What the manifest says of it.
     pub summary: CatalogSummary,
-    /// Recorded by the last change. A catalog that nothing was ever written to is its own last state.
-    pub recorded: RecordedDigests,
+    /// The root before the last change.
+    pub previous_root: Sha256Digest,
+    /// When the last change took place.
+    pub last_change: Option<Timestamp>,
+}
+
+/// Which layout of the registry a catalog is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// None: the database holds no tables of the catalog.
+    Absent,
+    /// 2.0.0, which is upgraded when the registry is first opened for change.
+    Before,
+    /// 3.0.0.
+    Current,
+}
+
+/// What an audit found wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// Where it is.
+    pub kind: DiscrepancyKind,
+    /// Of what, for example `risk_model/v1.0.0` or `registry_state`.
+    pub subject: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Where a discrepancy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiscrepancyKind {
+    /// In the log.
+    Log,
+    /// In a version's row, or in what is recorded of all of them.
+    Row,
+    /// In a version's status alone.
+    Status,
+}
+
+/// A catalog held against its own log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// How many entries the log has.
+    pub entries: u64,
+    /// How many versions there are.
+    pub versions: u64,
+    /// Everything wrong; empty where each row is what the log says.
+    pub discrepancies: Vec<Discrepancy>,
 }
 
 /// What a registry of another make brings in, in one transaction.
@@ -181,15 +316,28 @@ pub struct ImportBatch {
     /// Versions that are there and stand elsewhere now.
     pub moved_versions: Vec<VersionRecord>,
     /// Transitions that are not there yet, oldest first.
-    pub transitions: Vec<TransitionDraft>,
+    pub transitions: Vec<Transition>,
 }
 
-/// A catalog. Every change is one transaction and answers with the catalog's state after it, from which
-/// the manifest is written.
-#[async_trait]
+/// A catalog. Its futures stay on the thread that asks.
+#[async_trait(?Send)]
 pub trait Catalog: Send + Sync {
     /// How busy the connections are.
     fn pool_state(&self) -> PoolState;
+
+    /// Which layout it is of. Asked once, before anything else.
+    async fn layout(&self) -> Result<Layout, CatalogError>;
+
+    /// Makes the tables of a catalog that has none. Of several programs that do so at once, one does.
+    async fn create(&self) -> Result<(), CatalogError>;
+
+    /// Turns a catalog of layout 2.0.0 into one of this layout, in one transaction, after holding it against itself.
+    /// `manifest` is the checksum in its manifest, which becomes the root before.
+    async fn upgrade(
+        &self,
+        manifest: Sha256Digest,
+        stamp: &Stamp,
+    ) -> Result<CatalogState, CatalogError>;
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), CatalogError>;
@@ -216,11 +364,14 @@ pub trait Catalog: Send + Sync {
         of: Option<(&ModelType, Version)>,
     ) -> Result<Vec<Transition>, CatalogError>;
 
-    /// The digests that the last change recorded; `None` before the first.
-    async fn recorded_digests(&self) -> Result<Option<RecordedDigests>, CatalogError>;
+    /// The roots that the last change recorded; `None` before the first.
+    async fn roots(&self) -> Result<Option<Roots>, CatalogError>;
 
-    /// The state of the whole catalog, read in one transaction.
+    /// The catalog as its last change recorded it. Costs the same however many versions there are.
     async fn state(&self) -> Result<CatalogState, CatalogError>;
+
+    /// Holds every row against the log, in one pass over both.
+    async fn audit(&self) -> Result<Audit, CatalogError>;
 
     /// The version archived last, to which a rollback would return.
     async fn find_rollback_target(
@@ -228,43 +379,32 @@ pub trait Catalog: Send + Sync {
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError>;
 
-    /// Adds a staged version and the first row of its history.
-    async fn insert_version(
-        &self,
-        record: &VersionRecord,
-        change: &Change,
-    ) -> Result<CatalogState, CatalogError>;
+    /// Makes a change: rows, log entries and the new root together, or none of them.
+    async fn apply(&self, change: &CatalogChange, stamp: &Stamp) -> Result<Applied, CatalogError>;
 
-    /// Puts a version into production and archives the one there.
-    async fn promote_version(
-        &self,
-        model_type: &ModelType,
-        version: Version,
-        change: &Change,
-        gates_skipped: bool,
-    ) -> Result<(ProductionChange, CatalogState), CatalogError>;
-
-    /// Returns `target` from the archive to production and stages the version there. Refuses where
-    /// `target` is no longer the version archived last.
-    async fn roll_back_production(
-        &self,
-        model_type: &ModelType,
-        target: Version,
-        change: &Change,
-    ) -> Result<(ProductionChange, CatalogState), CatalogError>;
-
-    /// Bars a version from production.
-    async fn mark_failed(
-        &self,
-        model_type: &ModelType,
-        version: Version,
-        change: &Change,
-    ) -> Result<(VersionRecord, CatalogState), CatalogError>;
-
-    /// Keeps every other writer of this catalog out, on whatever host, until the lock is dropped. Returns once
-    /// no transaction of an earlier writer is under way.
+    /// Keeps every other writer of this catalog out, on whatever host, until the lock is let go. Returns once no
+    /// transaction of an earlier writer is under way.
     async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError>;
 
-    /// Brings in versions and history of another registry, all or nothing.
-    async fn import(&self, batch: &ImportBatch) -> Result<CatalogState, CatalogError>;
+    /// The right edge of the log's tree.
+    async fn right_edge(&self) -> Result<RightEdge, CatalogError>;
+
+    /// Entries of the log, from a position on, at most `count`.
+    async fn log_entries(&self, from: u64, count: u32) -> Result<Vec<Entry>, CatalogError>;
+
+    /// The entries of one version, oldest first.
+    async fn log_entries_of(
+        &self,
+        model_type: &ModelType,
+        version: Version,
+    ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// Hashes of the log's tree on one level, from a position on, at most `count`: leaves on level 0, complete
+    /// subtrees of 2^`level` leaves on 8, 16, ….
+    async fn log_hashes(
+        &self,
+        level: u8,
+        from: u64,
+        count: u32,
+    ) -> Result<Vec<Sha256Digest>, CatalogError>;
 }

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::{
     StoredJson, StoredTime, loaded_json, loaded_time,
-    schema::{transitions, versions},
+    schema::{log_entries, versions},
     stored_json, stored_time,
 };
 use crate::{
     catalog::CatalogError,
     domain::{
         ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Version, VersionRecord,
-        history::Transition,
+        log::{Action, Draft, Entry, Subject},
     },
 };
 
@@ -39,27 +39,30 @@ pub(super) struct VersionRow {
     archived_at: Option<StoredTime>,
 }
 
-/// A row of `transitions`.
+/// A row of `log_entries`.
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = transitions)]
-pub(super) struct TransitionRow {
+#[diesel(table_name = log_entries)]
+pub(super) struct EntryRow {
     sequence: i64,
-    transition_id: String,
-    model_id: String,
-    model_type: String,
-    version: String,
+    id: String,
+    time: StoredTime,
+    actor: String,
+    authenticated_as: Option<String>,
+    action: String,
+    model_id: Option<String>,
+    model_type: Option<String>,
+    version: Option<String>,
     from_status: Option<String>,
-    to_status: String,
-    changed_at: StoredTime,
-    changed_by: String,
+    to_status: Option<String>,
     reason: Option<String>,
     gates_skipped: bool,
-    previous_sha256: String,
-    row_sha256: String,
+    detail: Option<StoredJson>,
+    state_sha256: Option<String>,
+    leaf_sha256: String,
 }
 
 /// Turns a column's parse error into a damaged catalog that names row and column.
-fn column<T, E: std::fmt::Display>(
+pub(super) fn column<T, E: std::fmt::Display>(
     row: &dyn std::fmt::Display,
     name: &str,
     parsed: Result<T, E>,
@@ -103,6 +106,16 @@ impl VersionRow {
             promoted_at: record.promoted_at.map(stored_time),
             archived_at: record.archived_at.map(stored_time),
         })
+    }
+
+    /// Its key, by which pages of rows follow each other.
+    pub(super) fn model_id(&self) -> &str {
+        &self.model_id
+    }
+
+    /// What it is, for a message; also where the row is damaged.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.model_type, self.version)
     }
 
     /// The record of a row.
@@ -154,54 +167,95 @@ impl VersionRow {
     }
 }
 
-impl TransitionRow {
-    /// The row of a link.
+/// Reads a column that may be null.
+fn optional<T, E: std::fmt::Display>(
+    row: &dyn std::fmt::Display,
+    name: &str,
+    text: Option<&str>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, CatalogError> {
+    column(row, name, text.map(parse).transpose())
+}
+
+impl EntryRow {
+    /// The row of an entry whose leaf has this hash.
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] for a position beyond 2^63.
-    pub(super) fn of(link: &Transition) -> Result<Self, CatalogError> {
+    pub(super) fn of(entry: &Entry, leaf: Sha256Digest) -> Result<Self, CatalogError> {
+        let said = &entry.said;
+        let subject = said.subject.as_ref();
+        let detail = said.detail.as_ref().map(stored_json).transpose();
         Ok(Self {
-            sequence: column(&link.transition_id, "sequence", i64::try_from(link.sequence))?,
-            transition_id: link.transition_id.to_string(),
-            model_id: link.model_id.to_string(),
-            model_type: link.model_type.to_string(),
-            version: link.version.to_string(),
-            from_status: link.from_status.map(|status| status.to_string()),
-            to_status: link.to_status.to_string(),
-            changed_at: stored_time(link.changed_at),
-            changed_by: link.changed_by.clone(),
-            reason: link.reason.clone(),
-            gates_skipped: link.gates_skipped,
-            previous_sha256: link.previous_sha256.to_string(),
-            row_sha256: link.row_sha256.to_string(),
+            sequence: column(&said.id, "sequence", i64::try_from(entry.sequence))?,
+            id: said.id.to_string(),
+            time: stored_time(said.time),
+            actor: said.actor.clone(),
+            authenticated_as: said.authenticated_as.clone(),
+            action: said.action.to_string(),
+            model_id: subject.map(|it| it.model_id.to_string()),
+            model_type: subject.map(|it| it.model_type.to_string()),
+            version: subject.map(|it| it.version.to_string()),
+            from_status: said.from_status.map(|status| status.to_string()),
+            to_status: said.to_status.map(|status| status.to_string()),
+            reason: said.reason.clone(),
+            gates_skipped: said.gates_skipped,
+            detail: column(&said.id, "detail", detail)?,
+            state_sha256: said.state_sha256.map(|digest| digest.to_string()),
+            leaf_sha256: leaf.to_string(),
         })
     }
 
-    /// The link of a row.
+    /// Its position, as the database holds it.
+    pub(super) fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// What it is about, for a message; also where the row is damaged.
+    pub(super) fn subject(&self) -> String {
+        match (&self.model_type, &self.version) {
+            (Some(model_type), Some(version)) => format!("{model_type}/{version}"),
+            _ => format!("log entry {}", self.sequence),
+        }
+    }
+
+    /// The entry, and the hash of its leaf as it was written down.
     ///
     /// # Errors
     /// [`CatalogError::Damaged`], naming row and column.
-    pub(super) fn into_link(self) -> Result<Transition, CatalogError> {
-        let row = format!("history row {}", self.sequence);
-        let from = self.from_status.as_deref().map(Status::parse).transpose();
-        Ok(Transition {
-            sequence: column(&row, "sequence", u64::try_from(self.sequence))?,
-            transition_id: column(&row, "transition_id", Uuid::parse_str(&self.transition_id))?,
-            model_id: column(&row, "model_id", ModelId::parse(&self.model_id))?,
-            model_type: column(&row, "model_type", ModelType::parse(&self.model_type))?,
-            version: column(&row, "version", Version::parse(&self.version))?,
-            from_status: column(&row, "from_status", from)?,
-            to_status: column(&row, "to_status", Status::parse(&self.to_status))?,
-            changed_at: column(&row, "changed_at", loaded_time(&self.changed_at))?,
-            changed_by: self.changed_by,
+    pub(super) fn into_entry(self) -> Result<(Entry, Sha256Digest), CatalogError> {
+        let row = format!("log entry {}", self.sequence);
+        let subject = match (&self.model_id, &self.model_type, &self.version) {
+            (None, None, None) => None,
+            (Some(model_id), Some(model_type), Some(version)) => Some(Subject {
+                model_id: column(&row, "model_id", ModelId::parse(model_id))?,
+                model_type: column(&row, "model_type", ModelType::parse(model_type))?,
+                version: column(&row, "version", Version::parse(version))?,
+            }),
+            _ => return Err(CatalogError::Damaged(format!("{row} names half a version"))),
+        };
+        let status = |name, text: Option<&str>| optional(&row, name, text, Status::parse);
+        let leaf = column(&row, "leaf_sha256", Sha256Digest::parse(&self.leaf_sha256))?;
+        let said = Draft {
+            id: column(&row, "id", Uuid::parse_str(&self.id))?,
+            time: column(&row, "time", loaded_time(&self.time))?,
+            action: column(&row, "action", Action::parse(&self.action))?,
+            subject,
+            from_status: status("from_status", self.from_status.as_deref())?,
+            to_status: status("to_status", self.to_status.as_deref())?,
+            detail: column(&row, "detail", self.detail.map(loaded_json).transpose())?,
+            state_sha256: optional(
+                &row,
+                "state_sha256",
+                self.state_sha256.as_deref(),
+                Sha256Digest::parse,
+            )?,
+            actor: self.actor,
+            authenticated_as: self.authenticated_as,
             reason: self.reason,
             gates_skipped: self.gates_skipped,
-            previous_sha256: column(
-                &row,
-                "previous_sha256",
-                Sha256Digest::parse(&self.previous_sha256),
-            )?,
-            row_sha256: column(&row, "row_sha256", Sha256Digest::parse(&self.row_sha256))?,
-        })
+        };
+        let sequence = column(&row, "sequence", u64::try_from(self.sequence))?;
+        Ok((Entry { sequence, said }, leaf))
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Outcome, VersionArguments, this_user};
+use super::{Context, Outcome, VersionArguments, operator::author};
 use crate::{
     domain::{ModelType, Version},
     registry::promote,
@@ -38,7 +38,7 @@ impl Promote {
             .promote(promote::Promote {
                 model_type: self.version.model_type,
                 version: self.version.version,
-                user: self.user.unwrap_or_else(this_user),
+                author: author(self.user),
                 reason: self.reason,
                 skip_gates: self.skip_gates,
             })
@@ -79,8 +79,9 @@ impl Rollback {
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
         let core = context.open(Opening::Changing).await?;
-        let user = self.user.unwrap_or_else(this_user);
-        let done = core.registry.roll_back(&self.model_type, &user, self.reason.as_deref()).await?;
+        let author = author(self.user);
+        let done =
+            core.registry.roll_back(&self.model_type, &author, self.reason.as_deref()).await?;
         let document = json!({
             "model_type": done.model_type, "from_version": done.from_version,
             "to_version": done.to_version, "rolled_back_at": done.rolled_back_at,
@@ -115,9 +116,9 @@ impl Fail {
     /// [`super::Failure`].
     pub async fn run(self, context: Context) -> Outcome {
         let core = context.open(Opening::Changing).await?;
-        let user = self.user.unwrap_or_else(this_user);
+        let author = author(self.user);
         let record =
-            core.registry.fail(&self.model_type, self.version, &user, &self.reason).await?;
+            core.registry.fail(&self.model_type, self.version, &author, &self.reason).await?;
         let document = json!({
             "model_id": record.model_id, "model_type": record.model_type,
             "version": record.version, "status": record.status,

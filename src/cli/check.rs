@@ -5,7 +5,9 @@ use std::{fs::File, path::PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Failure, Outcome, VersionArguments, output::table, progress};
+use super::{
+    Context, Failure, Outcome, VersionArguments, operator::author, output::table, progress,
+};
 use load_checks::{LoadReport, Sandbox, TrustedGlobals, Verdict};
 
 use crate::{
@@ -231,7 +233,7 @@ impl Import {
         check_source(&self.directory, &settings.registry_dir)?;
         let core = Core::open(&settings, Opening::Creating).await?;
         let progress = progress::bar(context.output);
-        let done = core.registry.import(&self.directory, &progress).await?;
+        let done = core.registry.import(&self.directory, &author(None), &progress).await?;
         drop(progress);
         let document = json!({
             "versions_imported": done.versions, "versions_moved": done.moved,

@@ -12,6 +12,7 @@ use super::{Context, Outcome, start_logging};
 use load_checks::Mode;
 
 use crate::{
+    catalog::Author,
     config::{
         EdgeSettings, Environment, LogFormat, ServerSettings, Settings, TokenPlace, TokenRole,
         TokenSource,
@@ -211,12 +212,14 @@ async fn add(registry: &Registry, sample: Sample) -> Result<(), RegistryError> {
         dataset_uri: None,
         qlib_version: None,
     };
-    registry.register(registration, Incoming::new(Box::new(sample.artifact)), None).await?;
+    let author = Author { actor: USER.to_owned(), authenticated_as: None };
+    let artifact = Incoming::new(Box::new(sample.artifact));
+    registry.register(registration, artifact, &author, None).await?;
     if sample.promote {
         let promote = Promote {
             model_type,
             version,
-            user: USER.to_owned(),
+            author,
             reason: Some("for the demonstration".to_owned()),
             skip_gates: false,
         };

@@ -4,6 +4,7 @@ pub mod changes;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod operator;
 pub mod output;
 pub mod progress;
 pub mod queries;
@@ -210,14 +211,6 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-}
-
-/// The operating system's user who runs the command: the name of the process's user id, or the number where it has
-/// no name. Variables such as `$USER` are not asked, which anybody can set.
-#[must_use]
-pub fn this_user() -> String {
-    let name = whoami::username().ok().filter(|name| !name.trim().is_empty());
-    name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid()))
 }
 
 /// A port, for clap.

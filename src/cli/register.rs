@@ -7,7 +7,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Context, Outcome, check::open_regular, progress, this_user};
+use super::{
+    Context, Outcome,
+    check::open_regular,
+    operator::{author, operator},
+    progress,
+};
 use load_checks::json::scan_slice;
 
 use crate::{
@@ -113,7 +118,9 @@ impl Register {
         let core = crate::startup::Core::open(&settings, Opening::Creating).await?;
         let incoming =
             Incoming { bytes: Box::new(file), size, progress: progress::bar(context.output) };
-        let record = core.registry.register(registration, incoming, self.reason.as_deref()).await?;
+        let author = author(Some(registration.env.created_by.clone()));
+        let reason = self.reason.as_deref();
+        let record = core.registry.register(registration, incoming, &author, reason).await?;
         let document = json!({
             "model_id": record.model_id, "model_type": record.model_type,
             "version": record.version, "status": record.status,
@@ -160,7 +167,7 @@ impl Register {
                     .created_by
                     .clone()
                     .or(environment.created_by)
-                    .unwrap_or_else(this_user),
+                    .unwrap_or_else(operator),
                 cvxpy_version: environment.cvxpy_version,
                 dependencies_hash: unknown(environment.dependencies_hash),
                 numpy_version: unknown(environment.numpy_version),

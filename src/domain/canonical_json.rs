@@ -6,7 +6,7 @@
 //! outside space to tilde escaped (UTF-16 surrogate pairs beyond the BMP), integers as they are, floats
 //! as `float.__repr__` gives them.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Number, Value};
 
@@ -77,6 +77,95 @@ fn write_value(out: &mut String, value: &Value) -> Result<(), NotFinite> {
         }
     }
     Ok(())
+}
+
+/// Writes an object of known members, in the order of their names, without building a [`Value`].
+#[derive(Debug)]
+pub struct Members {
+    out: String,
+    last: &'static str,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Members {
+    /// An object without members.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut out = String::with_capacity(1024);
+        out.push('{');
+        Self { out, last: "" }
+    }
+
+    fn name(&mut self, name: &'static str) {
+        debug_assert!(self.last < name, "{name} follows {}", self.last);
+        if !self.last.is_empty() {
+            self.out.push(',');
+        }
+        self.last = name;
+        write_string(&mut self.out, name);
+        self.out.push(':');
+    }
+
+    /// A text, or null.
+    #[must_use]
+    pub fn text(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.name(name);
+        match value {
+            Some(text) => write_string(&mut self.out, text),
+            None => self.out.push_str("null"),
+        }
+        self
+    }
+
+    /// An object of texts, or null.
+    #[must_use]
+    pub fn texts(mut self, name: &'static str, value: Option<&BTreeMap<String, String>>) -> Self {
+        self.name(name);
+        let Some(members) = value else {
+            self.out.push_str("null");
+            return self;
+        };
+        self.out.push('{');
+        for (index, (key, member)) in members.iter().enumerate() {
+            if index > 0 {
+                self.out.push(',');
+            }
+            write_string(&mut self.out, key);
+            self.out.push(':');
+            write_string(&mut self.out, member);
+        }
+        self.out.push('}');
+        self
+    }
+
+    /// An integer.
+    #[must_use]
+    pub fn integer(mut self, name: &'static str, value: u64) -> Self {
+        self.name(name);
+        // Writing to a String cannot fail.
+        let _ = write!(self.out, "{value}");
+        self
+    }
+
+    /// True or false.
+    #[must_use]
+    pub fn boolean(mut self, name: &'static str, value: bool) -> Self {
+        self.name(name);
+        self.out.push_str(if value { "true" } else { "false" });
+        self
+    }
+
+    /// The object's text.
+    #[must_use]
+    pub fn end(mut self) -> String {
+        self.out.push('}');
+        self.out
+    }
 }
 
 fn write_string(out: &mut String, text: &str) {

@@ -1,40 +1,25 @@
-//! `Manifest`: the registry's summary of itself, with a digest over its catalog that means the same
-//! whatever database holds the catalog.
-//!
-//! The canonical dump is the JSON object `{"history": {head_sha256, length}, "removed": {type: [version]},
-//! "versions": {type: {version: row digest}}}` as [`super::canonical_json`] writes it; a row digest is the SHA-256 of the
-//! canonical JSON of the row's fields. `checksum` is the SHA-256 of the dump. The manifest holds the row
-//! digests beside the checksum, so that two that differ can say which version does.
+//! `Manifest`: the registry's summary of itself. Its `checksum` is the root of the log, which commits to every row
+//! of the catalog, whatever database holds it; its size does not grow with the number of versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-use super::{
-    ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord, canonical_json,
-    history::ChainHead,
-};
+use super::{ModelType, Sha256Digest, Timestamp, Version};
 
-/// The layout that this code writes.
-pub const REGISTRY_VERSION: &str = "2.0.0";
+/// The layout that this program writes.
+pub const REGISTRY_VERSION: &str = "3.0.0";
 
-/// The most differences that a message lists.
-const MAX_LISTED: usize = 10;
+/// The layout before it, which is upgraded when a registry is first opened for change.
+pub const UPGRADED_VERSION: &str = "2.0.0";
 
-/// What the manifest remembers of a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionEntry {
-    /// Its status.
-    pub status: Status,
-    /// The digest of its row.
-    pub row_sha256: Sha256Digest,
-}
-
-type Entries = BTreeMap<ModelType, BTreeMap<Version, VersionEntry>>;
-
-/// Numbers that were used by versions that are gone.
-pub type Removed = BTreeMap<ModelType, BTreeSet<Version>>;
+/// A layout that this program does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the registry's layout is {0:?}; this program knows {UPGRADED_VERSION} and {REGISTRY_VERSION}: use the version of \
+     model-registry that wrote it, or a newer one"
+)]
+pub struct UnknownLayout(pub String);
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,86 +36,30 @@ pub struct Manifest {
     pub production_models: BTreeMap<ModelType, Version>,
     /// Bytes of all files of all versions.
     pub total_size_bytes: u64,
-    /// SHA-256 of the catalog's canonical dump.
+    /// The root of the log. In layout 2.0.0, the digest of the catalog's dump.
     pub checksum: Sha256Digest,
+    /// How many entries the log has. Not in layout 2.0.0.
+    #[serde(default)]
+    pub log_size: u64,
     /// When a backup was last taken.
     pub last_backup_at: Option<Timestamp>,
     /// Where it is.
     pub backup_location: Option<String>,
-    /// Where the history ends.
-    pub history: ChainHead,
-    /// Every version, so that a difference can be named.
-    pub versions: Entries,
-    /// Numbers that were used by versions that are gone.
-    pub removed_versions: Removed,
 }
 
-/// A summary of the catalog at one moment.
+/// What a manifest says of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogSummary {
-    /// The digest of the canonical dump.
-    pub checksum: Sha256Digest,
-    /// Where the history ends.
-    pub history: ChainHead,
-    versions: Entries,
-    removed_versions: Removed,
-    production_models: BTreeMap<ModelType, Version>,
-    artifact_count: u64,
-    total_size_bytes: u64,
-}
-
-impl CatalogSummary {
-    /// Summarises all rows of a catalog.
-    #[must_use]
-    pub fn of(records: &[VersionRecord], removed_versions: Removed, history: ChainHead) -> Self {
-        let mut versions = Entries::new();
-        let mut production_models = BTreeMap::new();
-        for record in records {
-            let entry = VersionEntry { status: record.status, row_sha256: row_digest(record) };
-            versions.entry(record.model_type.clone()).or_default().insert(record.version, entry);
-            if record.status == Status::Production {
-                production_models.insert(record.model_type.clone(), record.version);
-            }
-        }
-        Self {
-            checksum: dump_digest(&versions, &removed_versions, history),
-            history,
-            versions,
-            removed_versions,
-            production_models,
-            artifact_count: records.len() as u64,
-            total_size_bytes: records.iter().map(|record| record.total_size_bytes).sum(),
-        }
-    }
-}
-
-fn row_digest(record: &VersionRecord) -> Sha256Digest {
-    // Numbers in a record are integers, so the canonical form always exists.
-    serde_json::to_value(record)
-        .ok()
-        .and_then(|value| canonical_json::digest(&value).ok())
-        .unwrap_or(Sha256Digest::ZERO)
-}
-
-fn dump_digest(versions: &Entries, removed: &Removed, history: ChainHead) -> Sha256Digest {
-    let rows: BTreeMap<_, BTreeMap<_, _>> = versions
-        .iter()
-        .map(|(model_type, entries)| {
-            let rows =
-                entries.iter().map(|(version, entry)| (version.to_string(), entry.row_sha256));
-            (model_type.as_str(), rows.collect())
-        })
-        .collect();
-    canonical_json::digest(&json!({ "history": history, "removed": removed, "versions": rows }))
-        .unwrap_or(Sha256Digest::ZERO)
-}
-
-impl CatalogSummary {
+    /// The root of the log.
+    pub root: Sha256Digest,
+    /// How many entries the log has.
+    pub log_size: u64,
     /// How many versions there are.
-    #[must_use]
-    pub fn artifact_count(&self) -> u64 {
-        self.artifact_count
-    }
+    pub artifact_count: u64,
+    /// Bytes of all files of all versions.
+    pub total_size_bytes: u64,
+    /// The version in production of each type that has one.
+    pub production_models: BTreeMap<ModelType, Version>,
 }
 
 impl Manifest {
@@ -145,11 +74,9 @@ impl Manifest {
             production_models: BTreeMap::new(),
             total_size_bytes: 0,
             checksum: Sha256Digest::ZERO,
+            log_size: 0,
             last_backup_at: None,
             backup_location: None,
-            history: ChainHead::EMPTY,
-            versions: Entries::new(),
-            removed_versions: Removed::new(),
         };
         manifest.record(now, catalog);
         manifest
@@ -157,14 +84,30 @@ impl Manifest {
 
     /// Brings the manifest up to a catalog.
     pub fn record(&mut self, now: Timestamp, catalog: &CatalogSummary) {
+        REGISTRY_VERSION.clone_into(&mut self.registry_version);
         self.last_updated = now;
         self.artifact_count = catalog.artifact_count;
         self.production_models.clone_from(&catalog.production_models);
         self.total_size_bytes = catalog.total_size_bytes;
-        self.checksum = catalog.checksum;
-        self.history = catalog.history;
-        self.versions.clone_from(&catalog.versions);
-        self.removed_versions.clone_from(&catalog.removed_versions);
+        self.checksum = catalog.root;
+        self.log_size = catalog.log_size;
+    }
+
+    /// Refuses a layout that this program does not know.
+    ///
+    /// # Errors
+    /// [`UnknownLayout`].
+    pub fn check_layout(&self) -> Result<(), UnknownLayout> {
+        match self.registry_version.as_str() {
+            REGISTRY_VERSION | UPGRADED_VERSION => Ok(()),
+            other => Err(UnknownLayout(other.chars().take(40).collect())),
+        }
+    }
+
+    /// Whether it was written by the layout before this one.
+    #[must_use]
+    pub fn is_of_the_layout_before(&self) -> bool {
+        self.registry_version == UPGRADED_VERSION
     }
 
     /// Where manifest and catalog differ, a sentence each; empty where they agree.
@@ -177,153 +120,70 @@ impl Manifest {
                 found.push(format!("{what}: the manifest says {manifest}, the catalog {catalog}"));
             }
         };
-        differ("registry_version", &self.registry_version, &REGISTRY_VERSION);
         differ("artifact_count", &self.artifact_count, &catalog.artifact_count);
         differ("total_size_bytes", &self.total_size_bytes, &catalog.total_size_bytes);
-        differ("history length", &self.history.length, &catalog.history.length);
-        differ("history head", &self.history.head_sha256, &catalog.history.head_sha256);
-        self.compare_production(catalog, &mut found);
-        self.compare_versions(catalog, &mut found);
-        if self.removed_versions != catalog.removed_versions {
-            found.push("the numbers used by removed versions differ".to_owned());
-        }
-        if found.is_empty() && self.checksum != catalog.checksum {
-            found.push(format!(
-                "checksum: the manifest says {}, the catalog {}",
-                self.checksum, catalog.checksum
-            ));
-        }
-        if found.len() > MAX_LISTED {
-            let more = found.len() - MAX_LISTED;
-            found.truncate(MAX_LISTED);
-            found.push(format!("and {more} more"));
-        }
-        found
-    }
-
-    fn compare_production(&self, catalog: &CatalogSummary, found: &mut Vec<String>) {
+        differ("log_size", &self.log_size, &catalog.log_size);
+        differ("checksum", &self.checksum, &catalog.root);
         let types: BTreeSet<_> =
             self.production_models.keys().chain(catalog.production_models.keys()).collect();
         let shown =
             |version: Option<&Version>| version.map_or("none".to_owned(), Version::to_string);
         for model_type in types {
-            let (ours, theirs) =
-                (self.production_models.get(model_type), catalog.production_models.get(model_type));
-            if ours != theirs {
-                found.push(format!(
-                    "production version of {model_type}: the manifest says {}, the catalog {}",
-                    shown(ours),
-                    shown(theirs)
-                ));
-            }
+            differ(
+                &format!("production version of {model_type}"),
+                &shown(self.production_models.get(model_type)),
+                &shown(catalog.production_models.get(model_type)),
+            );
         }
+        found
     }
-
-    fn compare_versions(&self, catalog: &CatalogSummary, found: &mut Vec<String>) {
-        for (name, ours, theirs) in paired(&self.versions, &catalog.versions) {
-            found.push(match (ours, theirs) {
-                (Some(ours), Some(theirs)) if ours == theirs => continue,
-                (Some(ours), Some(theirs)) if ours.status != theirs.status => format!(
-                    "{name}: the manifest says {}, the catalog {}",
-                    ours.status, theirs.status
-                ),
-                (Some(_), Some(_)) => format!("{name}: the catalog's row was changed"),
-                (Some(_), None) => format!("{name}: in the manifest, not in the catalog"),
-                (None, _) => format!("{name}: in the catalog, not in the manifest"),
-            });
-        }
-    }
-}
-
-fn paired<'a>(
-    ours: &'a Entries,
-    theirs: &'a Entries,
-) -> impl Iterator<Item = (String, Option<&'a VersionEntry>, Option<&'a VersionEntry>)> {
-    let keys = |entries: &'a Entries| {
-        entries.iter().flat_map(|(model_type, versions)| {
-            versions.keys().map(move |version| (model_type, *version))
-        })
-    };
-    let all: BTreeSet<_> = keys(ours).chain(keys(theirs)).collect();
-    all.into_iter().map(move |(model_type, version)| {
-        let find = |entries: &'a Entries| entries.get(model_type).and_then(|all| all.get(&version));
-        (format!("{model_type}/{version}"), find(ours), find(theirs))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ArtifactFile, Metadata, metadata::tests::SIDECAR};
 
-    fn record(version: &str, status: Status) -> VersionRecord {
-        let metadata = Metadata::parse(SIDECAR.as_bytes()).expect("sidecar");
-        VersionRecord {
-            model_id: metadata.model_id,
-            model_type: metadata.model_type,
-            version: Version::parse(version).expect("version"),
-            status,
-            artifact_file: ArtifactFile::parse("model.pkl").expect("name"),
-            artifact_size_bytes: 1,
+    fn summary() -> CatalogSummary {
+        CatalogSummary {
+            root: Sha256Digest::of(b"root"),
+            log_size: 3,
+            artifact_count: 2,
             total_size_bytes: 10,
-            checksum_sha256: metadata.checksum_sha256,
-            metadata_sha256: Sha256Digest::of(SIDECAR.as_bytes()),
-            config_hash: metadata.config_hash,
-            snapshot_id: metadata.snapshot_id,
-            dataset_version_ids: metadata.dataset_version_ids,
-            created_at: metadata.created_at,
-            promoted_at: None,
-            archived_at: None,
+            production_models: [(
+                ModelType::parse("risk_model").expect("type"),
+                Version::parse("v1.0.0").expect("version"),
+            )]
+            .into(),
         }
     }
 
-    fn summary(records: &[VersionRecord]) -> CatalogSummary {
-        CatalogSummary::of(records, Removed::new(), ChainHead::EMPTY)
-    }
-
-    fn now() -> Timestamp {
-        Timestamp::parse("2026-11-23T00:00:00Z").expect("time")
+    fn manifest() -> Manifest {
+        Manifest::new(Timestamp::parse("2026-11-23T00:00:00Z").expect("time"), &summary())
     }
 
     #[test]
-    fn the_order_of_rows_does_not_matter_and_their_content_does() {
-        let (a, b) = (record("v1.0.0", Status::Production), record("v1.1.0", Status::Staged));
-        let one = summary(&[a.clone(), b.clone()]);
-        assert_eq!(one, summary(&[b.clone(), a.clone()]));
-        let changed = VersionRecord { artifact_size_bytes: 2, ..b };
-        assert_ne!(one.checksum, summary(&[a, changed]).checksum);
+    fn the_manifest_names_each_field_that_differs() {
+        assert!(manifest().differences(&summary()).is_empty());
+        type Change = fn(&mut Manifest);
+        let changes: [(&str, Change); 5] = [
+            ("artifact_count", |it| it.artifact_count = 9),
+            ("total_size_bytes", |it| it.total_size_bytes = 9),
+            ("log_size", |it| it.log_size = 9),
+            ("checksum", |it| it.checksum = Sha256Digest::ZERO),
+            ("production version of risk_model", |it| it.production_models.clear()),
+        ];
+        for (field, change) in changes {
+            let mut manifest = manifest();
+            change(&mut manifest);
+            let told = manifest.differences(&summary());
+            assert!(told.len() == 1 && told[0].starts_with(field), "{field}: {told:?}");
+        }
     }
 
     #[test]
-    fn the_manifest_names_what_differs() {
-        let (a, b) = (record("v1.0.0", Status::Production), record("v1.1.0", Status::Staged));
-        let before = summary(&[a.clone(), b.clone()]);
-        let manifest = Manifest::new(now(), &before);
-        assert!(manifest.differences(&before).is_empty());
-        assert_eq!(manifest.production_models.len(), 1);
-
-        let archived = VersionRecord { status: Status::Archived, ..a.clone() };
-        let told = manifest.differences(&summary(&[archived, b.clone()])).join("; ");
-        assert!(
-            told.contains("risk_model/v1.0.0: the manifest says production, the catalog archived")
-        );
-        assert!(told.contains(
-            "production version of risk_model: the manifest says v1.0.0, the catalog none"
-        ));
-
-        let told = manifest.differences(&summary(std::slice::from_ref(&a))).join("; ");
-        assert!(told.contains("risk_model/v1.1.0: in the manifest, not in the catalog"), "{told}");
-
-        let changed = VersionRecord { snapshot_id: "other".to_owned(), ..b };
-        let told = manifest.differences(&summary(&[a, changed])).join("; ");
-        assert_eq!(told, "risk_model/v1.1.0: the catalog's row was changed");
-    }
-
-    #[test]
-    fn a_manifest_with_only_its_checksum_changed_still_differs() {
-        let catalog = summary(&[]);
-        let mut manifest = Manifest::new(now(), &catalog);
-        manifest.checksum = Sha256Digest::of(b"x");
-        assert_eq!(manifest.differences(&catalog).len(), 1);
+    fn a_layout_of_the_future_is_refused_by_name() {
+        let newer = Manifest { registry_version: "4.0.0".to_owned(), ..manifest() };
+        assert!(newer.check_layout().is_err_and(|told| told.to_string().contains("4.0.0")));
+        assert_eq!(manifest().check_layout(), Ok(()));
     }
 }

@@ -8,6 +8,8 @@ pub mod canonical_json;
 pub mod digest;
 pub mod gates;
 pub mod history;
+pub mod layout2;
+pub mod log;
 pub mod manifest;
 pub mod metadata;
 pub mod model_type;

@@ -47,32 +47,6 @@ impl Default for Retention {
     }
 }
 
-/// Modules of Python's own whose functions run whatever they are told: trusting one of their names would let
-/// any pickle do anything.
-const NEVER_TRUSTED: [&str; 21] = [
-    "_pickle",
-    "asyncio",
-    "builtins",
-    "code",
-    "codecs",
-    "ctypes",
-    "functools",
-    "importlib",
-    "marshal",
-    "multiprocessing",
-    "nt",
-    "operator",
-    "os",
-    "pickle",
-    "posix",
-    "pty",
-    "runpy",
-    "shutil",
-    "socket",
-    "subprocess",
-    "sys",
-];
-
 /// The decisions of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -173,10 +147,11 @@ impl Default for Policy {
 
 impl Policy {
     /// Reads a policy file. Built-in types stay; what the file says of them replaces what is built in.
+    /// `never_trusted` are packages of which no class can be trusted.
     ///
     /// # Errors
     /// [`InvalidPolicy`], naming the key.
-    pub fn parse(toml_text: &str) -> Result<Self, InvalidPolicy> {
+    pub fn parse(toml_text: &str, never_trusted: &[&str]) -> Result<Self, InvalidPolicy> {
         let file: PolicyFile =
             toml::from_str(toml_text).map_err(|error| InvalidPolicy::Toml(error.to_string()))?;
         let mut policy = Self { retention: file.retention, ..Self::default() };
@@ -194,7 +169,7 @@ impl Policy {
             }
         }
         for dotted in file.pickle.trusted {
-            policy.trusted_globals.insert(split_global(&dotted)?);
+            policy.trusted_globals.insert(split_global(&dotted, never_trusted)?);
         }
         for (role, names) in file.roles {
             let scopes = role_scopes(&role, &names)
@@ -252,7 +227,7 @@ fn role_scopes(role: &str, names: &[String]) -> Result<Vec<Scope>, String> {
     names.iter().map(scope).collect()
 }
 
-fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
+fn split_global(dotted: &str, never_trusted: &[&str]) -> Result<(String, String), InvalidPolicy> {
     let identifier = |part: &str| {
         !part.is_empty()
             && !part.starts_with(|c: char| c.is_ascii_digit())
@@ -261,7 +236,7 @@ fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
     match dotted.rsplit_once('.') {
         Some((module, name)) if module.split('.').all(identifier) && identifier(name) => {
             let package = module.split('.').next().unwrap_or(module);
-            if NEVER_TRUSTED.contains(&package) {
+            if never_trusted.contains(&package) {
                 return Err(InvalidPolicy::NeverTrusted(dotted.to_owned()));
             }
             Ok((module.to_owned(), name.to_owned()))
@@ -273,6 +248,8 @@ fn split_global(dotted: &str) -> Result<(String, String), InvalidPolicy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NEVER_TRUSTED: [&str; 2] = ["functools", "os"];
 
     fn model_type(name: &str) -> ModelType {
         ModelType::parse(name).expect("type")
@@ -306,6 +283,7 @@ mod tests {
             [retention]
             staged_days = 0
             "#,
+            &NEVER_TRUSTED,
         )
         .expect("policy");
         let rules = policy.rules(&model_type("execution_model")).expect("known");
@@ -321,7 +299,8 @@ mod tests {
     #[test]
     fn roles_stand_for_scopes() {
         let policy =
-            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]\nnobody = []").expect("policy");
+            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]\nnobody = []", &NEVER_TRUSTED)
+                .expect("policy");
         assert_eq!(policy.granted_by("quant-admin"), [Scope::Admin]);
         assert_eq!(policy.granted_by("model:write"), [Scope::Write]);
         for word in ["nobody", "Quant-Admin", "model:", "", "anyone"] {
@@ -350,7 +329,7 @@ mod tests {
             ("[roles]\n\"model:read\" = [\"model:admin\"]", "model:read"),
             ("[roles]\n\"\" = [\"model:admin\"]", "nobody"),
         ] {
-            let error = Policy::parse(text).expect_err(text).to_string();
+            let error = Policy::parse(text, &NEVER_TRUSTED).expect_err(text).to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
     }

@@ -1,23 +1,21 @@
 //! Errors as clients see them: one flat shape everywhere.
 
-use std::{fmt, net::IpAddr, time::SystemTime};
+use std::fmt;
 
 use actix_web::{
     HttpResponse, ResponseError,
     body::BoxBody,
     http::{
         StatusCode,
-        header::{self, HeaderValue, HttpDate},
+        header::{self, HeaderValue},
     },
 };
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::{
-    clock,
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    limits,
 };
 
 /// The body of every error.
@@ -26,11 +24,34 @@ use crate::{
 pub struct ErrorBody<'a> {
     /// A sentence for people. Its wording may change.
     pub detail: &'a str,
-    /// What programs match on; codes stay, and new ones may be added.
+    /// The code for programs to match on. Codes never change; new ones may be added.
     pub code: &'a str,
 }
 
-/// A refusal on its way to a client. What only the log may know travels beside the response.
+/// The APIs that routes belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// The service itself: probes, documentation, paths without a route. Probes come every few seconds, so its requests
+    /// are logged at DEBUG.
+    Service,
+    /// `/api/v1`. Each request is logged at INFO.
+    Models,
+}
+
+impl Surface {
+    /// The body of an error. Today's surfaces have the same.
+    #[must_use]
+    pub fn error_body(self, error: &RegistryError) -> Vec<u8> {
+        let body = ErrorBody { detail: error.detail(), code: error.kind().code() };
+        match self {
+            // Two strings can always be written as JSON.
+            Self::Service | Self::Models => serde_json::to_vec(&body).unwrap_or_default(),
+        }
+    }
+}
+
+/// An error on its way to a client, in the common shape; the outermost layer changes it into that of the route's surface,
+/// where it has another. The response carries the whole error in its extensions, for the log alone.
 #[derive(Debug, Clone)]
 pub struct ApiError(pub RegistryError);
 
@@ -68,72 +89,9 @@ impl ResponseError for ApiError {
             }
             _ => {}
         }
-        let mut response = builder.json(ErrorBody { detail: self.0.detail(), code: kind.code() });
+        let mut response =
+            builder.content_type("application/json").body(Surface::Service.error_body(&self.0));
         response.extensions_mut().insert(self.0.clone());
         response
-    }
-}
-
-/// An answer written without the framework: to what never became a request.
-#[derive(Debug)]
-pub struct BareAnswer {
-    bytes: Vec<u8>,
-    written: usize,
-}
-
-impl BareAnswer {
-    /// A refusal to this peer, which is logged and counted.
-    #[must_use]
-    pub fn new(error: RegistryError, peer: Option<IpAddr>) -> Self {
-        let (kind, request_id) = (error.kind(), Uuid::new_v4());
-        let (status, code, detail) = (kind.http_status(), kind.code(), error.detail());
-        let client = peer.map(tracing::field::display);
-        tracing::info!(%request_id, client, status, code, detail, "request refused");
-        metrics::refused(status);
-        let body = serde_json::to_string(&ErrorBody { detail, code }).unwrap_or_default();
-        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let date = clock::now().map_or_else(
-            |_| String::new(),
-            |now| format!("date: {}\r\n", HttpDate::from(SystemTime::from(now.instant()))),
-        );
-        let text = format!(
-            "HTTP/1.1 {status} {}\r\ncontent-length: {}\r\nconnection: close\r\n\
-             content-type: application/json\r\ncache-control: no-store\r\n\
-             x-content-type-options: nosniff\r\nx-request-id: {request_id}\r\n{date}\r\n{body}",
-            reason.unwrap_or_default(),
-            body.len(),
-        );
-        Self { bytes: text.into_bytes(), written: 0 }
-    }
-
-    /// What goes out where the framework wrote an error without a body; `None` for any other head.
-    #[must_use]
-    pub fn instead_of(head: &[u8], peer: Option<IpAddr>) -> Option<Self> {
-        let head = std::str::from_utf8(head).ok()?;
-        let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
-        if !(400..600).contains(&status) || !head.contains("\r\ncontent-length: 0\r\n") {
-            return None;
-        }
-        let (kind, detail) = match status {
-            408 => (ErrorKind::RequestTimeout, "The request did not come in time"),
-            413 => (ErrorKind::TooLarge, "The request's body is too large; this route takes none"),
-            431 => (ErrorKind::HeadersTooLarge, "The request has too many header fields"),
-            400..500 => {
-                (ErrorKind::MalformedRequest, "The request is not HTTP/1.1 as RFC 9112 has it")
-            }
-            _ => (ErrorKind::Internal, "Internal server error"),
-        };
-        Some(Self::new(RegistryError::new(kind, detail), peer))
-    }
-
-    /// What is still to be written.
-    #[must_use]
-    pub fn rest(&self) -> &[u8] {
-        self.bytes.get(self.written..).unwrap_or_default()
-    }
-
-    /// So much of it was written.
-    pub fn advance(&mut self, written: usize) {
-        self.written += written;
     }
 }

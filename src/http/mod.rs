@@ -1,25 +1,25 @@
-//! REST: parse, send a message, render. No SQL, no file, no clock and no environment here.
+//! The HTTP service. Each room may use those above it in this table, and none below:
+//!
+//! | Room | What it holds |
+//! |---|---|
+//! | [`errors`] | the body of every error |
+//! | [`wire`] | connections, beneath the framework |
+//! | [`edge`] | what happens to each request around its handler: client, admission, guard, log line, end |
+//! | [`v1`] | the handlers of `/api/v1` and of the service itself |
+//! | [`docs`] | the documentation page |
+//! | [`openapi`] | the OpenAPI document |
+//! | [`route`] | one row of the route table |
+//! | [`routes`] | the route table |
+//! | [`server`] | puts them together |
+//!
+//! A handler parses, calls an operation of the registry and renders. It holds no SQL, file, clock or environment.
 
-pub mod artifact;
-pub mod chunks;
-pub mod client;
-pub mod closing;
-pub mod conditional;
-pub mod conduct;
-pub mod connection;
 pub mod docs;
+pub mod edge;
 pub mod errors;
-pub mod exchange;
-pub mod guard;
-pub mod head;
-pub mod lifecycle;
-pub mod middleware;
-pub mod models;
 pub mod openapi;
-pub mod paging;
-pub mod path;
-pub mod query;
+pub mod route;
 pub mod routes;
-pub mod scrape;
 pub mod server;
-pub mod service;
+pub mod v1;
+pub mod wire;

@@ -1,4 +1,4 @@
-//! The HTTP server: workers, limits and CORS around the route table, over connections of our own.
+//! The HTTP server: the route table with its layers, on connections of [`super::wire`].
 
 use std::{
     io,
@@ -21,7 +21,7 @@ use actix_tls::accept::{
 use actix_web::{
     App,
     dev::{AppConfig, Server},
-    http::{Method, header},
+    http::header,
     middleware::from_fn,
     web,
 };
@@ -33,33 +33,40 @@ use tokio::{
 };
 
 use super::{
-    client::Gateways,
-    conduct::{InFlight, conduct},
-    connection::Connection,
-    exchange::{expected, follow},
-    guard::HttpState,
-    lifecycle::Lifecycle,
-    middleware::observe,
+    edge::{
+        admission::{RequestLimits, admit},
+        client::Gateways,
+        guard::HttpState,
+        lifecycle::Lifecycle,
+        middleware::observe,
+    },
+    openapi::ApiDocument,
+    route::{self, RouteSpec},
     routes,
+    wire::{
+        connection::Connection,
+        mailbox::{check_expectation, serve},
+    },
 };
 use crate::limits;
 
-/// What is spoken over TLS. HTTP/2 is left to gateways: the framework would take heads of any size and streams of
-/// any number, and wait for ever for clients that take no answer.
+/// The only protocol over TLS. HTTP/2 is left to gateways: the framework limits neither its heads nor its streams, and
+/// waits for ever for a client that does not receive its answer.
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// What every worker shares.
+/// What all workers share.
 #[derive(Clone)]
 struct Shared {
     state: web::Data<HttpState>,
     lifecycle: web::Data<Lifecycle>,
     gateways: web::Data<Gateways>,
-    in_flight: web::Data<InFlight>,
+    request_limits: web::Data<RequestLimits>,
+    document: web::Data<ApiDocument>,
     allowed_origins: Vec<String>,
     stopping: GracefulShutdownSignal,
 }
 
-/// Starts serving on a socket that listens already.
+/// Starts to serve on a listening socket.
 ///
 /// # Errors
 /// The system's, where workers cannot be started.
@@ -78,12 +85,18 @@ pub fn start(
         .max_concurrent_connections(connections)
         .shutdown_timeout(limits::SHUTDOWN_SECONDS)
         .disable_signals();
-    let in_flight = InFlight::new(limits::REQUESTS_IN_FLIGHT, limits::DOWNLOADS_IN_FLIGHT);
+    let request_limits = RequestLimits::new(
+        limits::REQUESTS_IN_FLIGHT,
+        limits::DOWNLOADS_IN_FLIGHT,
+        limits::TURN_WAIT,
+    );
+    let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
         lifecycle: web::Data::new(lifecycle),
         gateways: web::Data::new(gateways),
-        in_flight: web::Data::new(in_flight),
+        request_limits: web::Data::new(request_limits),
+        document: web::Data::new(document),
         allowed_origins,
         stopping: server.graceful_shutdown_signal(),
     };
@@ -97,7 +110,7 @@ pub fn start(
         })?,
         Some(mut tls) => {
             tls.alpn_protocols = vec![HTTP_1.to_vec()];
-            // The default is 256, which connections that say nothing would fill, for others to wait behind them.
+            // The default is 256. That many silent connections would keep all others waiting.
             max_concurrent_tls_connect(connections);
             server.listen("https", listener, move || {
                 let mut acceptor = Acceptor::new(tls.clone());
@@ -114,8 +127,8 @@ pub fn start(
     Ok(server.run())
 }
 
-/// How many connections each worker may hold: so many that open files are left when all of them are taken. For that
-/// the process allows itself as many files as the system lets it, which is often far more than it is given at first.
+/// How many connections each worker may hold, so that enough open files are left for everything else. First raises the
+/// process's soft limit of open files to the hard one.
 fn connections_per_worker(workers: usize) -> usize {
     let mut files = getrlimit(Resource::Nofile);
     if files.current != files.maximum {
@@ -136,13 +149,13 @@ fn connections_per_worker(workers: usize) -> usize {
         tracing::warn!(
             files,
             connections,
-            "few open files are allowed: fewer connections are taken"
+            "the limit of open files is low: fewer connections are accepted"
         );
     }
     connections
 }
 
-/// The application, spoken to over connections of any make.
+/// The application on connections of any transport.
 fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     shared: Shared,
 ) -> impl ServiceFactory<
@@ -156,15 +169,17 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .app_data(shared.state)
         .app_data(shared.lifecycle)
         .app_data(shared.gateways)
-        .app_data(shared.in_flight)
-        .wrap(from_fn(conduct))
+        .app_data(shared.request_limits)
+        .app_data(shared.document)
+        .wrap(from_fn(admit))
         .wrap(cors(&shared.allowed_origins))
         .wrap(from_fn(observe))
-        .configure(routes::mount)
+        .configure(|config| route::mount(routes::table(), config))
         .default_service(web::to(routes::not_found));
     let app = app.into_factory().map_err(|error| error.error_response());
-    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), follow);
+    let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;
+    let largest_body = routes::largest_body();
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();
@@ -172,19 +187,25 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         })
         .keep_alive(limits::KEEP_ALIVE)
         .h1_write_buffer_size(limits::ANSWER_PIECE)
-        // The connection sees to it, for every head and not only for the first.
+        // Our connection limits the time of every head, not only of the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(limits::LINGER)
-        .expect(fn_service(|request| std::future::ready(expected(request))))
+        .expect(fn_service(move |request| {
+            std::future::ready(check_expectation(request, largest_body))
+        }))
         .on_connect_ext(|connection: &Connection<T>, data| {
-            data.insert(connection.exchange());
+            data.insert(connection.mailbox());
         })
         .finish(app)
 }
 
+/// What programs add to requests so that they can be followed from one service to the next: ours, and those of W3C Trace
+/// Context and W3C Baggage.
+const TRACING: [&str; 4] = ["x-request-id", "traceparent", "tracestate", "baggage"];
+
 fn cors(allowed_origins: &[String]) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_methods(routes::methods())
         .allowed_headers([
             header::AUTHORIZATION,
             header::ACCEPT,
@@ -194,7 +215,7 @@ fn cors(allowed_origins: &[String]) -> Cors {
             header::IF_RANGE,
             header::RANGE,
         ])
-        .allowed_header("x-request-id")
+        .allowed_headers(TRACING)
         .expose_headers([
             "accept-ranges",
             "content-disposition",

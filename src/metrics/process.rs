@@ -1,4 +1,4 @@
-//! What the kernel says of this process, under the names that every exporter uses.
+//! The kernel's figures about this process, under the names that all exporters use.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter},
 };
 
-/// Asked anew for each scrape. What cannot be read is left out.
+/// Read anew for each scrape. A figure that cannot be read is left out.
 #[derive(Debug)]
 pub(super) struct Process {
     /// Seconds since 1970.
@@ -17,14 +17,14 @@ pub(super) struct Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "When this process started, in seconds since 1970";
+        let help = "Start of the process, in seconds since 1970";
         super::gauge(&mut encoder, "process_start_time_seconds", help, self.started)?;
         if let Some(bytes) = resident_bytes() {
-            let help = "Memory in use, in bytes";
+            let help = "Resident memory in bytes";
             super::gauge(&mut encoder, "process_resident_memory_bytes", help, bytes)?;
         }
         if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
-            // One of them is the folder that is being read.
+            // One of them is this directory.
             let open = super::whole(entries.count().saturating_sub(1));
             super::gauge(&mut encoder, "process_open_fds", "Open file descriptors", open)?;
         }
@@ -33,7 +33,7 @@ impl Collector for Process {
             super::gauge(&mut encoder, "process_max_fds", "Most open file descriptors", most)?;
         }
         if let Some(seconds) = cpu_seconds() {
-            let help = "Time that processors worked for this process, in seconds";
+            let help = "Processor time used, in seconds";
             let metric = encoder.encode_descriptor(
                 "process_cpu_seconds",
                 help,
@@ -55,7 +55,7 @@ fn resident_bytes() -> Option<i64> {
 #[expect(clippy::cast_precision_loss, reason = "ticks since a start are far below 2^52")]
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The program's name stands in brackets and may hold anything; utime and stime are fields 14 and 15.
+    // The program's name, in brackets, may hold anything. Fields 14 and 15 are utime and stime.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11);
     let mut ticks = || times.next()?.parse::<u64>().ok();

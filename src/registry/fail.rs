@@ -1,9 +1,12 @@
 //! Failing: a version that must never be promoted.
 
-use super::{Registry, change, named};
+use super::{
+    Registry,
+    change::{Request, Wanted},
+    named,
+};
 use crate::{
-    actors::db::MarkFailed,
-    clock,
+    catalog::{Author, CatalogChange},
     domain::{ModelType, Version, VersionRecord},
     error::RegistryError,
 };
@@ -17,25 +20,19 @@ impl Registry {
         &self,
         model_type: &ModelType,
         version: Version,
-        user: &str,
+        author: &Author,
         reason: &str,
     ) -> Result<VersionRecord, RegistryError> {
-        let mut change = change(user, Some(reason))?;
+        let request = Request::new(author, Some(reason))?;
         self.record_of(model_type, version).await?;
-        let lock = self.lock_for_change().await?;
-        change.at = clock::now()?;
-        let mark = MarkFailed {
-            lock: lock.clone(),
-            model_type: model_type.clone(),
-            version,
-            change: change.clone(),
-        };
-        let (record, state) =
-            self.db.ask(mark).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await;
-        // Not before: the manifest has one writer at a time.
-        drop(lock);
-        tracing::info!(%model_type, %version, model_id = %record.model_id, user, reason, "marked failed");
-        Ok(record)
+        let fail = CatalogChange::Fail { model_type: model_type.clone(), version };
+        let wanted = Wanted { change: fail, files: None, request };
+        let applied = self
+            .begin_change()
+            .await?
+            .commit(wanted)
+            .await
+            .map_err(|error| named(error, model_type, version))?;
+        applied.record.ok_or_else(|| RegistryError::internal("the failed version is missing"))
     }
 }

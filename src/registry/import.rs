@@ -10,22 +10,22 @@ use std::{
     sync::Arc,
 };
 
-use super::Registry;
+use super::{
+    Registry,
+    change::{Files, Request, Wanted},
+};
 use crate::{
     actors::{
         blocking,
-        db::{ChangeLock, ImportVersions, ListTransitions, ListVersions},
+        db::{ListTransitions, ListVersions},
     },
     artifacts::{
-        StoreError,
         legacy::{LegacyRegistry, LegacyVersion},
-        store::{Batch, Intent, Published},
+        store::{Batch, Intent},
     },
-    catalog::{ImportBatch, VersionFilter},
-    clock,
+    catalog::{Author, CatalogChange, ImportBatch, VersionFilter},
     domain::{ModelId, ModelType, Status, Version, VersionRecord, history::Transition},
     error::{ErrorKind, RegistryError},
-    limits,
     progress::Progress,
 };
 
@@ -79,8 +79,10 @@ impl Registry {
     pub async fn import(
         &self,
         directory: &Path,
+        author: &Author,
         progress: &Progress,
     ) -> Result<Imported, RegistryError> {
+        let request = Request::new(author, None)?;
         check_source(directory, self.store.root().path())?;
         let legacy = Arc::new(self.read_legacy(directory, progress).await?);
         let first = self.plan(&legacy).await?;
@@ -89,7 +91,7 @@ impl Registry {
         }
         let batch = self.stage_all(&legacy, &first, progress).await?;
 
-        let lock = self.lock_for_change().await?;
+        let change = self.begin_change().await?;
         // Somebody may have changed the registry while files were copied.
         let plan = self.plan(&legacy).await?;
         if plan != first {
@@ -98,21 +100,22 @@ impl Registry {
                 "The registry was changed while the import was copying; try again",
             ));
         }
-        let store = self.store.clone();
-        let intents = plan.intents();
-        let published = blocking(move || match store.publish(batch, intents) {
-            Err(StoreError::Exists(place)) => Err(RegistryError::new(
+        let (outcome, intents) = (plan.outcome(), plan.intents());
+        let wanted = Wanted {
+            change: CatalogChange::Import(plan.batch),
+            files: Some(Files { batch, intents }),
+            request,
+        };
+        change.commit(wanted).await.map_err(|error| match error.kind() {
+            ErrorKind::VersionExists => RegistryError::new(
                 ErrorKind::VersionExists,
                 format!(
-                    "{place} is on disk and not in the catalog; `model-registry verify` tells more"
+                    "nothing was imported: {}, on disk and not in the catalog; `model-registry verify` tells more",
+                    error.detail()
                 ),
-            )),
-            other => Ok(other?),
-        })
-        .await?;
-        let outcome = plan.outcome();
-        self.commit(lock, plan.batch, published).await?;
-        tracing::info!(versions = outcome.versions, transitions = outcome.transitions, "imported");
+            ),
+            _ => error,
+        })?;
         Ok(outcome)
     }
 
@@ -168,30 +171,6 @@ impl Registry {
         })
         .await
     }
-
-    async fn commit(
-        &self,
-        lock: Arc<ChangeLock>,
-        batch: ImportBatch,
-        published: Published,
-    ) -> Result<(), RegistryError> {
-        let import = ImportVersions { lock: lock.clone(), batch };
-        match self.db.ask_within(limits::LONG_WORK_TIMEOUT, import).await {
-            Ok(state) => {
-                self.record(state, clock::now()?).await;
-                // Not before: the manifest has one writer at a time.
-                drop(lock);
-                Self::confirm(published).await;
-                Ok(())
-            }
-            // It may be committed yet. The intents stay, and the janitor or the next change finds out.
-            Err(error) if error.is_in_doubt() => Err(error),
-            Err(error) => {
-                blocking(move || Ok(published.take_back()?)).await?;
-                Err(error)
-            }
-        }
-    }
 }
 
 /// Copies one version where nobody sees it yet, checking it once more on the way.
@@ -235,7 +214,7 @@ impl Plan {
         let changed = legacy
             .transitions
             .iter()
-            .find(|draft| known.get(&draft.transition_id).is_some_and(|link| !link.is_of(draft)));
+            .find(|draft| known.get(&draft.transition_id).is_some_and(|known| *known != *draft));
         if let Some(draft) = changed {
             return Err(RegistryError::new(
                 ErrorKind::ChecksumMismatch,

@@ -1,11 +1,13 @@
 //! The operations of the registry, one file each, the same behind the command line and REST. Each checks
 //! its input, sends messages to the actors, and says what came of it.
 
+mod change;
 pub mod fail;
 pub mod import;
 pub mod promote;
 pub mod read;
 pub mod ready;
+mod recovery;
 pub mod register;
 pub mod repair;
 pub mod rollback;
@@ -15,21 +17,9 @@ pub mod verify;
 use std::sync::Arc;
 
 use crate::{
-    actors::{
-        Handle, blocking,
-        db::{ChangeLock, DbActor},
-        janitor::{self, Premises},
-        manifest::{ManifestActor, RecordChange},
-        validator::ValidatorActor,
-    },
-    artifacts::{ArtifactStore, VerifiedFiles, store::Published},
-    catalog::{CatalogState, Change},
-    clock,
-    domain::{
-        ModelType, Policy, Timestamp, Version,
-        policy::TypeRules,
-        text::{check_short_text, echo},
-    },
+    actors::{Handle, db::DbActor, manifest::ManifestActor, validator::ValidatorActor},
+    artifacts::{ArtifactStore, VerifiedFiles},
+    domain::{ModelType, Policy, Version, policy::TypeRules, text::echo},
     error::{ErrorKind, RegistryError},
 };
 
@@ -48,6 +38,8 @@ pub struct Registry {
     pub verified: Arc<VerifiedFiles>,
     /// The operator's decisions.
     pub policy: Arc<Policy>,
+    /// The last answer about readiness.
+    pub readiness: Arc<ready::LastAnswer>,
 }
 
 /// No version is in production, or there is no such type.
@@ -69,61 +61,6 @@ impl Registry {
     fn rules(&self, model_type: &ModelType) -> Option<&TypeRules> {
         self.policy.rules(model_type)
     }
-
-    /// Takes the lock that serialises changes of this directory, for work that changes nothing.
-    async fn lock(&self) -> Result<ChangeLock, RegistryError> {
-        ChangeLock::take(self.store.root(), &self.db).await
-    }
-
-    /// Takes the lock, and makes sure that manifest and catalog agree: a change that started from a manifest
-    /// one step behind and was cut short would leave it two behind, which no start would mend.
-    async fn lock_for_change(&self) -> Result<Arc<ChangeLock>, RegistryError> {
-        let lock = Arc::new(self.lock().await?);
-        janitor::settle_if_behind(&self.premises()).await?;
-        Ok(lock)
-    }
-
-    fn premises(&self) -> Premises {
-        Premises {
-            store: self.store.clone(),
-            verified: self.verified.clone(),
-            db: self.db.clone(),
-            manifest: self.manifest.clone(),
-        }
-    }
-
-    /// Brings the manifest up to what the catalog committed. Where that fails the change has taken place all
-    /// the same: the manifest is then one step behind, which the janitor, the next change or the next start
-    /// mends before anything else.
-    async fn record(&self, state: CatalogState, at: Timestamp) {
-        crate::fault::point("catalog.committed");
-        if let Err(error) = self.manifest.ask(RecordChange { state, at }).await {
-            tracing::warn!(
-                %error,
-                "the change is committed, but the manifest could not be written; it is brought up once it can be"
-            );
-        }
-    }
-
-    /// Removes the intents of what the catalog committed. Where that fails, nothing is wrong but that the
-    /// janitor has something to tidy.
-    async fn confirm(published: Published) {
-        if let Err(error) = blocking(move || Ok(published.confirm()?)).await {
-            tracing::warn!(%error, "the intent of a committed registration is left to the janitor");
-        }
-    }
-}
-
-/// Who changes something and why, with the present.
-fn change(by: &str, reason: Option<&str>) -> Result<Change, RegistryError> {
-    let refused = |field: &str, what: String| {
-        RegistryError::new(ErrorKind::InvalidRequest, format!("{field} {what}"))
-    };
-    check_short_text(by).map_err(|what| refused("user", what))?;
-    if let Some(reason) = reason {
-        check_short_text(reason).map_err(|what| refused("reason", what))?;
-    }
-    Ok(Change { at: clock::now()?, by: by.to_owned(), reason: reason.map(ToOwned::to_owned) })
 }
 
 /// Says of a catalog's "no such version" which version it was.

@@ -1,9 +1,13 @@
 //! Promoting: gates, then intact and loadable, then one transaction.
 
-use super::{Registry, change, named, validate::require_loadable};
+use super::{
+    Registry,
+    change::{Request, Wanted},
+    named,
+    validate::{require_intact, require_loadable},
+};
 use crate::{
-    actors::db::PromoteVersion,
-    clock,
+    catalog::{Author, CatalogChange},
     domain::{
         ModelType, Timestamp, Version,
         gates::{self, GateOutcome},
@@ -21,7 +25,7 @@ pub struct Promote {
     /// This version.
     pub version: Version,
     /// Who asks.
-    pub user: String,
+    pub author: Author,
     /// Why.
     pub reason: Option<String>,
     /// Promote whatever the gates say.
@@ -53,7 +57,7 @@ impl Registry {
     /// threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`. Each leaves everything as it was.
     pub async fn promote(&self, ask: Promote) -> Result<Promoted, RegistryError> {
         let (model_type, version) = (&ask.model_type, ask.version);
-        let mut change = change(&ask.user, ask.reason.as_deref())?;
+        let request = Request::new(&ask.author, ask.reason.as_deref())?;
         let record = self.record_of(model_type, version).await?;
         record
             .status
@@ -62,8 +66,8 @@ impl Registry {
         // What was hashed is what is promoted: a version's files and row never change, and the status is
         // looked at again inside the transaction.
         let validation = self.examine(record.clone(), unwatched()).await?;
-        super::validate::require_intact(&validation)?;
-        let model = self.find(model_type, version).await?;
+        require_intact(&validation)?;
+        let model = self.with_metadata(record).await?;
         let rules = self.rules(model_type).map(|rules| rules.gates.as_slice());
         let outcomes = gates::evaluate(rules.unwrap_or_default(), &model.metadata.metrics);
         if !ask.skip_gates {
@@ -71,30 +75,22 @@ impl Registry {
         }
         require_loadable(&validation)?;
 
-        let lock = self.lock_for_change().await?;
-        change.at = clock::now()?;
-        crate::fault::point("promote.locked");
-        let promote = PromoteVersion {
-            lock: lock.clone(),
+        let promote = CatalogChange::Promote {
             model_type: model_type.clone(),
             version,
-            change: change.clone(),
             gates_skipped: ask.skip_gates,
         };
-        let (done, state) =
-            self.db.ask(promote).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await;
-        // Not before: the manifest has one writer at a time.
-        drop(lock);
-        tracing::info!(
-            %model_type, %version, model_id = %done.entered.model_id, user = ask.user,
-            gates_skipped = ask.skip_gates, "promoted"
-        );
+        let change = self.begin_change().await?;
+        let now = change.now();
+        let applied = change
+            .commit(Wanted { change: promote, files: None, request })
+            .await
+            .map_err(|error| named(error, model_type, version))?;
         Ok(Promoted {
             model_type: ask.model_type,
             version,
-            archived: done.left.map(|left| left.version),
-            promoted_at: done.entered.promoted_at.unwrap_or(change.at),
+            archived: applied.displaced.map(|displaced| displaced.version),
+            promoted_at: applied.record.and_then(|record| record.promoted_at).unwrap_or(now),
             gates: outcomes,
             gates_skipped: ask.skip_gates,
         })

@@ -74,7 +74,10 @@ impl Registry {
         self.with_metadata(record).await
     }
 
-    async fn with_metadata(&self, record: VersionRecord) -> Result<Model, RegistryError> {
+    pub(super) async fn with_metadata(
+        &self,
+        record: VersionRecord,
+    ) -> Result<Model, RegistryError> {
         let read = ReadMetadata { records: vec![record.clone()] };
         let metadata = self.manifest.ask(read).await?.pop();
         let metadata =

@@ -1,15 +1,20 @@
 //! Readiness: can this process answer questions now?
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use super::Registry;
 use crate::{
     actors::{
-        db::{Ping, ReadRecordedDigests, ReadState},
+        db::{FindLayout, Ping, ReadRoots, ReadState},
         manifest::{ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     },
+    catalog::{Layout, Roots},
     clock,
+    domain::manifest::Manifest,
     error::{ErrorKind, RegistryError},
+    limits,
 };
 
 /// How one component is.
@@ -23,9 +28,25 @@ pub struct ComponentState {
     pub detail: &'static str,
 }
 
+/// The last answer, which stands for a second: whoever asks without a token cannot make the registry work.
+#[derive(Debug, Default)]
+pub struct LastAnswer(tokio::sync::Mutex<Option<(Instant, Vec<ComponentState>)>>);
+
 impl Registry {
-    /// The state of each component.
+    /// The state of each component. Costs the same however many versions there are, and is found out once a second.
     pub async fn readiness(&self) -> Vec<ComponentState> {
+        let mut last = self.readiness.0.lock().await;
+        if let Some((at, answer)) = &*last
+            && at.elapsed() < limits::READINESS_AGE
+        {
+            return answer.clone();
+        }
+        let answer = self.find_readiness().await;
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+
+    async fn find_readiness(&self) -> Vec<ComponentState> {
         let (catalog, manifest) = tokio::join!(self.catalog_ready(), self.manifest_ready());
         let validator = self.validator.ask(crate::actors::validator::ReportQueue).await;
         let state = |name, answer: Result<(), (&'static str, RegistryError)>, good| {
@@ -68,18 +89,21 @@ impl Registry {
         }
     }
 
-    /// Whether the manifest is the one of the catalog's last change, or of the one before: that is a change
-    /// which is just being written.
+    /// Whether the manifest is the one of the catalog's last change, or of the one before: that is a change which is
+    /// just being written. The catalog is asked before and after: what is not of either moment is no change between.
     async fn agreement(&self) -> Result<bool, RegistryError> {
-        let recorded = self.db.ask(ReadRecordedDigests).await?;
-        let manifest = self.manifest.ask(ReadManifest).await?;
-        Ok(match (recorded, manifest) {
-            (None, manifest) => manifest.is_some_and(|manifest| manifest.artifact_count == 0),
-            (Some(_), None) => false,
-            (Some(recorded), Some(manifest)) => {
-                [recorded.current, recorded.previous].contains(&manifest.checksum)
+        let mut before = self.db.ask(ReadRoots).await?;
+        loop {
+            let manifest = self.manifest.ask(ReadManifest).await?;
+            let after = self.db.ask(ReadRoots).await?;
+            if agrees(manifest.as_ref(), before) || agrees(manifest.as_ref(), after) {
+                return Ok(true);
             }
-        })
+            if before == after {
+                return Ok(false);
+            }
+            before = after;
+        }
     }
 
     /// Refuses to answer from a registry whose manifest and catalog contradict each other.
@@ -87,14 +111,29 @@ impl Registry {
     /// # Errors
     /// `CHECKSUM_MISMATCH`, saying what differs.
     pub async fn require_agreement(&self) -> Result<(), RegistryError> {
+        let layout = self.db.ask(FindLayout).await?;
         if self.agreement().await? {
             return Ok(());
+        }
+        if layout != Layout::Current {
+            return Err(disagreement(&[]));
         }
         let state = self.db.ask(ReadState).await?;
         let verify = VerifyManifest { state, at: clock::now()?, repair: false };
         match self.manifest.ask(verify).await? {
             ManifestVerdict::Differs(differences) => Err(disagreement(&differences)),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a manifest is of the state with these roots, or of the one before it.
+fn agrees(manifest: Option<&Manifest>, roots: Option<Roots>) -> bool {
+    match (roots, manifest) {
+        (None, manifest) => manifest.is_some_and(|manifest| manifest.artifact_count == 0),
+        (Some(_), None) => false,
+        (Some(roots), Some(manifest)) => {
+            [roots.current, roots.previous].contains(&manifest.checksum)
         }
     }
 }

@@ -8,24 +8,24 @@
 
 use serde::Serialize;
 
-use super::{
-    Registry,
-    verify::{Verification, walk_history},
-};
+use super::{Registry, recovery, verify::Verification};
 use crate::{
     actors::{
         blocking,
-        db::{ListTransitions, ListVersions, ReadState},
-        janitor,
+        db::{AuditCatalog, ListVersions, ReadHashes, ReadState},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest},
     },
     artifacts::{integrity, quarantine},
     catalog::VersionFilter,
     clock,
-    domain::{Sha256Digest, VersionRecord, history::Transition, manifest::Manifest},
+    domain::{VersionRecord, log::RightEdge, manifest::Manifest},
     error::RegistryError,
+    limits,
     progress::Progress,
 };
+
+/// Leaves that are asked for at once.
+const PAGE: u32 = 4096;
 
 /// Something that was mended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,17 +47,18 @@ impl Registry {
     ) -> Result<(Vec<Repair>, Verification), RegistryError> {
         let mut repairs = Vec::new();
         {
-            let _lock = self.lock().await?;
+            let locks = self.lock().await?;
             let before = self.store.intents()?.len();
-            janitor::settle_leftovers(&self.premises()).await?;
+            recovery::settle_leftovers(self).await?;
             if before > 0 {
                 let done = format!("{before} registrations that were cut short are ended");
                 repairs.push(Repair { subject: "artifacts/.staging".to_owned(), done });
             }
             let records =
                 self.db.ask(ListVersions { filter: VersionFilter::default() }).await?.records;
-            repairs.extend(self.repair_manifest(&records).await?);
+            repairs.extend(self.repair_manifest().await?);
             repairs.extend(self.repair_folders(records).await?);
+            locks.release(&self.db).await;
         }
         for repair in &repairs {
             tracing::warn!(subject = repair.subject, done = repair.done, "repaired");
@@ -65,10 +66,7 @@ impl Registry {
         Ok((repairs, self.verify(progress).await?))
     }
 
-    async fn repair_manifest(
-        &self,
-        records: &[VersionRecord],
-    ) -> Result<Option<Repair>, RegistryError> {
+    async fn repair_manifest(&self) -> Result<Option<Repair>, RegistryError> {
         let state = self.db.ask(ReadState).await?;
         let at = clock::now()?;
         let compare = VerifyManifest { state: state.clone(), at, repair: false };
@@ -76,14 +74,14 @@ impl Registry {
         {
             return Ok(None);
         }
-        let transitions = self.db.ask(ListTransitions { of: None }).await?;
-        let whole = state.recorded.current == state.summary.checksum
-            && walk_history(&transitions, records).is_empty();
+        let audit = self.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
+        if !audit.discrepancies.is_empty() {
+            return Ok(None);
+        }
         let mut done = "written anew from the catalog".to_owned();
         match self.manifest.ask(ReadManifest).await {
-            _ if !whole => return Ok(None),
             Ok(None) => {}
-            Ok(Some(manifest)) if is_an_earlier_state(&manifest, &transitions) => {}
+            Ok(Some(manifest)) if self.was_once(&manifest).await? => {}
             // It vouches for something that the catalog does not hold.
             Ok(Some(_)) => return Ok(None),
             Err(_) => {
@@ -94,6 +92,23 @@ impl Registry {
         }
         self.manifest.ask(RecordChange { state, at }).await?;
         Ok(Some(Repair { subject: "manifest.json".to_owned(), done }))
+    }
+
+    /// Whether the catalog's log goes through the state that a manifest vouches for.
+    async fn was_once(&self, manifest: &Manifest) -> Result<bool, RegistryError> {
+        let mut edge = RightEdge::EMPTY;
+        while edge.size() < manifest.log_size {
+            let left = manifest.log_size - edge.size();
+            let count = u32::try_from(left).unwrap_or(u32::MAX).min(PAGE);
+            let leaves = self.db.ask(ReadHashes { level: 0, from: edge.size(), count }).await?;
+            if leaves.is_empty() {
+                return Ok(false);
+            }
+            for leaf in leaves {
+                edge.append(leaf);
+            }
+        }
+        Ok(edge.root() == manifest.checksum)
     }
 
     async fn repair_folders(
@@ -129,16 +144,4 @@ impl Registry {
         })
         .await
     }
-}
-
-/// Whether the catalog's history goes through the state that a manifest vouches for.
-fn is_an_earlier_state(manifest: &Manifest, transitions: &[Transition]) -> bool {
-    let head = match manifest.history.length {
-        0 => Some(Sha256Digest::ZERO),
-        length => usize::try_from(length - 1)
-            .ok()
-            .and_then(|at| transitions.get(at))
-            .map(|link| link.row_sha256),
-    };
-    head == Some(manifest.history.head_sha256)
 }

@@ -1,9 +1,14 @@
 //! Rolling back: the version archived last returns to production.
 
-use super::{Registry, change, named, no_production, validate::require_intact};
+use super::{
+    Registry,
+    change::{Request, Wanted},
+    named, no_production,
+    validate::require_intact,
+};
 use crate::{
-    actors::db::{FindProduction, FindRollbackTarget, RollBackProduction},
-    clock,
+    actors::db::{FindProduction, FindRollbackTarget},
+    catalog::{Author, CatalogChange},
     domain::{ModelType, Timestamp, Version},
     error::{ErrorKind, RegistryError},
     progress::unwatched,
@@ -35,10 +40,10 @@ impl Registry {
     pub async fn roll_back(
         &self,
         model_type: &ModelType,
-        user: &str,
+        author: &Author,
         reason: Option<&str>,
     ) -> Result<RolledBack, RegistryError> {
-        let mut change = change(user, reason)?;
+        let request = Request::new(author, reason)?;
         self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
         let production = FindProduction { model_type: model_type.clone() };
         if self.db.ask(production).await?.is_none() {
@@ -54,27 +59,20 @@ impl Registry {
         let version = target.version;
         require_intact(&self.examine(target, unwatched()).await?)?;
 
-        let lock = self.lock_for_change().await?;
-        change.at = clock::now()?;
-        let roll_back = RollBackProduction {
-            lock: lock.clone(),
-            model_type: model_type.clone(),
-            target: version,
-            change: change.clone(),
-        };
-        let (done, state) =
-            self.db.ask(roll_back).await.map_err(|error| named(error, model_type, version))?;
-        self.record(state, change.at).await;
-        // Not before: the manifest has one writer at a time.
-        drop(lock);
-        let from = done.left.map_or(version, |left| left.version);
+        let roll_back = CatalogChange::RollBack { model_type: model_type.clone(), target: version };
+        let change = self.begin_change().await?;
+        let now = change.now();
+        let applied = change
+            .commit(Wanted { change: roll_back, files: None, request })
+            .await
+            .map_err(|error| named(error, model_type, version))?;
+        let from = applied.displaced.map_or(version, |displaced| displaced.version);
         let message = format!("Rolled back {model_type} from {from} to {version}");
-        tracing::info!(%model_type, version = %version, user, "{message}");
         Ok(RolledBack {
             model_type: model_type.clone(),
             from_version: from,
             to_version: version,
-            rolled_back_at: done.entered.promoted_at.unwrap_or(change.at),
+            rolled_back_at: applied.record.and_then(|record| record.promoted_at).unwrap_or(now),
             message,
         })
     }

@@ -5,6 +5,7 @@ use crate::{
     actors::validator::{ValidateArtifact, Validation},
     domain::{ModelId, ModelType, Version, VersionRecord},
     error::{ErrorKind, RegistryError},
+    fault::{self, Point},
     limits,
     progress::{CancelOnDrop, Progress},
 };
@@ -43,7 +44,7 @@ impl Registry {
         progress: Progress,
     ) -> Result<Validation, RegistryError> {
         let cancel = CancelOnDrop::default();
-        crate::fault::pause("registry.examine").await;
+        fault::pause(Point::RegistryValidate).await;
         let ask = ValidateArtifact { record, cancelled: cancel.flag(), progress };
         self.validator.ask_within(limits::LONG_WORK_TIMEOUT, ask).await
     }

@@ -1,22 +1,17 @@
 //! Verifying: manifest, catalog, history, sidecars and artifacts, all re-read and re-hashed.
 
-use std::collections::HashMap;
-
 use super::Registry;
 use crate::{
     actors::{
         blocking,
-        db::{ListTransitions, ListVersions, ReadState},
+        db::{AuditCatalog, FindLayout, ListVersions, ReadState},
         manifest::{ManifestVerdict, VerifyManifest},
     },
     artifacts::integrity::{self, Finding},
-    catalog::VersionFilter,
+    catalog::{Discrepancy, DiscrepancyKind, Layout, VersionFilter},
     clock,
-    domain::{
-        ModelId, Status, VersionRecord,
-        history::{ChainHead, Transition},
-    },
     error::RegistryError,
+    limits,
     progress::Progress,
 };
 
@@ -25,8 +20,8 @@ use crate::{
 pub struct Verification {
     /// Versions whose files were re-hashed.
     pub versions: usize,
-    /// Rows of history whose chain was walked.
-    pub transitions: usize,
+    /// Entries of the log that were held against its root.
+    pub transitions: u64,
     /// Bytes that were hashed.
     pub bytes: u64,
     /// Every disagreement; empty where all is well.
@@ -40,24 +35,18 @@ impl Registry {
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; a disagreement is a finding, not an error.
     pub async fn verify(&self, progress: &Progress) -> Result<Verification, RegistryError> {
-        let lock = self.lock().await?;
-        let state = self.db.ask(ReadState).await?;
+        let layout = self.db.ask(FindLayout).await?;
+        let locks = self.lock().await?;
         let records = self.db.ask(ListVersions { filter: VersionFilter::default() }).await?.records;
-        let transitions = self.db.ask(ListTransitions { of: None }).await?;
-        let verdict = VerifyManifest { state, at: clock::now()?, repair: false };
-        let mut findings = match self.manifest.ask(verdict).await {
-            Ok(ManifestVerdict::Differs(differences)) => {
-                differences.into_iter().map(manifest_finding).collect()
-            }
-            Ok(_) => Vec::new(),
-            Err(error) => vec![manifest_finding(error.to_string())],
-        };
-        findings.extend(walk_history(&transitions, &records));
+        let mut findings = self.verify_manifest(layout).await;
+        let audit = self.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
+        let transitions = audit.entries;
+        findings.extend(audit.discrepancies.into_iter().map(log_finding));
         let store = self.store.clone();
         let known = records.clone();
         findings.extend(blocking(move || Ok(integrity::orphans(&store, &known)?)).await?);
         // Versions never change once registered: hashing them keeps no writer waiting.
-        drop(lock);
+        locks.release(&self.db).await;
 
         let total: u64 = records.iter().map(|record| record.total_size_bytes).sum();
         let mut done = 0;
@@ -72,7 +61,26 @@ impl Registry {
             findings.extend(found.await?);
         }
         progress(total, total, "done");
-        Ok(Verification { versions, transitions: transitions.len(), bytes: total, findings })
+        Ok(Verification { versions, transitions, bytes: total, findings })
+    }
+
+    async fn verify_manifest(&self, layout: Layout) -> Vec<Finding> {
+        let verdict = async {
+            if layout == Layout::Before {
+                self.require_agreement().await?;
+                return Ok(ManifestVerdict::Agrees);
+            }
+            let state = self.db.ask(ReadState).await?;
+            let verify = VerifyManifest { state, at: clock::now()?, repair: false };
+            self.manifest.ask(verify).await
+        };
+        match verdict.await {
+            Ok(ManifestVerdict::Differs(differences)) => {
+                differences.into_iter().map(manifest_finding).collect()
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => vec![manifest_finding(error.to_string())],
+        }
     }
 }
 
@@ -87,35 +95,20 @@ fn manifest_finding(detail: String) -> Finding {
     }
 }
 
-/// Walks the chain, and checks that each version stands where its history led it.
-pub(super) fn walk_history(transitions: &[Transition], records: &[VersionRecord]) -> Vec<Finding> {
-    let mut head = ChainHead::EMPTY;
-    let mut findings = Vec::new();
-    let mut last: HashMap<ModelId, Status> = HashMap::new();
-    for link in transitions {
-        if let Err(broken) = head.follow(link) {
-            findings.push(Finding {
-                kind: "history",
-                subject: format!("{}/{}", link.model_type, link.version),
-                detail: broken.to_string(),
-                remedy: "restore the catalog from a backup; its history was changed by another program",
-            });
-            // Every later row would fail as well; the first tells the place.
-            break;
-        }
-        last.insert(link.model_id, link.to_status);
-    }
-    if findings.is_empty() {
-        findings.extend(
-            records.iter().filter(|record| last.get(&record.model_id) != Some(&record.status)).map(
-                |record| Finding {
-                    kind: "status",
-                    subject: record.name(),
-                    detail: format!("it is {}, and its history does not lead there", record.status),
-                    remedy: "restore the catalog from a backup",
-                },
-            ),
-        );
-    }
-    findings
+fn log_finding(found: Discrepancy) -> Finding {
+    let (kind, remedy) = match found.kind {
+        DiscrepancyKind::Log => (
+            "history",
+            "restore the catalog from a backup; its history was changed by another program",
+        ),
+        DiscrepancyKind::Row => (
+            "catalog",
+            "restore the catalog from a backup; its rows were changed by another program",
+        ),
+        DiscrepancyKind::Status => (
+            "status",
+            "restore the catalog from a backup; its rows were changed by another program",
+        ),
+    };
+    Finding { kind, subject: found.subject, detail: found.detail, remedy }
 }

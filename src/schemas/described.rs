@@ -1,4 +1,4 @@
-//! The domain's values as JSON Schema, for the OpenAPI document: the rules that their `parse` holds to.
+//! JSON Schemas of the domain's values for the OpenAPI document. They state the rules of the values' `parse`.
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -10,7 +10,7 @@ use utoipa::{
 
 use crate::domain::{ModelId, ModelType, Sha256Digest, Status, Timestamp, Version};
 
-/// Longest version: three numbers of 64 bits, two dots and the `v`.
+/// The longest version: three numbers of 64 bits, two dots and the `v`.
 const VERSION_LENGTH: usize = 63;
 
 fn text(description: &str) -> ObjectBuilder {
@@ -19,7 +19,7 @@ fn text(description: &str) -> ObjectBuilder {
 
 impl PartialSchema for ModelType {
     fn schema() -> RefOr<Schema> {
-        text("A type of models. `risk_model`, `alpha_weights`, `factor_definitions` and `feature_transforms` are known from the start, further ones by the registry's policy.")
+        text("A model type. `risk_model`, `alpha_weights`, `factor_definitions` and `feature_transforms` are built in; the registry's policy adds others.")
             .pattern(Some("^[a-z][a-z0-9_]{0,62}$"))
             .min_length(Some(1))
             .max_length(Some(63))
@@ -29,7 +29,7 @@ impl PartialSchema for ModelType {
 
 impl PartialSchema for Version {
     fn schema() -> RefOr<Schema> {
-        text("A version's number, `v<major>.<minor>.<patch>`, without leading zeros; each part fits 64 bits.")
+        text("A version number, `v<major>.<minor>.<patch>`, without leading zeros. Each part fits in 64 bits.")
             .pattern(Some(r"^v(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,19})$"))
             .min_length(Some(6))
             .max_length(Some(VERSION_LENGTH))
@@ -39,19 +39,19 @@ impl PartialSchema for Version {
 
 impl PartialSchema for Sha256Digest {
     fn schema() -> RefOr<Schema> {
-        text("A SHA-256 in lower-case hexadecimal.").pattern(Some("^[0-9a-f]{64}$")).into()
+        text("A SHA-256 digest in lower-case hexadecimal.").pattern(Some("^[0-9a-f]{64}$")).into()
     }
 }
 
 impl PartialSchema for ModelId {
     fn schema() -> RefOr<Schema> {
-        text("A version's identifier.").format(Some(SchemaFormat::Custom("uuid".to_owned()))).into()
+        text("The id of a version.").format(Some(SchemaFormat::Custom("uuid".to_owned()))).into()
     }
 }
 
 impl PartialSchema for Timestamp {
     fn schema() -> RefOr<Schema> {
-        text("An instant in UTC to the microsecond, as RFC 3339 writes it.")
+        text("A time in UTC with microseconds, in the format of RFC 3339.")
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
             .pattern(Some(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"))
             .into()
@@ -60,7 +60,7 @@ impl PartialSchema for Timestamp {
 
 impl PartialSchema for Status {
     fn schema() -> RefOr<Schema> {
-        text("Where a version stands in its life. A new one is staged; promotion moves it to production and archives the one before; rollback moves it back to staged; a failed one is never promoted.")
+        text("The status of a version. A new version is staged. Promotion moves it to production and archives the version before it. Rollback moves it back to staged. A failed version is never promoted.")
             .enum_values(Some(Status::ALL.map(Status::as_str)))
             .into()
     }
@@ -83,14 +83,14 @@ fn object(description: &str) -> ObjectBuilder {
 
 /// `parameters`.
 pub fn parameters() -> Object {
-    object("Its hyper-parameters: any JSON, numbers as they were registered (`48.0` stays `48.0`).")
+    object("The model's parameters: any JSON. Numbers keep their text (`48.0` stays `48.0`).")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .build()
 }
 
 /// `config`.
 pub fn config() -> Object {
-    object("How it was trained: any JSON, numbers as they were registered.")
+    object("The training configuration: any JSON. Numbers keep their text.")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
         .build()
 }
@@ -98,7 +98,7 @@ pub fn config() -> Object {
 /// `metrics`.
 pub fn metrics() -> Object {
     let number = ObjectBuilder::new().schema_type(SchemaType::new(Type::Number));
-    object("Numbers that its evaluation gave, as they were registered.")
+    object("The metrics of the model's evaluation. Numbers keep their text.")
         .additional_properties(Some(number))
         .build()
 }

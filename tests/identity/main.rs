@@ -22,6 +22,7 @@ mod forge;
 mod provider;
 
 mod fetching;
+mod guards;
 mod hostile;
 mod keys;
 mod logging;

@@ -1,6 +1,9 @@
 //! Every route against every kind of caller.
 
-use model_registry::{domain::Scope, http::routes};
+use model_registry::{
+    domain::Scope,
+    http::{route::RouteSpec, routes},
+};
 
 use crate::support::{ADMIN, LEGACY, READ, World};
 
@@ -83,7 +86,7 @@ fn every_route_lets_in_exactly_who_holds_its_scope() {
         let rows: Vec<_> = table.iter().filter(|row| row.path == *path).collect();
         for method in METHODS {
             // A path answers HEAD as it would GET.
-            let is = |row: &&&routes::RouteSpec| {
+            let is = |row: &&&RouteSpec| {
                 row.method == method || (method == "HEAD" && row.method == "GET")
             };
             let row = rows.iter().find(is);
@@ -153,7 +156,7 @@ fn every_route_lets_in_exactly_who_holds_its_scope() {
 
 /// `Allow` names the path's methods, and no other.
 #[track_caller]
-fn assert_allows(reply: &crate::support::Reply, rows: &[&routes::RouteSpec], case: &str) {
+fn assert_allows(reply: &crate::support::Reply, rows: &[&RouteSpec], case: &str) {
     let mut expected: Vec<_> = rows.iter().map(|row| row.method.to_string()).collect();
     if expected.contains(&"GET".to_owned()) {
         expected.push("HEAD".to_owned());

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use model_registry::{
     catalog::{
-        Catalog, CatalogError, Change, DatabaseUrl, PostgresCatalog, SqliteCatalog, VersionFilter,
+        Author, Catalog, CatalogChange, CatalogError, DatabaseUrl, Layout, PostgresCatalog,
+        SqliteCatalog, Stamp, VersionFilter,
     },
     domain::{
         ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-        history::ChainHead,
     },
 };
 use tempfile::TempDir;
@@ -20,16 +20,21 @@ pub struct Fresh {
     _folder: TempDir,
 }
 
-pub fn fresh() -> Fresh {
+pub async fn fresh() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
-    if crate::ON_POSTGRES {
+    let (catalog, place): (Arc<dyn Catalog>, _) = if crate::ON_POSTGRES {
         let place = crate::postgres::shared_fresh_database();
         let catalog = PostgresCatalog::open(DatabaseUrl::parse(&place).unwrap()).unwrap();
-        return Fresh { catalog: Arc::new(catalog), place, _folder: folder };
+        (Arc::new(catalog), place)
+    } else {
+        let file = folder.path().join("registry.db");
+        (Arc::new(SqliteCatalog::open(&file).unwrap()), file.to_str().unwrap().to_owned())
+    };
+    if catalog.layout().await.unwrap() == Layout::Absent {
+        catalog.create().await.unwrap();
     }
-    let file = folder.path().join("registry.db");
-    let place = file.to_str().unwrap().to_owned();
-    Fresh { catalog: Arc::new(SqliteCatalog::open(&file).unwrap()), place, _folder: folder }
+    assert_eq!(catalog.layout().await.unwrap(), Layout::Current);
+    Fresh { catalog, place, _folder: folder }
 }
 
 impl Fresh {
@@ -69,24 +74,53 @@ pub fn at(second: u32) -> Timestamp {
     Timestamp::parse(&format!("2026-11-23T08:00:{second:02}.000001Z")).unwrap()
 }
 
-fn change(second: u32) -> Change {
-    Change { at: at(second), by: "alice".to_owned(), reason: None }
+pub fn stamp_at(at: Timestamp) -> Stamp {
+    let author = Author { actor: "alice".to_owned(), authenticated_as: Some("ci".to_owned()) };
+    Stamp { at, author, reason: None }
+}
+
+fn stamp(second: u32) -> Stamp {
+    stamp_at(at(second))
+}
+
+pub fn register(record: &VersionRecord) -> CatalogChange {
+    CatalogChange::Register(Box::new(record.clone()))
+}
+
+pub fn promote(model_type: &ModelType, version: Version) -> CatalogChange {
+    CatalogChange::Promote { model_type: model_type.clone(), version, gates_skipped: false }
+}
+
+pub fn roll_back(model_type: &ModelType, target: Version) -> CatalogChange {
+    CatalogChange::RollBack { model_type: model_type.clone(), target }
+}
+
+pub fn fail(model_type: &ModelType, version: Version) -> CatalogChange {
+    CatalogChange::Fail { model_type: model_type.clone(), version }
+}
+
+/// Holds that every row is what the log says, and answers how many entries it has.
+pub async fn audited(catalog: &dyn Catalog) -> u64 {
+    let audit = catalog.audit().await.unwrap();
+    assert_eq!(audit.discrepancies, []);
+    assert_eq!(audit.entries, catalog.state().await.unwrap().summary.log_size);
+    audit.entries
 }
 
 #[actix::test]
 async fn a_row_reads_back_as_it_was_written() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let written = record("v1.0.0", 1);
-    fresh.catalog.insert_version(&written, &change(1)).await.unwrap();
+    fresh.catalog.apply(&register(&written), &stamp(1)).await.unwrap();
     let read = fresh.catalog.find_version(&written.model_type, written.version).await.unwrap();
     assert_eq!(read, Some(written));
 }
 
 #[actix::test]
 async fn of_32_registrations_of_one_number_one_wins() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let tries = (0..32)
-        .map(|_| async { fresh.catalog.insert_version(&record("v1.0.0", 1), &change(1)).await });
+        .map(|_| async { fresh.catalog.apply(&register(&record("v1.0.0", 1)), &stamp(1)).await });
     let results = futures_util::future::join_all(tries).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let losers = results.iter().filter(|r| matches!(r, Err(CatalogError::VersionExists))).count();
@@ -97,58 +131,52 @@ async fn of_32_registrations_of_one_number_one_wins() {
 
 #[actix::test]
 async fn of_many_promotions_at_once_none_leaves_two_in_production() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let risk = ModelType::parse("risk_model").unwrap();
     let versions: Vec<_> = (0..8).map(|minor| format!("v1.{minor}.0")).collect();
     for (second, version) in (0..).zip(&versions) {
-        fresh.catalog.insert_version(&record(version, second), &change(second)).await.unwrap();
+        fresh.catalog.apply(&register(&record(version, second)), &stamp(second)).await.unwrap();
     }
     let tries = versions.iter().map(|version| {
         let version = Version::parse(version).unwrap();
         let (catalog, risk) = (&fresh.catalog, &risk);
-        async move { catalog.promote_version(risk, version, &change(30), false).await }
+        async move { catalog.apply(&promote(risk, version), &stamp(30)).await }
     });
     let results = futures_util::future::join_all(tries).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     let filter = VersionFilter { status: Some(Status::Production), ..VersionFilter::default() };
     assert_eq!(fresh.catalog.list_versions(&filter).await.unwrap().total, 1);
-    let mut head = ChainHead::EMPTY;
-    for link in fresh.catalog.list_transitions(None).await.unwrap() {
-        head.follow(&link).unwrap();
-    }
-    assert_eq!(head.length, 8 + 8 + 7);
-    let state = fresh.catalog.state().await.unwrap();
-    assert_eq!((state.summary.history, state.recorded.current), (head, state.summary.checksum));
+    assert_eq!(audited(fresh.catalog.as_ref()).await, 8 + 8 + 7);
 }
 
 #[actix::test]
 async fn a_refused_step_leaves_the_transaction_without_a_trace() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let risk = ModelType::parse("risk_model").unwrap();
     let version = Version::parse("v1.0.0").unwrap();
-    fresh.catalog.insert_version(&record("v1.0.0", 1), &change(1)).await.unwrap();
-    fresh.catalog.promote_version(&risk, version, &change(2), false).await.unwrap();
+    fresh.catalog.apply(&register(&record("v1.0.0", 1)), &stamp(1)).await.unwrap();
+    fresh.catalog.apply(&promote(&risk, version), &stamp(2)).await.unwrap();
     let before = fresh.catalog.state().await.unwrap();
-    let again = fresh.catalog.promote_version(&risk, version, &change(3), false).await;
+    let again = fresh.catalog.apply(&promote(&risk, version), &stamp(3)).await;
     assert!(matches!(again, Err(CatalogError::InvalidTransition(_))), "{again:?}");
-    let failed = fresh.catalog.mark_failed(&risk, version, &change(3)).await;
+    let failed = fresh.catalog.apply(&fail(&risk, version), &stamp(3)).await;
     assert!(matches!(failed, Err(CatalogError::InvalidTransition(_))), "{failed:?}");
-    let missing = fresh.catalog.roll_back_production(&risk, version, &change(3)).await;
+    let missing = fresh.catalog.apply(&roll_back(&risk, version), &stamp(3)).await;
     assert!(matches!(missing, Err(CatalogError::NotFound)), "{missing:?}");
     assert_eq!(fresh.catalog.state().await.unwrap(), before);
 }
 
 #[actix::test]
 async fn the_database_itself_forbids_what_must_never_be() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let risk = ModelType::parse("risk_model").unwrap();
     for (version, second) in [("v1.0.0", 1), ("v1.1.0", 2), ("v1.2.0", 3)] {
-        fresh.catalog.insert_version(&record(version, second), &change(second)).await.unwrap();
+        fresh.catalog.apply(&register(&record(version, second)), &stamp(second)).await.unwrap();
     }
     let first = Version::parse("v1.0.0").unwrap();
-    fresh.catalog.promote_version(&risk, first, &change(4), false).await.unwrap();
+    fresh.catalog.apply(&promote(&risk, first), &stamp(4)).await.unwrap();
     let failed = Version::parse("v1.2.0").unwrap();
-    fresh.catalog.mark_failed(&risk, failed, &change(5)).await.unwrap();
+    fresh.catalog.apply(&fail(&risk, failed), &stamp(5)).await.unwrap();
     let columns = "model_id, model_type, version, status, artifact_file, artifact_size_bytes, \
                    total_size_bytes, checksum_sha256, metadata_sha256, config_hash, snapshot_id, \
                    dataset_version_ids, created_at, promoted_at, archived_at";
@@ -162,6 +190,17 @@ async fn the_database_itself_forbids_what_must_never_be() {
         )
     };
     let id = "00000000-0000-4000-8000-000000000000";
+    let slipped_in = |sequence: u32, id: &str| {
+        let columns = "sequence, id, time, actor, authenticated_as, action, model_id, model_type, version, \
+                       from_status, to_status, reason, gates_skipped, detail, state_sha256, leaf_sha256";
+        let values = columns.replacen("sequence, id", &format!("{sequence}, {id}"), 1);
+        format!(
+            "INSERT INTO log_entries ({columns}) SELECT {values} FROM log_entries WHERE sequence = 1"
+        )
+    };
+    fresh
+        .execute(&format!("INSERT INTO log_subtrees VALUES (8, 0, '{}')", "0".repeat(64)))
+        .unwrap();
     for (what, statement) in [
         ("two in production", "UPDATE versions SET status = 'production' WHERE version = 'v1.1.0'".to_owned()),
         ("a status that is none", "UPDATE versions SET status = 'live' WHERE version = 'v1.1.0'".into()),
@@ -175,20 +214,22 @@ async fn the_database_itself_forbids_what_must_never_be() {
         ("a production version removed", "DELETE FROM versions WHERE version = 'v1.0.0'".into()),
         ("the same number twice", copy(id, "v1.1.0")),
         ("a number that is none", copy(id, "1.1.0")),
-        ("history changed", "UPDATE transitions SET changed_by = 'mallory'".into()),
-        ("history removed", "DELETE FROM transitions".into()),
-        ("history slipped in", "INSERT INTO transitions SELECT 9, '00000000-0000-4000-8000-000000000000', model_id, model_type, version, from_status, to_status, changed_at, changed_by, reason, gates_skipped, previous_sha256, row_sha256 FROM transitions WHERE sequence = 1".into()),
-        ("history replaced", "INSERT OR REPLACE INTO transitions SELECT * FROM transitions WHERE sequence = 1".into()),
-        ("history replaced by another", "REPLACE INTO transitions SELECT 6, transition_id, model_id, model_type, version, from_status, to_status, changed_at, changed_by, reason, gates_skipped, previous_sha256, row_sha256 FROM transitions WHERE sequence = 1".into()),
+        ("history changed", "UPDATE log_entries SET actor = 'mallory'".into()),
+        ("history removed", "DELETE FROM log_entries".into()),
+        ("history slipped in", slipped_in(9, "'00000000-0000-4000-8000-000000000000'")),
+        ("history replaced", "INSERT OR REPLACE INTO log_entries SELECT * FROM log_entries WHERE sequence = 1".into()),
+        ("history replaced by another", slipped_in(6, "id").replacen("INSERT", "REPLACE", 1)),
+        ("a subtree changed", "UPDATE log_subtrees SET number = 7".into()),
+        ("a subtree removed", "DELETE FROM log_subtrees".into()),
         ("production taken over", "UPDATE OR REPLACE versions SET status = 'production' WHERE version = 'v1.1.0'".into()),
         ("production inserted", copy(id, "v1.4.0").replacen("'staged'", "'production'", 1)),
         ("a version replaced", "REPLACE INTO versions SELECT * FROM versions WHERE version = 'v1.1.0'".into()),
-        ("two states", "INSERT INTO registry_state SELECT 2, checksum, previous_checksum FROM registry_state".into()),
+        ("two states", "INSERT INTO registry_state (id, checksum, previous_checksum) SELECT 2, checksum, previous_checksum FROM registry_state".into()),
     ] {
         assert!(fresh.execute(&statement).is_err(), "{what} is allowed: {statement}");
     }
     if crate::ON_POSTGRES {
-        for table in ["versions", "transitions", "used_versions"] {
+        for table in ["versions", "log_entries", "log_subtrees", "used_versions"] {
             assert!(fresh.execute(&format!("TRUNCATE {table}")).is_err(), "{table} can be emptied");
         }
     }
@@ -202,9 +243,13 @@ async fn the_database_itself_forbids_what_must_never_be() {
     ] {
         assert!(fresh.execute(statement).is_err(), "{statement}");
     }
-    let state = fresh.catalog.state().await.unwrap();
-    assert_ne!(state.summary.checksum, state.recorded.current, "a tombstone is part of the digest");
-    let again = fresh.catalog.insert_version(&record("v1.2.0", 9), &change(9)).await;
+    let told = fresh.catalog.audit().await.unwrap().discrepancies;
+    for detail in ["in the log, not in the catalog", "removed from the catalog by another program"]
+    {
+        let named = format!("risk_model/v1.2.0: {detail}");
+        assert!(told.iter().any(|it| it.detail == named), "{named}: {told:?}");
+    }
+    let again = fresh.catalog.apply(&register(&record("v1.2.0", 9)), &stamp(9)).await;
     assert!(matches!(again, Err(CatalogError::VersionExists)), "{again:?}");
     fresh.execute(&copy(id, "v1.3.0")).unwrap();
 }

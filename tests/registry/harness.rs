@@ -14,21 +14,22 @@ use std::{
     time::Duration,
 };
 
+use model_registry::fault::Point;
+
 use crate::support::{Ran, World};
 
-const POINTS: [&str; 12] = [
-    "register.staged",
-    "register.artifact",
-    "register.sidecars",
-    "register.intent",
-    "register.renamed",
-    "db.insert_version",
-    "db.promote_version",
-    "db.roll_back",
-    "promote.locked",
-    "catalog.committed",
-    "manifest.written",
-    "manifest.renamed",
+/// The points at which a change is killed. Each must be reached by one round at least.
+const POINTS: [Point; 10] = [
+    Point::RegisterStaged,
+    Point::RegisterArtifact,
+    Point::RegisterSidecars,
+    Point::RegisterIntent,
+    Point::RegisterRenamed,
+    Point::ChangeLocked,
+    Point::DbApply,
+    Point::CatalogCommitted,
+    Point::ManifestWritten,
+    Point::ManifestRenamed,
 ];
 
 /// Knuth's MMIX generator: the same seed, the same rounds.
@@ -49,6 +50,7 @@ fn number_from(name: &str, default: u64) -> u64 {
 #[derive(Debug, Default)]
 struct Tally {
     at_points: u64,
+    reached: BTreeSet<&'static str>,
     at_random: u64,
     not_reached: u64,
 }
@@ -77,7 +79,7 @@ fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
             let version = format!("v1.0.{round}");
             let known: Vec<_> = acknowledged.iter().cloned().collect();
             let other = &known[usize::try_from(random.below(known.len() as u64)).unwrap()];
-            let arguments = match random.below(6) {
+            let arguments = match if round < POINTS.len() as u64 { 0 } else { random.below(6) } {
                 0..4 => World::register_arguments(&version),
                 4 => ["promote", "risk_model", other].map(ToOwned::to_owned).into(),
                 _ => ["rollback", "risk_model"].map(ToOwned::to_owned).into(),
@@ -91,6 +93,9 @@ fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
     });
     println!("{tally:?}, {} reads beside them, lost 0", reads.load(Ordering::Relaxed));
     assert!(tally.at_points + tally.at_random > rounds / 3, "{tally:?}");
+    let missed: Vec<_> =
+        POINTS.iter().map(|point| point.name()).filter(|it| !tally.reached.contains(it)).collect();
+    assert!(missed.is_empty(), "no round reached {missed:?}");
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);
@@ -106,10 +111,15 @@ fn killed(world: &World, arguments: &[String], random: &mut Random, tally: &mut 
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let mut command = world.command(&arguments);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let at_point = random.below(2) == 0;
-    if at_point {
-        let point = POINTS[usize::try_from(random.below(POINTS.len() as u64)).unwrap()];
-        command.env("MODEL_REGISTRY_FAULT", format!("{point}=kill"));
+    // Every point has its turn before chance decides.
+    let turn = tally.at_points + tally.at_random + tally.not_reached;
+    let point = POINTS.get(usize::try_from(turn).unwrap()).copied().or_else(|| {
+        let at_point = random.below(2) == 0;
+        at_point.then(|| POINTS[usize::try_from(random.below(POINTS.len() as u64)).unwrap()])
+    });
+    let at_point = point.is_some();
+    if let Some(point) = point {
+        command.env("MODEL_REGISTRY_FAULT", format!("{}=kill", point.name()));
     }
     let mut child = command.spawn().unwrap();
     if !at_point {
@@ -119,7 +129,10 @@ fn killed(world: &World, arguments: &[String], random: &mut Random, tally: &mut 
     let status = child.wait().unwrap();
     match (status.code(), at_point) {
         (Some(_), _) => tally.not_reached += 1,
-        (None, true) => tally.at_points += 1,
+        (None, true) => {
+            tally.at_points += 1;
+            tally.reached.extend(point.map(Point::name));
+        }
         (None, false) => tally.at_random += 1,
     }
     status.success()

@@ -136,7 +136,7 @@ fn sidecars_are_kept_byte_for_byte_and_the_manifest_keeps_its_fields() {
     ] {
         assert_eq!(ours[field], theirs[field], "{field}");
     }
-    assert_eq!(ours["registry_version"], "2.0.0");
+    assert_eq!(ours["registry_version"], "3.0.0");
     assert_eq!(ours["checksum"].as_str().unwrap().len(), 64);
     world.run(&["verify"]).ok();
 }

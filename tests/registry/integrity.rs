@@ -129,11 +129,11 @@ fn verify_names_every_disagreement_and_exits_with_5() {
         ("stray_file", |w| fs::write(w.path("artifacts/risk_model/v1.0.0/evil.pkl"), "x").unwrap()),
         ("manifest", |w| {
             let text = fs::read_to_string(w.path("manifest.json")).unwrap();
-            fs::write(w.path("manifest.json"), text.replace("\"2.0.0\"", "\"9.9.9\"")).unwrap();
+            fs::write(w.path("manifest.json"), text.replace("\"3.0.0\"", "\"4.0.0\"")).unwrap();
         }),
         ("manifest", |w| fs::remove_file(w.path("manifest.json")).unwrap()),
         ("manifest", |w| fs::write(w.path("manifest.json"), "{").unwrap()),
-        ("manifest", |w| {
+        ("catalog", |w| {
             w.sql_without_triggers(
                 "versions",
                 "UPDATE versions SET snapshot_id = 'x' WHERE version = 'v1.0.0'",
@@ -141,8 +141,8 @@ fn verify_names_every_disagreement_and_exits_with_5() {
         }),
         ("history", |w| {
             w.sql_without_triggers(
-                "transitions",
-                "UPDATE transitions SET changed_by = 'mallory' WHERE sequence = 2",
+                "log_entries",
+                "UPDATE log_entries SET actor = 'mallory' WHERE sequence = 1",
             )
         }),
         ("status", |w| w.sql("UPDATE versions SET status = 'archived' WHERE version = 'v1.1.0'")),
@@ -170,8 +170,7 @@ fn a_catalog_changed_by_another_program_refuses_to_start_and_says_what_differs()
         .output()
         .unwrap()
         .into();
-    let ran =
-        ran.refused(5, "risk_model/v1.1.0: the manifest says production, the catalog archived");
+    let ran = ran.refused(5, "risk_model/v1.1.0: the log says production, the catalog archived");
     assert!(ran.stderr.contains("verify"), "{ran:?}");
 }
 
@@ -249,7 +248,7 @@ fn commands_do_not_answer_from_a_registry_that_contradicts_itself() {
     world.register("v1.2.0").ok();
     world.register("v1.3.0").ok();
     fs::write(world.path("manifest.json"), old).unwrap();
-    world.run(&["show", "risk_model", "v1.0.0"]).refused(5, "not in the manifest");
+    world.run(&["show", "risk_model", "v1.0.0"]).refused(5, "lacks its last 2 log entries");
     assert!(world.run(&["verify"]).stdout.contains("manifest"));
 }
 
@@ -325,5 +324,5 @@ fn repair_does_not_hide_that_the_catalog_lost_something() {
     // A manifest that vouches for versions which this catalog never held.
     fs::copy(other.path("manifest.json"), world.path("manifest.json")).unwrap();
     assert_eq!(world.run(&["verify", "--repair"]).status, 5);
-    world.register("v1.1.0").refused(5, "in the manifest, not in the catalog");
+    world.register("v1.1.0").refused(5, "the catalog is older than the manifest");
 }

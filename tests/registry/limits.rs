@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::{
     raw::{Raw, answers},
@@ -188,6 +188,34 @@ fn connections_leave_open_files_for_the_registry() {
         thread::sleep(Duration::from_millis(100));
     }
     assert!(open() < files - 100, "{}", open());
+}
+
+#[test]
+fn more_connections_than_requests_in_progress_are_all_answered() {
+    // Each client takes one file of this process, and other tests run in it too.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    // While the process is stopped, requests gather: all of them are there at the same moment.
+    server.signal(Signal::STOP);
+    let crowd = model_registry::limits::REQUESTS_IN_FLIGHT + 300;
+    let asked = format!(
+        "GET /api/v1/models/risk_model/current HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {READ}\r\n\r\n"
+    );
+    let clients: Vec<_> = (0..crowd)
+        .map(|_| {
+            let mut raw = Raw::connect(&server);
+            raw.send(asked.as_bytes());
+            raw
+        })
+        .collect();
+    server.signal(Signal::CONT);
+    for mut raw in clients {
+        let answer = raw.until_closed();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    }
 }
 
 #[test]

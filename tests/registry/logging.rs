@@ -31,6 +31,20 @@ fn each_model_route_logs_one_line_with_its_fields() {
 }
 
 #[test]
+fn an_escaped_letter_in_a_path_changes_nothing_in_the_log() {
+    let world = World::promoted(&["v1.0.0"]);
+    let server = world.serve();
+    for path in ["/%61pi/v1/models/risk_model/current", "/api/v1/models/risk_model/curren%74"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    until(Duration::from_secs(5), || server.events("request").len() >= 2);
+    for line in server.events("request") {
+        assert_eq!(line["route"], "/api/v1/models/{model_type}/current");
+        assert_eq!((&line["level"], &line["status"]), (&"INFO".into(), &200.into()));
+    }
+}
+
+#[test]
 fn no_part_of_a_token_is_logged_at_any_level() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve_with(&[("RUST_LOG", "trace")]);

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model_registry::http::routes;
+use model_registry::http::{route::RouteSpec, routes};
 use serde_json::{Value, json};
 
 use crate::support::{ADMIN, READ, Server, World};
@@ -93,7 +93,7 @@ fn the_document_tells_exactly_the_route_tables_paths_methods_and_scopes() {
             format!("{} {path} {scope}", method.to_uppercase())
         })
         .collect();
-    let head = |row: &routes::RouteSpec| (row.describe)().tells_of_head();
+    let head = |row: &RouteSpec| (row.describe)().describes_head();
     let mut table: Vec<_> = routes::table()
         .into_iter()
         .flat_map(|row| {

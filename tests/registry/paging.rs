@@ -49,11 +49,11 @@ fn a_page_names_its_neighbours() {
     }
     world.promote("v1.1.0").ok();
     let server = world.serve();
-    let first = server.model("risk_model?status_filter=staged&limit=2&order=oldest&x=%26");
+    let first = server.model("risk_model?status_filter=staged&limit=2&order=oldest");
     assert_eq!(versions(&first), ["v1.0.0", "v1.2.0"]);
     assert_eq!(link(&first, "prev"), None);
     let next = link(&first, "next").unwrap();
-    assert_eq!(next, "risk_model?status_filter=staged&order=oldest&x=%26&limit=2&offset=2");
+    assert_eq!(next, "risk_model?status_filter=staged&order=oldest&limit=2&offset=2");
     let second = server.model(&next);
     assert_eq!(versions(&second), ["v1.3.0", "v1.4.0"]);
     assert_eq!(link(&second, "next"), None);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use model_registry::catalog::{DatabaseUrl, PostgresCatalog};
+use model_registry::catalog::{Catalog as _, DatabaseUrl, PostgresCatalog};
 use tempfile::TempDir;
 
 use crate::support::until;
@@ -110,8 +110,7 @@ impl Postgres {
 
     fn make_template(&self) {
         execute(&self.url("postgres"), &format!("CREATE DATABASE {TEMPLATE}"));
-        let url = DatabaseUrl::parse(&self.url(TEMPLATE)).unwrap();
-        drop(PostgresCatalog::open(url).unwrap());
+        make_tables(&self.url(TEMPLATE));
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -209,6 +208,19 @@ fn fresh_database(admin: &str, url: impl Fn(&str) -> String) -> String {
     url(&name)
 }
 
+/// A database without tables.
+pub fn shared_empty_database() -> String {
+    let url = shared_fresh_database();
+    execute(&url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    url
+}
+
+fn make_tables(url: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let catalog = PostgresCatalog::open(DatabaseUrl::parse(url).unwrap()).unwrap();
+    runtime.block_on(catalog.create()).unwrap();
+}
+
 /// A fresh database on the server that all tests of this process share.
 pub fn shared_fresh_database() -> String {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
@@ -222,7 +234,7 @@ pub fn shared_fresh_database() -> String {
     GIVEN.get_or_init(|| {
         drop(try_execute(&given, &format!("DROP DATABASE IF EXISTS {TEMPLATE}")));
         execute(&given, &format!("CREATE DATABASE {TEMPLATE}"));
-        drop(PostgresCatalog::open(DatabaseUrl::parse(&url(TEMPLATE)).unwrap()).unwrap());
+        make_tables(&url(TEMPLATE));
     });
     fresh_database(&given, url)
 }

@@ -31,12 +31,6 @@ pub fn pickle() -> PathBuf {
     corpus("real/risk_model_numpy.pkl")
 }
 
-/// The name of the user who runs the tests, as the system has it.
-pub fn this_user() -> String {
-    let ran = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-}
-
 /// The binary with nothing of this process's environment that it would heed.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_model-registry"));
@@ -142,8 +136,12 @@ impl World {
 
     /// As [`Self::sql`], past the triggers that would forbid it.
     pub fn sql_without_triggers(&self, table: &str, statements: &str) {
-        let trigger =
-            if table == "versions" { "versions_never_change" } else { "history_never_changes" };
+        let trigger = match table {
+            "versions" => "versions_never_change",
+            "log_entries" => "the_log_never_changes",
+            "log_subtrees" => "subtrees_never_change",
+            other => panic!("{other} has no trigger"),
+        };
         let first = match self.database {
             Some(_) => format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
             None => format!("DROP TRIGGER {trigger}"),

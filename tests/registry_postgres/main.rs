@@ -49,3 +49,5 @@ mod paging;
 mod reads;
 mod replicas;
 mod transport;
+#[path = "../registry/upgrade.rs"]
+mod upgrade;

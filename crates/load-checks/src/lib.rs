@@ -14,12 +14,23 @@
     )
 )]
 
+mod budget;
 mod fault;
 mod formats;
+mod index;
+mod job;
 pub mod limits;
+mod report;
 mod sandbox;
+mod sniff;
+mod source;
 
-pub use formats::{
-    Depth, Finding, Format, LoadReport, Sample, Severity, TrustedGlobals, Verdict, check, json,
-};
+pub use formats::{NEVER_TRUSTED, check, json};
+pub use job::{Sample, TrustedGlobals};
+pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};
 pub use sandbox::{ARGUMENT, Attempt, Mode, Probe, Sandbox, SandboxError, run_child};
+
+/// The examples of the README, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,13 +1,11 @@
 //! Opening a connection to PostgreSQL, as libpq would at the same `sslmode`.
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use diesel_async::AsyncPgConnection;
 use tokio_postgres::{Connection, NoTls, config::SslMode as Wire, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{tls::SslMode, url::DatabaseUrl};
-use crate::limits;
-
 /// Why there is no connection.
 enum Refused {
     /// The server or the network refused it.
@@ -56,15 +54,7 @@ impl DatabaseUrl {
     /// # Errors
     /// The server's or the network's, without the password; also where the database's encoding is not UTF-8.
     pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        let mut conn = self.connect_as_sslmode_says().await.map_err(Refused::told)?;
-        let wait = limits::DATABASE_STATEMENT_WAIT.as_millis();
-        conn.batch_execute(&format!(
-            "SET statement_timeout = {wait}; SET idle_in_transaction_session_timeout = {wait};
-             SET synchronous_commit = on"
-        ))
-        .await
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(conn)
+        self.connect_as_sslmode_says().await.map_err(Refused::told)
     }
 
     async fn connect_as_sslmode_says(&self) -> Result<AsyncPgConnection, Refused> {

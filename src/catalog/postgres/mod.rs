@@ -10,59 +10,70 @@ mod url;
 
 use std::time::Duration;
 
-use diesel::QueryResult;
+use async_trait::async_trait;
+use diesel::connection::CacheSize;
 use diesel_async::{
-    AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl as _,
+    AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
     pooled_connection::{
-        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-        deadpool::{Object, Pool},
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
     },
 };
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
 use futures_util::FutureExt as _;
 use time::OffsetDateTime;
 
-use super::{CatalogError, WriterLock};
+use super::{
+    CatalogError, HeldLock, KnownLayout, WriterLock,
+    connection::{CatalogConnection, Scope},
+    schema_version,
+};
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
     limits,
 };
+use transaction::Borrowed;
 
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
-/// How a transaction that changes something begins; its first statement serialises it with others.
-macro_rules! writing {
-    ($conn:expr, $work:expr) => {
-        diesel_async::AsyncConnection::transaction($conn, $work).await
-    };
-}
-
-/// How a transaction that only looks begins: all of it sees one moment.
-macro_rules! reading {
-    ($conn:expr, $work:expr) => {
-        $conn.build_transaction().repeatable_read().read_only().run($work).await
-    };
-}
-
+#[path = "../audit.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod audit;
 #[path = "../queries.rs"]
-#[expect(
-    clippy::duplicate_mod,
-    reason = "the same over both databases; see the module's own words"
-)]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
 #[path = "../rows.rs"]
-#[expect(
-    clippy::duplicate_mod,
-    reason = "the same over both databases; see the module's own words"
-)]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod rows;
+#[path = "../schema_steps.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod schema_steps;
+#[path = "../transaction.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod transaction;
+#[path = "../upgrade.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod upgrade;
+#[path = "../writer.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod writer;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// The steps in which the tables are made.
+const STEPS: [(&str, &str); 3] = [
+    (
+        schema_version::CHAIN,
+        include_str!("../../../migrations/postgres/00000000000001_create_catalog/up.sql"),
+    ),
+    (
+        schema_version::LOG,
+        include_str!("../../../migrations/postgres/00000000000002_keep_a_log/up.sql"),
+    ),
+    (
+        schema_version::CURRENT,
+        include_str!("../../../migrations/postgres/00000000000003_drop_the_chain/up.sql"),
+    ),
+];
 
 // Advisory locks of the database (PostgreSQL's "Advisory Locks"); the numbers are arbitrary, and this
 // program's own.
-/// Held while migrations are applied.
-const MIGRATING: i64 = 0x6d72_0001;
 /// Held by a writer from before its change until after its manifest.
 const WRITING: i64 = 0x6d72_0002;
 /// Held by a writing transaction.
@@ -70,7 +81,10 @@ const IN_TRANSACTION: i64 = 0x6d72_0003;
 
 type Conn = AsyncPgConnection;
 use PostgresCatalog as Store;
+/// How messages call the database.
+const DATABASE: &str = "PostgreSQL";
 type StoredTime = OffsetDateTime;
+type TimeColumn = diesel::sql_types::Timestamptz;
 type StoredJson = serde_json::Value;
 
 fn stored_time(time: Timestamp) -> StoredTime {
@@ -89,117 +103,134 @@ fn loaded_json<T: serde::de::DeserializeOwned>(stored: StoredJson) -> serde_json
     serde_json::from_value(stored)
 }
 
-/// One writing transaction at a time, whatever else is locked: a transaction that nobody waits for any more
-/// ends before the next begins.
-async fn serialise_writers(conn: &mut Conn) -> Result<(), CatalogError> {
-    call(conn, "pg_advisory_xact_lock", IN_TRANSACTION).await?;
-    Ok(())
+/// The settings of a transaction. They end with it: a session that a pooler gives to somebody else next keeps nothing
+/// of ours. Statements that others prepared on it are forgotten, whose names ours could meet.
+fn settings(statement: Duration, idle: &str) -> String {
+    format!(
+        "DEALLOCATE ALL; SET LOCAL statement_timeout = {}; \
+         SET LOCAL idle_in_transaction_session_timeout = {idle}",
+        statement.as_millis()
+    )
 }
 
-/// Calls a function of advisory locks that answers nothing.
-async fn call(conn: &mut Conn, function: &str, lock: i64) -> QueryResult<usize> {
-    diesel::sql_query(format!("SELECT {function}({lock})")).execute(conn).await
+impl CatalogConnection for Conn {
+    fn begin(scope: Scope, statement: Duration) -> Option<String> {
+        let settings =
+            settings(statement, &limits::DATABASE_STATEMENT_WAIT.as_millis().to_string());
+        Some(match scope {
+            // Also for one statement: without a transaction a pooler could give its parts to two sessions.
+            Scope::Statement => format!("BEGIN READ ONLY; {settings}"),
+            Scope::Snapshot => {
+                format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}")
+            }
+            // One writing transaction at a time, whatever else is locked: a transaction that nobody waits for any
+            // more ends before the next begins.
+            Scope::Change => format!(
+                "BEGIN; {settings}; SET LOCAL synchronous_commit = on; \
+                 SELECT pg_advisory_xact_lock({IN_TRANSACTION})"
+            ),
+        })
+    }
+
+    fn find_table(name: &str) -> String {
+        // Not `to_regclass`, which may remember that there was none: reading the table of tables never does.
+        format!(
+            "SELECT (SELECT c.relname::text FROM pg_catalog.pg_class c
+                     WHERE c.relname = '{name}' AND pg_catalog.pg_table_is_visible(c.oid)) AS found"
+        )
+    }
 }
 
 /// The catalog in one PostgreSQL database.
 pub struct PostgresCatalog {
     pool: Pool<Conn>,
-    url: DatabaseUrl,
+    layout: KnownLayout,
 }
 
 impl PostgresCatalog {
-    /// Connects, and applies migrations as needed. Blocks.
+    /// A catalog in that database; connects when it is first asked. What is in it is for [`Catalog::layout`] to find
+    /// out.
+    ///
+    /// [`Catalog::layout`]: super::Catalog::layout
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] where the database does not answer, or its schema cannot be migrated.
+    /// [`CatalogError::Unavailable`] where no pool can be made.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
-        let unavailable = |error: &dyn std::fmt::Display| {
-            CatalogError::Unavailable(format!("PostgreSQL: {error}"))
-        };
-        let migrated = url.clone();
-        // The harness blocks in place, which only a runtime of several threads can bear.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                let within = tokio::time::timeout(limits::MIGRATION_WAIT, migrate(&migrated));
-                within.await.map_err(|_| "it did not answer in time")?
-            })
-        })
-        .join()
-        .map_err(|_| unavailable(&"the migration failed unexpectedly"))?
-        .map_err(|error: Box<dyn std::error::Error + Send + Sync>| unavailable(&error))?;
-
+        let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
         let mut config = ManagerConfig::default();
         // A connection that the server closed is known to be so without asking.
         config.recycling_method = RecyclingMethod::Fast;
-        let connected = url.clone();
         config.custom_setup = Box::new(move |_| {
-            let url = connected.clone();
-            async move { url.connect().await }.boxed()
+            let url = url.clone();
+            async move {
+                let mut conn = url.connect().await?;
+                // A prepared statement does not outlive its transaction.
+                conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+                Ok(conn)
+            }
+            .boxed()
         });
         let manager = AsyncDieselConnectionManager::new_with_config("", config);
         let pool = Pool::builder(manager)
-            .max_size(limits::CATALOG_CONNECTIONS)
+            .max_size(size)
             .build()
-            .map_err(|error| unavailable(&error))?;
-        Ok(Self { pool, url })
+            .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))?;
+        Ok(Self { pool, layout: KnownLayout::current() })
     }
 
-    async fn connection(&self) -> Result<Object<Conn>, CatalogError> {
-        match tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get()).await {
-            Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(CatalogError::Unavailable(error.to_string())),
-            Err(_) => {
-                Err(CatalogError::Unavailable("no connection became free in time".to_owned()))
-            }
-        }
-    }
-
-    /// A lock of the session, on a connection of its own: it ends with the connection, and so with the
-    /// process that holds it.
+    /// A lock of a transaction that stays open: it ends with its connection, and so with the process that holds it.
     async fn writer_lock(&self, wait: Duration) -> Result<WriterLock, CatalogError> {
-        #[derive(diesel::QueryableByName)]
-        struct Taken {
-            #[diesel(sql_type = diesel::sql_types::Bool)]
-            taken: bool,
-        }
-        let connect = async {
-            self.url.connect().await.map_err(|error| CatalogError::Unavailable(error.to_string()))
-        };
-        let mut conn = super::in_time(limits::CATALOG_CONNECTION_WAIT, connect).await?;
         let deadline = tokio::time::Instant::now() + wait;
+        // Between the change's transaction and its manifest it is idle as long as the disk takes.
+        let begin = format!("BEGIN; {}", settings(limits::DATABASE_STATEMENT_WAIT, "0"));
         loop {
-            let ask = async {
-                let query = format!("SELECT pg_try_advisory_lock({WRITING}) AS taken");
-                Ok(diesel::sql_query(query).get_result::<Taken>(&mut conn).await?)
-            };
-            if super::in_time(limits::CATALOG_ANSWER_WAIT, ask).await?.taken {
-                break;
+            let mut transaction = self.begin(&begin).await?;
+            if in_time(transaction.take_lock(WRITING)).await? {
+                in_time(transaction.wait_for_lock(IN_TRANSACTION)).await?;
+                return Ok(WriterLock::held(transaction));
             }
+            in_time(transaction.end("ROLLBACK")).await?;
             if tokio::time::Instant::now() >= deadline {
                 return Err(CatalogError::Locked);
             }
             tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
         }
-        // Waits for the end of a transaction whose writer is gone.
-        let barrier = async {
-            call(&mut conn, "pg_advisory_lock", IN_TRANSACTION).await?;
-            call(&mut conn, "pg_advisory_unlock", IN_TRANSACTION).await?;
-            Ok(())
-        };
-        super::in_time(limits::CATALOG_ANSWER_WAIT, barrier).await?;
-        Ok(WriterLock::held(conn))
     }
 }
 
-async fn migrate(url: &DatabaseUrl) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let mut conn = url.connect().await?;
-    // Replicas that start together must not both apply a migration. The lock ends with the connection.
-    call(&mut conn, "pg_advisory_lock", MIGRATING).await?;
-    let mut harness = AsyncMigrationHarness::new(conn);
-    harness.run_pending_migrations(MIGRATIONS)?;
-    Ok(())
+/// Waits for an answer as long as it may take.
+async fn in_time<T>(
+    work: impl Future<Output = Result<T, CatalogError>>,
+) -> Result<T, CatalogError> {
+    tokio::time::timeout(limits::CATALOG_ANSWER_WAIT, work)
+        .await
+        .unwrap_or_else(|_| Err(CatalogError::InDoubt("it took too long".to_owned())))
+}
+
+impl Borrowed {
+    /// Takes a lock until the transaction ends, unless another has it.
+    async fn take_lock(&mut self, lock: i64) -> Result<bool, CatalogError> {
+        #[derive(diesel::QueryableByName)]
+        struct Taken {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            taken: bool,
+        }
+        let query = format!("SELECT pg_try_advisory_xact_lock({lock}) AS taken");
+        Ok(diesel::sql_query(query).get_result::<Taken>(self.conn()?).await?.taken)
+    }
+
+    /// Waits until nobody has a lock. It is not kept: what is locked after a savepoint is free after going back to it.
+    async fn wait_for_lock(&mut self, lock: i64) -> Result<(), CatalogError> {
+        let statements = format!(
+            "SAVEPOINT before; SELECT pg_advisory_xact_lock({lock}); ROLLBACK TO SAVEPOINT before"
+        );
+        Ok(self.conn()?.batch_execute(&statements).await?)
+    }
+}
+
+#[async_trait(?Send)]
+impl HeldLock for Borrowed {
+    async fn release(self: Box<Self>) -> Result<(), CatalogError> {
+        in_time(self.end("ROLLBACK")).await
+    }
 }

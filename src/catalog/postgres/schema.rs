@@ -1,28 +1,43 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
-    registry_state (id) {
-        id -> Int4,
-        checksum -> Text,
-        previous_checksum -> Text,
+    log_entries (sequence) {
+        sequence -> Int8,
+        id -> Text,
+        time -> Timestamptz,
+        actor -> Text,
+        authenticated_as -> Nullable<Text>,
+        action -> Text,
+        model_id -> Nullable<Text>,
+        model_type -> Nullable<Text>,
+        version -> Nullable<Text>,
+        from_status -> Nullable<Text>,
+        to_status -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        gates_skipped -> Bool,
+        detail -> Nullable<Jsonb>,
+        state_sha256 -> Nullable<Text>,
+        leaf_sha256 -> Text,
     }
 }
 
 diesel::table! {
-    transitions (sequence) {
-        sequence -> Int8,
-        transition_id -> Text,
-        model_id -> Text,
-        model_type -> Text,
-        version -> Text,
-        from_status -> Nullable<Text>,
-        to_status -> Text,
-        changed_at -> Timestamptz,
-        changed_by -> Text,
-        reason -> Nullable<Text>,
-        gates_skipped -> Bool,
-        previous_sha256 -> Text,
-        row_sha256 -> Text,
+    log_subtrees (level, number) {
+        level -> Int4,
+        number -> Int8,
+        sha256 -> Text,
+    }
+}
+
+diesel::table! {
+    registry_state (id) {
+        id -> Int4,
+        checksum -> Text,
+        previous_checksum -> Text,
+        log_size -> Int8,
+        right_edge -> Text,
+        artifact_count -> Int8,
+        total_size_bytes -> Int8,
     }
 }
 
@@ -54,4 +69,10 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(registry_state, transitions, used_versions, versions,);
+diesel::allow_tables_to_appear_in_same_query!(
+    log_entries,
+    log_subtrees,
+    registry_state,
+    used_versions,
+    versions,
+);

@@ -105,8 +105,8 @@ struct Parameters {
 }
 
 impl DatabaseUrl {
-    /// How many connections a pool may hold.
-    pub const POOL_SIZES: RangeInclusive<usize> = 1..=1000;
+    /// How many connections a pool may hold. A change needs two: one has the lock, the other the transaction.
+    pub const POOL_SIZES: RangeInclusive<usize> = 2..=1000;
 
     /// Reads a `postgres://` URL.
     ///

@@ -12,15 +12,17 @@ use diesel::{ConnectionError, result::Error as DieselError, sqlite::SqliteConnec
 use diesel_async::{
     AsyncConnection as _, SimpleAsyncConnection as _,
     pooled_connection::{
-        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-        deadpool::{Object, Pool},
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, deadpool::Pool,
     },
-    sync_connection_wrapper::SyncConnectionWrapper,
+    sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper},
 };
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness as _, embed_migrations};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::{CatalogError, WriterLock};
+use super::{
+    CatalogError, KnownLayout, WriterLock,
+    connection::{CatalogConnection, Scope},
+    schema_version,
+};
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
     limits,
@@ -28,43 +30,55 @@ use crate::{
 
 mod schema;
 
-/// How a transaction that changes something begins: as a writer, so that it never has to turn into one.
-macro_rules! writing {
-    ($conn:expr, $work:expr) => {
-        $conn.immediate_transaction($work).await
-    };
-}
-
-/// How a transaction that only looks begins.
-macro_rules! reading {
-    ($conn:expr, $work:expr) => {
-        diesel_async::AsyncConnection::transaction($conn, $work).await
-    };
-}
-
+#[path = "../audit.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod audit;
 #[path = "../queries.rs"]
-#[expect(
-    clippy::duplicate_mod,
-    reason = "the same over both databases; see the module's own words"
-)]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
 #[path = "../rows.rs"]
-#[expect(
-    clippy::duplicate_mod,
-    reason = "the same over both databases; see the module's own words"
-)]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod rows;
+#[path = "../schema_steps.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod schema_steps;
+#[path = "../transaction.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod transaction;
+#[path = "../upgrade.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod upgrade;
+#[path = "../writer.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod writer;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+/// The steps in which the tables are made.
+const STEPS: [(&str, &str); 3] = [
+    (
+        schema_version::CHAIN,
+        include_str!("../../../migrations/sqlite/00000000000001_create_catalog/up.sql"),
+    ),
+    (
+        schema_version::LOG,
+        include_str!("../../../migrations/sqlite/00000000000002_keep_a_log/up.sql"),
+    ),
+    (
+        schema_version::CURRENT,
+        include_str!("../../../migrations/sqlite/00000000000003_drop_the_chain/up.sql"),
+    ),
+];
 
 /// What every SQLite file starts with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-type Conn = SyncConnectionWrapper<SqliteConnection>;
+type Conn = SyncConnectionWrapper<SqliteConnection, Detached>;
 use SqliteCatalog as Store;
+/// How messages call the database.
+const DATABASE: &str = "SQLite";
 
 /// Times are text of a fixed width, in which text order is time order.
 type StoredTime = String;
+type TimeColumn = diesel::sql_types::Text;
 /// JSON is text.
 type StoredJson = String;
 
@@ -84,19 +98,54 @@ fn loaded_json<T: serde::de::DeserializeOwned>(stored: StoredJson) -> serde_json
     serde_json::from_str(&stored)
 }
 
-/// `BEGIN IMMEDIATE` has done it already.
-async fn serialise_writers(_: &mut Conn) -> Result<(), CatalogError> {
-    Ok(())
+impl CatalogConnection for Conn {
+    fn begin(scope: Scope, _: Duration) -> Option<String> {
+        match scope {
+            Scope::Statement => None,
+            Scope::Snapshot => Some("BEGIN".to_owned()),
+            // As a writer, so that it never has to turn into one.
+            Scope::Change => Some("BEGIN IMMEDIATE".to_owned()),
+        }
+    }
+
+    fn find_table(name: &str) -> String {
+        format!(
+            "SELECT max(name) AS found FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
+        )
+    }
+}
+
+/// Statements run on blocking threads. One that nobody waits for any more ends there: the library's own way would
+/// wait for it on the thread that gave it up, which a runtime of one thread cannot do.
+pub struct Detached;
+
+impl SpawnBlocking for Detached {
+    fn spawn_blocking<'a, R>(
+        &mut self,
+        task: impl FnOnce() -> R + Send + 'static,
+    ) -> BoxFuture<'a, Result<R, Box<dyn std::error::Error + Send + Sync + 'static>>>
+    where
+        R: Send + 'static,
+    {
+        let running = tokio::task::spawn_blocking(task);
+        async move { Ok(running.await?) }.boxed()
+    }
+
+    fn get_runtime() -> Self {
+        Self
+    }
 }
 
 /// The catalog in one SQLite file.
 pub struct SqliteCatalog {
     pool: Pool<Conn>,
+    layout: KnownLayout,
 }
 
 impl SqliteCatalog {
-    /// Opens the catalog, making or migrating the file as needed. Blocks: call it before the server's
-    /// runtime does anything else, or on a thread of its own.
+    /// Opens the file, which is made where it is not there. What is in it is for [`Catalog::layout`] to find out.
+    ///
+    /// [`Catalog::layout`]: super::Catalog::layout
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] where the file is not SQLite, or cannot be read or written.
@@ -105,7 +154,7 @@ impl SqliteCatalog {
         let url = file.to_str().ok_or_else(|| {
             CatalogError::Unavailable("the registry directory's path is not UTF-8".to_owned())
         })?;
-        migrate(url).map_err(|error| {
+        prepare(url).map_err(|error| {
             CatalogError::Unavailable(format!(
                 "{}: {error}; check that the directory exists and can be written",
                 file.display()
@@ -128,23 +177,14 @@ impl SqliteCatalog {
             .max_size(limits::CATALOG_CONNECTIONS)
             .build()
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, layout: KnownLayout::current() })
     }
 
-    /// One file, one directory: the directory's own lock serialises its writers.
+    /// One file, one directory: the directory's own lock serialises its writers. A transaction that a writer gave up
+    /// may still be ending, and is waited for.
     async fn writer_lock(&self, _: Duration) -> Result<WriterLock, CatalogError> {
+        self.begin("BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
         Ok(WriterLock::none())
-    }
-
-    async fn connection(&self) -> Result<Object<Conn>, CatalogError> {
-        let wait = tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get());
-        match wait.await {
-            Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(CatalogError::Unavailable(error.to_string())),
-            Err(_) => {
-                Err(CatalogError::Unavailable("no connection became free in time".to_owned()))
-            }
-        }
     }
 }
 
@@ -187,16 +227,12 @@ fn refuse_other_databases(file: &Path) -> Result<(), CatalogError> {
     }
 }
 
-fn migrate(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Sets what stays in the file.
+fn prepare(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use diesel::{Connection as _, connection::SimpleConnection as _};
     let mut conn = SqliteConnection::establish(url)?;
     conn.batch_execute(&pragmas())?;
-    enter_wal(&mut conn)?;
-    // Processes that start together must not both apply a migration.
-    conn.exclusive_transaction(|conn| {
-        conn.run_pending_migrations(MIGRATIONS).map(drop).map_err(Migration)
-    })
-    .map_err(|Migration(error)| error)
+    Ok(enter_wal(&mut conn)?)
 }
 
 /// Turns the file to WAL, which it then stays in. Of processes that make it at the same moment, SQLite tells all
@@ -219,12 +255,3 @@ fn enter_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
 
 /// SQLite's words for its code 5, `SQLITE_BUSY`, which diesel does not pass on.
 const BUSY: &str = "database is locked";
-
-/// Carries a migration's error out of a transaction.
-struct Migration(Box<dyn std::error::Error + Send + Sync>);
-
-impl From<DieselError> for Migration {
-    fn from(error: DieselError) -> Self {
-        Self(error.into())
-    }
-}

@@ -1,28 +1,43 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
-    registry_state (id) {
-        id -> Integer,
-        checksum -> Text,
-        previous_checksum -> Text,
+    log_entries (sequence) {
+        sequence -> BigInt,
+        id -> Text,
+        time -> Text,
+        actor -> Text,
+        authenticated_as -> Nullable<Text>,
+        action -> Text,
+        model_id -> Nullable<Text>,
+        model_type -> Nullable<Text>,
+        version -> Nullable<Text>,
+        from_status -> Nullable<Text>,
+        to_status -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        gates_skipped -> Bool,
+        detail -> Nullable<Text>,
+        state_sha256 -> Nullable<Text>,
+        leaf_sha256 -> Text,
     }
 }
 
 diesel::table! {
-    transitions (sequence) {
-        sequence -> BigInt,
-        transition_id -> Text,
-        model_id -> Text,
-        model_type -> Text,
-        version -> Text,
-        from_status -> Nullable<Text>,
-        to_status -> Text,
-        changed_at -> Text,
-        changed_by -> Text,
-        reason -> Nullable<Text>,
-        gates_skipped -> Bool,
-        previous_sha256 -> Text,
-        row_sha256 -> Text,
+    log_subtrees (level, number) {
+        level -> Integer,
+        number -> BigInt,
+        sha256 -> Text,
+    }
+}
+
+diesel::table! {
+    registry_state (id) {
+        id -> Integer,
+        checksum -> Text,
+        previous_checksum -> Text,
+        log_size -> BigInt,
+        right_edge -> Text,
+        artifact_count -> BigInt,
+        total_size_bytes -> BigInt,
     }
 }
 
@@ -54,4 +69,10 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(registry_state, transitions, used_versions, versions,);
+diesel::allow_tables_to_appear_in_same_query!(
+    log_entries,
+    log_subtrees,
+    registry_state,
+    used_versions,
+    versions,
+);

@@ -1,5 +1,5 @@
-//! The interactive documentation: Swagger UI over `/openapi.json`, served whole from the binary. Every path in
-//! it is relative, so that it works behind a gateway's prefix.
+//! The interactive documentation: Swagger UI for `/openapi.json`, served from the binary. All paths in it are relative,
+//! so that it works behind a gateway's prefix.
 
 use std::{
     io::{self, Read as _},
@@ -13,8 +13,11 @@ use actix_web::{
 };
 use flate2::read::GzDecoder;
 
-use super::{conditional, errors::ApiError, routes};
-use crate::{domain::Sha256Digest, error::RegistryError};
+use crate::{
+    domain::Sha256Digest,
+    error::{ErrorKind, RegistryError},
+    http::{errors::ApiError, v1::conditional},
+};
 
 const PAGE: &str = include_str!("page.html");
 const START: &str = include_str!("start.js");
@@ -22,8 +25,7 @@ const STYLE_GZ: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css
 const BUNDLE_GZ: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const LICENCE: &str = include_str!(concat!(env!("OUT_DIR"), "/swagger-ui-licence.txt"));
 
-/// Nothing from anywhere else, no script or style but those files, and no frame around the page. The style
-/// sheet brings its pictures as `data:`.
+/// The page loads only these files, and no site may frame it. The style sheet holds its images as `data:` URLs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -32,25 +34,25 @@ const HTML: &str = "text/html; charset=utf-8";
 /// A file that the page needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asset {
-    /// Swagger UI.
+    /// The script of Swagger UI.
     Bundle,
-    /// Its style.
+    /// The style sheet of Swagger UI.
     Style,
-    /// What starts it.
+    /// The script that starts it.
     Start,
-    /// Its licence.
+    /// The licence of Swagger UI.
     Licence,
 }
 
 impl Asset {
-    /// Every file.
+    /// All files.
     pub const ALL: [Self; 4] = [Self::Bundle, Self::Style, Self::Start, Self::Licence];
 
-    /// The types of the files.
+    /// The media types of the files.
     pub const MEDIA_TYPES: [&str; 3] =
         ["text/javascript; charset=utf-8", "text/css; charset=utf-8", "text/plain; charset=utf-8"];
 
-    /// Its name below `/docs/`.
+    /// The file's name below `/docs/`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,7 +72,7 @@ impl Asset {
         }
     }
 
-    /// Its bytes, and whether they are compressed.
+    /// The file's bytes, and whether they are compressed.
     const fn bytes(self) -> (&'static [u8], bool) {
         match self {
             Self::Bundle => (BUNDLE_GZ, true),
@@ -80,7 +82,7 @@ impl Asset {
         }
     }
 
-    /// Its bytes for a client that takes nothing compressed: unpacked once, since anybody may ask, without a token.
+    /// The file's bytes, uncompressed. They are unpacked once: anybody may ask for them, without a token.
     fn plain(self) -> Result<Bytes, RegistryError> {
         static PLAIN: LazyLock<[io::Result<Bytes>; 4]> = LazyLock::new(|| {
             Asset::ALL.map(|asset| {
@@ -110,7 +112,7 @@ fn digest(bytes: &[u8]) -> String {
     tag
 }
 
-/// The page.
+/// `GET /docs`: the page.
 ///
 /// # Errors
 /// `PRECONDITION_FAILED`.
@@ -131,20 +133,20 @@ pub async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Ok(response)
 }
 
-/// A file that the page needs.
+/// `GET /docs/{asset}`: a file of the page.
 ///
 /// # Errors
 /// `NOT_FOUND`, `PRECONDITION_FAILED`.
 pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let name = request.match_info().query("asset");
     let Some(asset) = Asset::ALL.into_iter().find(|asset| asset.name() == name) else {
-        return routes::not_found(request).await;
+        return Err(RegistryError::new(ErrorKind::NotFound, "Not Found").into());
     };
     let (bytes, compressed) = asset.bytes();
     let mut tag = asset.tag();
     let as_it_is = !compressed || takes_gzip(&request);
     if !as_it_is {
-        // Another representation, another strong tag.
+        // Each representation needs a strong tag of its own.
         tag = EntityTag::new_strong(format!("{}0", tag.tag()));
     }
     conditional::check_wanted(&request, &tag)?;
@@ -172,8 +174,8 @@ pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Ok(response)
 }
 
-/// Whether `Accept-Encoding` names gzip, or anything, with a weight that is not zero (RFC 9110 section
-/// 12.5.3). A client that names nothing at all is sent the files as they are, uncompressed.
+/// Whether `Accept-Encoding` names `gzip` or `*` with a weight above zero (RFC 9110 section 12.5.3). A client without
+/// the header gets uncompressed files.
 fn takes_gzip(request: &HttpRequest) -> bool {
     let codings =
         request.headers().get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
@@ -190,7 +192,7 @@ fn takes_gzip(request: &HttpRequest) -> bool {
     weight("gzip").or_else(|| weight("*")).unwrap_or(false)
 }
 
-/// `/redoc`, where the Python service had a page.
+/// `GET /redoc`, where the Python service had a page.
 pub async fn redoc() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "docs")).finish()
 }
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_is_sent_to_those_alone_who_take_it() {
+    fn gzip_is_sent_only_to_clients_that_accept_it() {
         for (accept, takes) in [
             ("gzip, deflate, br, zstd", true),
             ("GZIP;q=0.5", true),

@@ -1,4 +1,4 @@
-//! What the document says of one operation, and how that becomes OpenAPI.
+//! The description of one operation, and its rendering as OpenAPI.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{domain::Scope, error::ErrorKind, http::errors::ErrorBody};
 
-/// What any operation may answer, most of it before it is known which one is asked for.
+/// The errors of every operation. Most are answered before the route is known.
 const ANY: [ErrorKind; 7] = [
     ErrorKind::MalformedRequest,
     ErrorKind::RequestTimeout,
@@ -33,7 +33,7 @@ const ANY: [ErrorKind; 7] = [
     ErrorKind::Internal,
 ];
 
-/// What any operation behind a guard may answer besides.
+/// The further errors of every operation behind a guard.
 const GUARDED: [ErrorKind; 5] = [
     ErrorKind::Unauthenticated,
     ErrorKind::InvalidToken,
@@ -42,7 +42,7 @@ const GUARDED: [ErrorKind; 5] = [
     ErrorKind::Overloaded,
 ];
 
-/// The operations that take a version.
+/// The operations on one version.
 const OF_A_VERSION: [&str; 4] =
     ["getModelMetadata", "getModelHistory", "downloadArtifact", "validateModel"];
 
@@ -50,11 +50,11 @@ const JSON: &str = "application/json";
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// An answer that is no error.
-struct Answer {
+/// An answer that is not an error.
+struct DescribedAnswer {
     status: u16,
     about: &'static str,
-    /// Media types and their schemas; none where there is no body.
+    /// Media types and their schemas; empty for an answer without a body.
     body: Vec<(&'static str, RefOr<Schema>)>,
     /// The name of its example.
     example: Option<&'static str>,
@@ -62,21 +62,21 @@ struct Answer {
     links: Vec<(&'static str, Link)>,
 }
 
-/// What the document says of one operation. Its path, method and scope are its row's.
+/// The description of one operation. Its path, method and scope are in its row.
 pub struct Description {
     id: &'static str,
     tag: &'static str,
     summary: &'static str,
     about: &'static str,
     parameters: Vec<Parameter>,
-    answers: Vec<Answer>,
+    answers: Vec<DescribedAnswer>,
     errors: Vec<ErrorKind>,
     schemas: Schemas,
     head: bool,
 }
 
 impl Description {
-    /// An operation of this name, for programs, and with these words, for people.
+    /// An operation with this id for programs, and this summary and description for people.
     pub(super) fn new(
         tag: &'static str,
         id: &'static str,
@@ -94,7 +94,7 @@ impl Description {
         self
     }
 
-    /// Answers with this type as JSON. The example is the answer of this name.
+    /// Answers with this type as JSON. `example` names an entry of `examples.json`.
     pub(super) fn json<T: ToSchema>(
         mut self,
         status: u16,
@@ -103,7 +103,7 @@ impl Description {
     ) -> Self {
         collect::<T>(&mut self.schemas);
         let schema = Ref::from_schema_name(T::name()).into();
-        self.answers.push(Answer {
+        self.answers.push(DescribedAnswer {
             status,
             about,
             body: vec![(JSON, schema)],
@@ -114,7 +114,7 @@ impl Description {
         self
     }
 
-    /// Answers with something that is not described any further, or with nothing.
+    /// Answers with a body that has no example, or with none.
     pub(super) fn raw(
         mut self,
         status: u16,
@@ -123,11 +123,11 @@ impl Description {
     ) -> Self {
         let body = body.into_iter().map(|(media, schema)| (media, schema.into())).collect();
         let (headers, links) = (Vec::new(), Vec::new());
-        self.answers.push(Answer { status, about, body, example: None, headers, links });
+        self.answers.push(DescribedAnswer { status, about, body, example: None, headers, links });
         self
     }
 
-    /// Adds headers to the answer named last.
+    /// Adds headers to the last answer.
     pub(super) fn with(mut self, headers: impl IntoIterator<Item = Named>) -> Self {
         if let Some(answer) = self.answers.last_mut() {
             answer.headers.extend(headers);
@@ -135,7 +135,7 @@ impl Description {
         self
     }
 
-    /// The version at this place of the answer named last may be asked about further.
+    /// Adds links from the version at this place of the last answer to the operations on a version.
     pub(super) fn leads_to_version(mut self, place: &str) -> Self {
         let link = |operation: &str| {
             Link::builder()
@@ -150,30 +150,30 @@ impl Description {
         self
     }
 
-    /// The answer named last carries an `ETag`, and a client that has it is told so.
+    /// The last answer has an `ETag`; adds 304, 412 and the request headers for them.
     pub(super) fn conditional(self) -> Self {
         let tagged = || [headers::etag(), headers::cache_control()];
         self.with(tagged())
             .parameter(super::operations::if_none_match())
             .parameter(super::operations::if_match())
             .errors(&[ErrorKind::PreconditionFailed])
-            .raw(304, "The client has this answer already.", None)
+            .raw(304, "The client already has this answer.", None)
             .with(tagged())
     }
 
-    /// Asking for its headers alone is worth a mention of its own.
+    /// The document also describes `HEAD`.
     pub(super) fn also_head(mut self) -> Self {
         self.head = true;
         self
     }
 
-    /// Whether the document tells of `HEAD` as well.
+    /// Whether the document also describes `HEAD`.
     #[must_use]
-    pub fn tells_of_head(&self) -> bool {
+    pub fn describes_head(&self) -> bool {
         self.head
     }
 
-    /// May answer with these errors, besides those that any route may answer with.
+    /// Adds errors that are this operation's own.
     pub(super) fn errors(mut self, kinds: &[ErrorKind]) -> Self {
         self.errors.extend(kinds);
         self
@@ -202,7 +202,7 @@ impl Description {
             responses.insert(answer.status, success(answer, examples));
         }
         for (status, kinds) in by_status(&errors) {
-            // `/ready` describes its 503 itself.
+            // `/ready` has a 503 of its own.
             responses.entry(status).or_insert_with(|| failure(status, &kinds, self.id, examples));
         }
         let head = *method == HttpMethod::Head;
@@ -215,9 +215,9 @@ impl Description {
         }
         let id = if head { format!("{}Headers", self.id) } else { self.id.to_owned() };
         let summary =
-            if head { format!("{}: headers alone", self.summary) } else { self.summary.to_owned() };
+            if head { format!("{}: headers only", self.summary) } else { self.summary.to_owned() };
         let about = match scope {
-            Some(scope) => format!("{} Needs a token with `{scope}`.", self.about),
+            Some(scope) => format!("{} Requires a token with `{scope}`.", self.about),
             None => self.about.to_owned(),
         };
         let mut operation = OperationBuilder::new()
@@ -255,7 +255,7 @@ fn by_status(kinds: &[ErrorKind]) -> BTreeMap<u16, Vec<ErrorKind>> {
     grouped
 }
 
-fn success(answer: Answer, examples: &BTreeMap<String, Value>) -> Response {
+fn success(answer: DescribedAnswer, examples: &BTreeMap<String, Value>) -> Response {
     let mut response = ResponseBuilder::new().description(answer.about);
     let example = answer.example.and_then(|name| examples.get(name)).cloned();
     for (media, schema) in answer.body {
@@ -271,8 +271,8 @@ fn success(answer: Answer, examples: &BTreeMap<String, Value>) -> Response {
     response.build()
 }
 
-/// The errors of one status: the codes in words, for programs (`x-error-codes`), and by example, this operation's
-/// own where there is one.
+/// The errors of one status: described in words, as codes for programs (`x-error-codes`), and by examples, of this
+/// operation where there are any.
 fn failure(
     status: u16,
     kinds: &[ErrorKind],
@@ -299,7 +299,7 @@ fn failure(
         headers.push(headers::retry_after());
     }
     if kinds.contains(&ErrorKind::RangeNotSatisfiable) {
-        let about = "How many bytes there are: `bytes */<size>`.";
+        let about = "The size of the artifact: `bytes */<size>`.";
         headers.push(headers::content_range(r"^bytes \*/[0-9]+$", about));
     }
     let mut response = ResponseBuilder::new()
@@ -312,52 +312,58 @@ fn failure(
     response.build()
 }
 
-/// When a kind of error is answered.
+/// The meaning of a kind of error.
 fn meaning(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Unauthenticated => "no `Authorization` header, or not Bearer",
-        ErrorKind::InvalidToken => "the token is not known, expired or badly signed",
-        ErrorKind::InsufficientScope => "the token does not hold the route's scope",
-        ErrorKind::ModelNotFound => "no such type or version, or none in production",
+        ErrorKind::InvalidToken => "the token is unknown, expired or badly signed",
+        ErrorKind::InsufficientScope => "the token does not have the route's scope",
+        ErrorKind::ModelNotFound => "no such type or version, or no version in production",
         ErrorKind::NotFound => "no such route",
-        ErrorKind::MethodNotAllowed => "the route has other methods, named in `Allow`",
-        ErrorKind::RangeNotSatisfiable => "the artifact has no such bytes",
-        ErrorKind::MisdirectedRequest => "the request is for a host that this service is not",
-        ErrorKind::PreconditionFailed => "`If-Match` names another state than there is",
-        ErrorKind::MalformedRequest => "the request is not HTTP as RFC 9112 has it",
-        ErrorKind::RequestTimeout => "the request did not come in time",
+        ErrorKind::MethodNotAllowed => {
+            "the path does not have this method; `Allow` lists its methods"
+        }
+        ErrorKind::RangeNotSatisfiable => "the range lies outside the artifact",
+        ErrorKind::MisdirectedRequest => {
+            "the request names a host that this service does not serve"
+        }
+        ErrorKind::PreconditionFailed => "`If-Match` does not name the current state",
+        ErrorKind::MalformedRequest => "the request is not HTTP/1.1 as RFC 9112 defines it",
+        ErrorKind::RequestTimeout => "the request did not arrive in time",
         ErrorKind::UriTooLong => "the request line is longer than allowed",
         ErrorKind::HeadersTooLarge => "the request's head is larger than allowed",
-        ErrorKind::ClientGone => "the client closed its connection before the answer",
+        ErrorKind::ClientGone => "the client closed its connection before it was answered",
         ErrorKind::InvalidRequest => {
-            "a parameter or field is not what it may be; `detail` names it"
+            "a parameter or field has an invalid value or name; `detail` says which"
         }
         ErrorKind::TooLarge => "the request's body is larger than allowed",
         ErrorKind::MissingRequiredFields => "parameters that the type requires are missing",
-        ErrorKind::InvalidDatasetVersion => "no data set versions, or one without name or number",
-        ErrorKind::InvalidSnapshot => "no snapshot",
-        ErrorKind::VersionExists => "the number was used before",
-        ErrorKind::InvalidTransition => "the rules do not allow the step from the version's status",
-        ErrorKind::PromotionGateFailed => "a metric is below its gate; `detail` tells all of them",
+        ErrorKind::InvalidDatasetVersion => {
+            "no data set versions, or one without a name or a number"
+        }
+        ErrorKind::InvalidSnapshot => "no snapshot is given",
+        ErrorKind::VersionExists => "the version number was used before",
+        ErrorKind::InvalidTransition => "the version's status does not allow this change",
+        ErrorKind::PromotionGateFailed => "a metric is below its gate; `detail` lists all of them",
         ErrorKind::ChecksumMismatch => {
-            "a file's hash is not the recorded one; `detail` has every error"
+            "a file does not have the recorded hash; `detail` lists every error"
         }
         ErrorKind::IntegrityOnRead => {
-            "a file differs from what the catalog recorded, or manifest and catalog disagree"
+            "a file does not have the recorded hash, or manifest and catalog disagree"
         }
         ErrorKind::ValidationFailed => {
-            "intact, but it would not load, or loading it would run code; `detail` has every error"
+            "the files are intact, but the artifact would not load, or loading it would run code; `detail` lists every error"
         }
         ErrorKind::RegistryLocked => "another process is changing the registry",
         ErrorKind::RegistryUnavailable => {
             "the catalog, the disk or the identity provider does not answer"
         }
-        ErrorKind::Overloaded => "more work is waiting than is taken on",
-        ErrorKind::Internal => "anything unexpected; the log has the cause under the request's id",
+        ErrorKind::Overloaded => "too many requests are in progress",
+        ErrorKind::Internal => "an unexpected error; the log has its cause under the request id",
     }
 }
 
-/// Bytes, in the words that makers of client programs know.
+/// The schema of a binary body, as client generators know it.
 pub(super) fn bytes() -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -366,7 +372,7 @@ pub(super) fn bytes() -> Schema {
         .into()
 }
 
-/// Text.
+/// The schema of text.
 pub(super) fn text() -> Schema {
     ObjectBuilder::new().schema_type(Type::String).build().into()
 }

@@ -1,8 +1,8 @@
-//! Headers of answers, each told once.
+//! The headers of answers, each described once.
 
 use utoipa::openapi::{Header, HeaderBuilder, ObjectBuilder, Type};
 
-/// A header's name and what the document says of it.
+/// A header's name and description.
 pub type Named = (&'static str, Header);
 
 fn text(name: &'static str, pattern: Option<&str>, about: &str) -> Named {
@@ -12,32 +12,32 @@ fn text(name: &'static str, pattern: Option<&str>, about: &str) -> Named {
 
 pub fn request_id() -> Named {
     let pattern = Some("^[A-Za-z0-9_.-]{1,64}$");
-    text("X-Request-Id", pattern, "The request's identifier; the service's log has it too.")
+    text("X-Request-Id", pattern, "The request's id, which is also in the service's log.")
 }
 
 pub fn etag() -> Named {
-    let about = "Changes with the answer; send it back in `If-None-Match`.";
+    let about = "Changes when the answer changes. Send it back in `If-None-Match`.";
     text("ETag", Some("^\"[0-9a-f]+\"$"), about)
 }
 
 pub fn cache_control() -> Named {
-    let about = "The answer may be kept, and must be asked about again before it is used.";
+    let about = "The answer may be cached, and must be revalidated before each use.";
     text("Cache-Control", None, about)
 }
 
 pub fn link() -> Named {
-    let about = "The first, previous, next and last page, where a `limit` was given (RFC 8288).";
+    let about = "The first, previous, next and last page, if a `limit` was given (RFC 8288).";
     text("Link", Some("rel=\"first\""), about)
 }
 
 pub fn challenge() -> Named {
-    let about = "`Bearer`, with `error=\"invalid_token\"` where a token was sent (RFC 6750).";
+    let about = "`Bearer`, with `error=\"invalid_token\"` if a token was sent (RFC 6750).";
     text("WWW-Authenticate", Some("^Bearer"), about)
 }
 
 pub fn retry_after() -> Named {
     let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-    let about = "After how many seconds to try again; absent where trying again does not help.";
+    let about = "Try again after this many seconds. Absent if trying again does not help.";
     ("Retry-After", HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build())
 }
 
@@ -50,17 +50,17 @@ pub fn location(about: &str) -> Named {
 }
 
 pub fn content_security_policy() -> Named {
-    text("Content-Security-Policy", None, "Nothing but what this service serves.")
+    text("Content-Security-Policy", None, "Allows only resources of this service.")
 }
 
-/// What an artifact's answer says about its bytes.
+/// The headers of an artifact.
 pub fn of_artifact() -> [Named; 4] {
     [
-        text("Accept-Ranges", Some("^bytes$"), "Ranges of bytes may be asked for."),
+        text("Accept-Ranges", Some("^bytes$"), "Byte ranges are supported."),
         text(
             "Content-Disposition",
             Some("^attachment; filename=\"[a-z0-9_.-]+\"$"),
-            "A name for the file: type, version and format.",
+            "A file name made of type, version and extension.",
         ),
         text(
             "Digest",

@@ -1,4 +1,4 @@
-//! The words of each operation: what it is for, its parameters, and with what it answers.
+//! The description of each operation: its purpose, its parameters and its answers.
 
 use utoipa::openapi::{
     ObjectBuilder, Ref, Required, Schema, Type,
@@ -25,7 +25,7 @@ use crate::{
 const MODELS: &str = "Models";
 const SERVICE: &str = "Service";
 
-/// What a read of a model may answer besides.
+/// The errors of every operation that reads a model.
 const READ: [ErrorKind; 2] = [ErrorKind::ModelNotFound, ErrorKind::IntegrityOnRead];
 
 fn path(name: &str, schema: Schema) -> ParameterBuilder {
@@ -54,25 +54,25 @@ fn header(name: &str, about: &str) -> ParameterBuilder {
         .description(Some(about))
 }
 
-/// `If-None-Match`, of every answer with an `ETag`.
+/// `If-None-Match`, for every answer with an `ETag`.
 pub(super) fn if_none_match() -> ParameterBuilder {
     header("If-None-Match", "The `ETag` of the answer that the client has.")
 }
 
-/// `If-Match`, of the same.
+/// `If-Match`, for every answer with an `ETag`.
 pub(super) fn if_match() -> ParameterBuilder {
-    header("If-Match", "The `ETag` that the answer must have; another is refused.")
+    header("If-Match", "The `ETag` that the answer must have; 412 if it has another.")
 }
 
 fn model_type() -> ParameterBuilder {
     path("model_type", ModelType::schema().into())
-        .description(Some("What is no type is answered as an unknown one is: 404."))
+        .description(Some("The model type. 404 if it is malformed or unknown."))
         .example(Some("risk_model".into()))
 }
 
 fn version() -> ParameterBuilder {
     path("version", Version::schema().into())
-        .description(Some("What is no version is answered as an unknown one is: 404."))
+        .description(Some("The version. 404 if it is malformed or unknown."))
         .example(Some("v1.2.0".into()))
 }
 
@@ -86,28 +86,29 @@ pub fn root() -> Description {
     Description::new(
         SERVICE,
         "root",
-        "What this is",
-        "The service's name and version, and where to go on.",
+        "Name and version",
+        "The service's name and version, and the paths to start from.",
     )
-    .json::<ServiceResponse>(200, "What this is.", "root")
+    .json::<ServiceResponse>(200, "Name, version and paths.", "root")
 }
 
 /// `GET /health`.
 #[must_use]
 pub fn health() -> Description {
-    let about = "Whether the process lives. Touches neither disk nor database: ask `/ready` whether it can answer questions.";
-    Description::new(SERVICE, "health", "Whether the process lives", about)
-        .json::<HealthResponse>(200, "It lives.", "health")
+    let about =
+        "Answers 200 while the process runs. It checks neither disk nor database; `/ready` does.";
+    Description::new(SERVICE, "health", "Liveness", about)
+        .json::<HealthResponse>(200, "The process runs.", "health")
         .also_head()
 }
 
 /// `GET /ready`.
 #[must_use]
 pub fn ready() -> Description {
-    let about = "Whether it can answer questions now, with a line for each component.";
-    Description::new(SERVICE, "ready", "Whether it can answer questions", about)
-        .json::<ReadyResponse>(200, "It can.", "ready")
-        .json::<ReadyResponse>(503, "It cannot; `detail` says what it waits for.", "not ready")
+    let about = "Whether the service can answer requests now, with the state of each component.";
+    Description::new(SERVICE, "ready", "Readiness", about)
+        .json::<ReadyResponse>(200, "All components are ready.", "ready")
+        .json::<ReadyResponse>(503, "A component is not ready; `detail` names it.", "not ready")
         .with([headers::retry_after()])
 }
 
@@ -115,17 +116,22 @@ pub fn ready() -> Description {
 #[must_use]
 pub fn openapi() -> Description {
     let document = ObjectBuilder::new().schema_type(Type::Object).build().into();
-    Description::new(SERVICE, "openapi", "This document", "This document, OpenAPI 3.1.")
-        .raw(200, "This document.", Some(("application/json", document)))
-        .conditional()
+    Description::new(
+        SERVICE,
+        "openapi",
+        "OpenAPI document",
+        "The OpenAPI 3.1 document of this service.",
+    )
+    .raw(200, "The OpenAPI document.", Some(("application/json", document)))
+    .conditional()
 }
 
 /// `GET /docs`.
 #[must_use]
 pub fn docs() -> Description {
-    let about = "This document as a page that can be tried out. Everything it needs comes from the service itself.";
+    let about = "A page that shows the OpenAPI document and sends requests to the service. It loads nothing from elsewhere.";
     Description::new(SERVICE, "docs", "Interactive documentation", about)
-        .raw(200, "The page.", Some(("text/html; charset=utf-8", text())))
+        .raw(200, "The documentation page.", Some(("text/html; charset=utf-8", text())))
         .with([headers::content_security_policy()])
         .conditional()
 }
@@ -137,11 +143,11 @@ pub fn asset() -> Description {
         .schema_type(Type::String)
         .enum_values(Some(Asset::ALL.map(Asset::name)))
         .build();
-    let parameter = path("asset", names.into()).description(Some("A file that the page needs."));
-    let about = "A file that the page needs.";
-    Description::new(SERVICE, "docsAsset", "A file of that page", about)
+    let parameter = path("asset", names.into()).description(Some("The name of the file."));
+    let about = "A script, style sheet or licence that the documentation page loads.";
+    Description::new(SERVICE, "docsAsset", "A file of the documentation page", about)
         .parameter(parameter)
-        .raw(200, "The file.", Asset::MEDIA_TYPES.map(|media| (media, text())))
+        .raw(200, "The contents of the file.", Asset::MEDIA_TYPES.map(|media| (media, text())))
         .conditional()
         .errors(&[ErrorKind::NotFound])
 }
@@ -149,9 +155,9 @@ pub fn asset() -> Description {
 /// `GET /redoc`.
 #[must_use]
 pub fn redoc() -> Description {
-    Description::new(SERVICE, "redoc", "Leads to `/docs`", "Leads to `/docs`.")
-        .raw(308, "Leads to `/docs`.", None)
-        .with([headers::location("Relative to this path.")])
+    Description::new(SERVICE, "redoc", "Redirect to `/docs`", "The Python service had a page here.")
+        .raw(308, "The documentation page is at `/docs`.", None)
+        .with([headers::location("The path of `/docs`, relative to this one.")])
 }
 
 /// `GET /api/v1/models/{model_type}`.
@@ -163,25 +169,23 @@ pub fn list() -> Description {
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .schema(Some(status))
-        .description(Some("Versions of this status alone."));
+        .description(Some(
+            "Only versions with this status. `status` is another name of this parameter.",
+        ));
     let order = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["newest", "oldest"]))
         .default(Some("newest".into()));
-    let about = "Versions of a type, newest first where `order` does not say otherwise. Without `limit`, all of them; with it, `Link` names the other pages. A parameter that is not known is ignored; one that is given twice is refused.";
+    let about = "The versions of a type. Without `limit`, all of them; with it, one page, and `Link` names the others. 422 if a parameter is unknown or given twice.";
     Description::new(MODELS, "listModels", "List versions", about)
         .parameter(model_type())
         .parameter(status)
-        .parameter(query(
-            "order",
-            order,
-            "By when they were registered; `newest` first unless told.",
-        ))
-        .parameter(query("limit", number(1, limits::MAX_PAGE), "Most versions to answer with."))
-        .parameter(query("offset", number(0, u32::MAX), "How many of the first to leave out."))
+        .parameter(query("order", order, "The order, by time of registration."))
+        .parameter(query("limit", number(1, limits::MAX_PAGE), "The most versions on a page."))
+        .parameter(query("offset", number(0, u32::MAX), "How many versions precede the page."))
         .json::<ModelListResponse<'_>>(
             200,
-            "A page of versions, and how many match in all.",
+            "The versions, and how many match on all pages.",
             "list",
         )
         .with([headers::link()])
@@ -193,7 +197,7 @@ pub fn list() -> Description {
 /// `GET /api/v1/models/{model_type}/current`.
 #[must_use]
 pub fn current() -> Description {
-    let about = "The version of a type that is in production. Poll it with `If-None-Match`.";
+    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes.";
     Description::new(MODELS, "getCurrentModel", "The version in production", about)
         .parameter(model_type())
         .json::<CurrentModelResponse<'_>>(200, "The version in production.", "current")
@@ -205,11 +209,11 @@ pub fn current() -> Description {
 /// `GET /api/v1/models/{model_type}/{version}`.
 #[must_use]
 pub fn metadata() -> Description {
-    let about = "Everything about one version. The file that it is read from was seen to have the recorded hash.";
-    Description::new(MODELS, "getModelMetadata", "One version", about)
+    let about = "The metadata of one version. The service answers only after it has verified the hash of the file that holds the metadata.";
+    Description::new(MODELS, "getModelMetadata", "Metadata of a version", about)
         .parameter(model_type())
         .parameter(version())
-        .json::<ModelMetadataResponse<'_>>(200, "Everything about the version.", "metadata")
+        .json::<ModelMetadataResponse<'_>>(200, "The metadata of the version.", "metadata")
         .conditional()
         .errors(&READ)
 }
@@ -217,11 +221,15 @@ pub fn metadata() -> Description {
 /// `POST /api/v1/models/{model_type}/{version}/validate`.
 #[must_use]
 pub fn validate() -> Description {
-    let about = "Hashes the version's files and reads its artifact as its format's own loader would, to the end, without running anything in it. Changes nothing; takes no body.";
-    Description::new(MODELS, "validateModel", "Is it intact, and would it load?", about)
+    let about = "Verifies the hashes of the version's files, and reads the whole artifact as the loader of its format would, without running code from it. Changes nothing, and needs no body.";
+    Description::new(MODELS, "validateModel", "Validate a version", about)
         .parameter(model_type())
         .parameter(version())
-        .json::<ValidationResultResponse>(200, "It is intact and would load.", "validate")
+        .json::<ValidationResultResponse>(
+            200,
+            "The files are intact, and the artifact would load.",
+            "validate",
+        )
         .errors(&[ErrorKind::ChecksumMismatch, ErrorKind::ValidationFailed])
         .errors(&READ)
 }
@@ -229,19 +237,19 @@ pub fn validate() -> Description {
 /// `GET` and `HEAD` of `/api/v1/models/{model_type}/{version}/artifact`.
 #[must_use]
 pub fn artifact() -> Description {
-    let about = "The artifact's bytes. No byte leaves before the whole file was seen to have the recorded hash. One range is honoured; several, or a malformed one, are answered with the whole.";
+    let about = "The artifact's bytes. The service sends the first byte only after it has verified the hash of the whole file. One range is honoured; with several, or a malformed one, the answer is the whole artifact.";
     let octets = "application/octet-stream";
     let range = headers::content_range(
         "^bytes [0-9]+-[0-9]+/[0-9]+$",
-        "Which bytes these are, and how many there are.",
+        "The range that is sent, and the size of the artifact.",
     );
-    Description::new(MODELS, "downloadArtifact", "The artifact's bytes", about)
+    Description::new(MODELS, "downloadArtifact", "Download an artifact", about)
         .parameter(model_type())
         .parameter(version())
         .parameter(header("Range", "`bytes=<from>-<to>`, `bytes=<from>-` or `bytes=-<last>`."))
         .parameter(header(
             "If-Range",
-            "The `ETag` that the range is of; where it differs, the whole comes.",
+            "The `ETag` of the artifact that the range belongs to. If the artifact has another, the answer is the whole artifact.",
         ))
         .raw(206, "The bytes of the range.", Some((octets, bytes())))
         .with(headers::of_artifact())
@@ -257,11 +265,11 @@ pub fn artifact() -> Description {
 /// `GET /api/v1/models/{model_type}/{version}/history`.
 #[must_use]
 pub fn history() -> Description {
-    let about = "Who moved this version from which status to which, when and why, oldest first. Nothing is ever removed from it.";
+    let about = "The status changes of this version, oldest first: who made each, when and why. Entries are never removed.";
     Description::new(MODELS, "getModelHistory", "A version's history", about)
         .parameter(model_type())
         .parameter(version())
-        .json::<HistoryResponse<'_>>(200, "Every step of its life.", "history")
+        .json::<HistoryResponse<'_>>(200, "All status changes of the version.", "history")
         .conditional()
         .errors(&READ)
 }

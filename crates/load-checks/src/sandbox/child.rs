@@ -13,7 +13,7 @@ use super::{
     descriptors, probe, walls,
     wire::{Answer, Request, Work},
 };
-use crate::formats::{self, TrustedGlobals};
+use crate::{TrustedGlobals, check};
 
 /// The one argument that makes this program a sandbox's child. Not a command: it speaks to its parent alone.
 pub const ARGUMENT: &str = "__load-check";
@@ -79,7 +79,7 @@ fn converse() -> io::Result<()> {
             misbehave(request.fault.as_deref());
             let trusted = TrustedGlobals::new(trusted);
             // The parent ends a check that it gives up by ending the process.
-            let answer = match formats::check(&artifact, &trusted, sample.as_ref(), &|| true) {
+            let answer = match check(&artifact, &trusted, sample.as_ref(), &|| true) {
                 Ok(report) => Answer::Report(report),
                 Err(error) => Answer::Unreadable(error.to_string()),
             };

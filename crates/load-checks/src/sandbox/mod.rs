@@ -5,7 +5,7 @@
 //! signals, and most memory and processor time. A crash, a kill or a hang of it is an answer about the artifact
 //! and never a failure of the service.
 //!
-//! Knows processes and the kernel's walls; what is checked is `formats`' matter.
+//! Knows processes and the kernel's walls; what is checked is not known here.
 
 mod child;
 mod descriptors;
@@ -27,11 +27,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{
-    fault,
-    formats::{LoadReport, Sample, TrustedGlobals},
-    limits,
-};
+use crate::{LoadReport, Sample, TrustedGlobals, fault, limits};
 
 pub use child::{ARGUMENT, run as run_child};
 pub use probe::Attempt;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use crate::formats::{LoadReport, Sample};
+use crate::{LoadReport, Sample};
 
 /// The parent's one line.
 #[derive(Debug, Serialize, Deserialize)]

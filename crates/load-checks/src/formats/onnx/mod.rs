@@ -30,35 +30,6 @@ const NEWEST_IR: i64 = 14;
 /// Versions of a later format that may come; a number beyond is damage.
 const LATER: i64 = 4;
 
-/// Whether these are the first bytes of a model: its version, then one of the few fields that
-/// serializers write next. There is no magic.
-pub(super) fn starts(head: &[u8], len: Option<u64>) -> bool {
-    let [0x08, 1..=40, tag, rest @ ..] = head else {
-        return false;
-    };
-    let mut length = 0_u64;
-    let mut read = 0;
-    for (i, byte) in rest.iter().take(9).enumerate() {
-        length |= u64::from(byte & 0x7f) << (7 * i);
-        if *byte < 0x80 {
-            read = i + 1;
-            break;
-        }
-    }
-    let fits = read > 0 && len.is_none_or(|len| length <= len.saturating_sub(3 + read as u64));
-    let text = rest.get(read..).unwrap_or_default();
-    let text = text.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(text);
-    match tag {
-        // The producer, its version, the domain, the text about it.
-        0x12 | 0x1a | 0x22 | 0x32 => {
-            fits && text.iter().all(|byte| *byte >= 0x20 || b"\t\r\n".contains(byte))
-        }
-        0x28 => read > 0,
-        0x3a | 0x42 => fits,
-        _ => false,
-    }
-}
-
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     let mut reader = Reader::new(source, job.keep_going);
     let model = reader.model()?.indexed();

@@ -8,35 +8,23 @@
 //! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
 //! holds the names, `telling` words what is found. None of them knows what a model is.
 
-mod allow_list;
-mod arguments;
-mod attributes;
-mod boosters;
-mod calls;
-mod containers;
-mod distributions;
-mod dtypes;
-mod filling;
-mod joblib;
-mod machine;
-mod memo;
-mod mentions;
-mod opcodes;
-mod spans;
-mod takes;
-mod telling;
-mod text;
-mod torch;
-pub(super) mod torch_legacy;
-mod values;
-mod weights;
+mod cost;
+mod libraries;
+mod rules;
+mod unpickler;
 
-use super::report::{Depth, Finding};
-use super::source::Source;
-use super::{Format, Halt, Job};
-use torch::Storages;
+use crate::job::{Halt, Job};
+use crate::report::{Depth, Finding, Format};
+use crate::source::Source;
+use libraries::torch::storages::Storages;
+use libraries::torch::tensors;
+use rules::grants as allow_list;
+use unpickler::machine;
 
-pub(super) use torch::Storage;
+pub use rules::never_trusted::NEVER_TRUSTED;
+
+pub(super) use libraries::torch::legacy as torch_legacy;
+pub(super) use libraries::torch::storages::Storage;
 
 /// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
@@ -91,7 +79,7 @@ pub(super) fn check_torch(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<
     let mut machine = machine::Machine::new(source, job).with_storages(Storages::default());
     machine.run()?;
     let named = machine.arena.globals();
-    let weights_only = named.iter().all(|global| torch::is_weight(&global.module, &global.name));
+    let weights_only = named.iter().all(|global| tensors::is_weight(&global.module, &global.name));
     let storages = machine.storages.take().unwrap_or_default();
     let elsewhere = storages.elsewhere();
     Ok(TorchPickle { storages: storages.into_named(), weights_only, elsewhere })

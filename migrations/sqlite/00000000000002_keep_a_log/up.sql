@@ -1,0 +1,72 @@
+-- The log: every transition and change, in the order in which they took place. An entry's leaf is its place in a
+-- Merkle tree (RFC 6962, section 2.1), whose root commits to every row of the catalog.
+CREATE TABLE log_entries (
+    sequence         BIGINT  NOT NULL PRIMARY KEY CHECK (sequence >= 0),
+    id               TEXT    NOT NULL UNIQUE CHECK (length(id) = 36),
+    time             TEXT    NOT NULL CHECK (length(time) = 27),
+    actor            TEXT    NOT NULL,
+    authenticated_as TEXT,
+    action           TEXT    NOT NULL CHECK (action <> ''),
+    model_id         TEXT,
+    model_type       TEXT,
+    version          TEXT,
+    from_status      TEXT    CHECK (from_status IN ('staged', 'production', 'archived', 'failed')),
+    to_status        TEXT    CHECK (to_status IN ('staged', 'production', 'archived', 'failed')),
+    reason           TEXT,
+    gates_skipped    BOOLEAN NOT NULL,
+    detail           TEXT    CHECK (json_valid(detail)),
+    state_sha256     TEXT    CHECK (length(state_sha256) = 64),
+    leaf_sha256      TEXT    NOT NULL CHECK (length(leaf_sha256) = 64)
+);
+
+CREATE INDEX log_of_a_version ON log_entries (model_type, version, sequence);
+CREATE INDEX log_of_archived_versions ON log_entries (model_type, sequence) WHERE to_status = 'archived';
+
+-- REPLACE deletes rows without firing delete triggers, so whatever it could replace is refused before.
+CREATE TRIGGER the_log_has_no_gaps BEFORE INSERT ON log_entries
+WHEN NEW.sequence <> (SELECT coalesce(max(sequence) + 1, 0) FROM log_entries)
+    OR EXISTS (SELECT 1 FROM log_entries e WHERE e.id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'the log has no gaps');
+END;
+
+CREATE TRIGGER the_log_never_changes BEFORE UPDATE ON log_entries
+BEGIN
+    SELECT RAISE(ABORT, 'the log never changes');
+END;
+
+CREATE TRIGGER the_log_is_kept BEFORE DELETE ON log_entries
+BEGIN
+    SELECT RAISE(ABORT, 'the log is kept');
+END;
+
+-- Roots of complete subtrees of 2^8, 2^16, ... leaves, so that a proof needs few rows of a long log.
+CREATE TABLE log_subtrees (
+    level  INTEGER NOT NULL CHECK (level IN (8, 16, 24, 32, 40, 48, 56)),
+    number BIGINT  NOT NULL CHECK (number >= 0),
+    sha256 TEXT    NOT NULL CHECK (length(sha256) = 64),
+    PRIMARY KEY (level, number)
+);
+
+CREATE TRIGGER subtrees_are_added_once BEFORE INSERT ON log_subtrees
+WHEN EXISTS (SELECT 1 FROM log_subtrees s WHERE s.level = NEW.level AND s.number = NEW.number)
+BEGIN
+    SELECT RAISE(ABORT, 'a complete subtree never changes');
+END;
+
+CREATE TRIGGER subtrees_never_change BEFORE UPDATE ON log_subtrees
+BEGIN
+    SELECT RAISE(ABORT, 'a complete subtree never changes');
+END;
+
+CREATE TRIGGER subtrees_are_kept BEFORE DELETE ON log_subtrees
+BEGIN
+    SELECT RAISE(ABORT, 'the log is kept');
+END;
+
+-- From here on, checksum and previous_checksum are roots of the log. right_edge is the tree's right edge: the roots of
+-- the complete subtrees that it decomposes into, the largest first, as hexadecimal digits one after the other.
+ALTER TABLE registry_state ADD COLUMN log_size BIGINT NOT NULL DEFAULT 0 CHECK (log_size >= 0);
+ALTER TABLE registry_state ADD COLUMN right_edge TEXT NOT NULL DEFAULT '';
+ALTER TABLE registry_state ADD COLUMN artifact_count BIGINT NOT NULL DEFAULT 0 CHECK (artifact_count >= 0);
+ALTER TABLE registry_state ADD COLUMN total_size_bytes BIGINT NOT NULL DEFAULT 0 CHECK (total_size_bytes >= 0);

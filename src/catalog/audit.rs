@@ -1,0 +1,253 @@
+//! Holding every row of the catalog against the log, in one pass over both.
+//!
+//! Mounted once under each database's module. Rows are read in pages, so that neither database nor memory is asked
+//! for more than a page at once; of each version its last digest is kept, 48 bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::{ExpressionMethods as _, QueryDsl as _};
+use diesel_async::RunQueryDsl;
+
+use super::{
+    Conn,
+    queries::{TreeState, tree_state},
+    rows::{EntryRow, VersionRow},
+    schema::{log_entries, log_subtrees, used_versions, versions},
+};
+use crate::{
+    catalog::{Audit, CatalogError, Discrepancy, DiscrepancyKind},
+    domain::{
+        ModelId, Sha256Digest, Status, VersionRecord,
+        log::{Entry, RightEdge, state_sha256},
+    },
+};
+
+/// Rows of a page.
+const PAGE: i64 = 4096;
+
+/// The most discrepancies that are listed.
+const MAX_LISTED: usize = 1000;
+
+/// What the log says of a version, last.
+struct Logged {
+    state: Sha256Digest,
+    status: Option<Status>,
+}
+
+struct Auditor {
+    audit: Audit,
+    edge: RightEdge,
+    subtrees: BTreeMap<(i32, i64), String>,
+    logged: HashMap<ModelId, Logged>,
+    bytes: u64,
+}
+
+/// Audits the catalog.
+///
+/// # Errors
+/// The database's; what is wrong with its rows is in the audit.
+pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
+    let subtrees: Vec<(i32, i64, String)> = log_subtrees::table.load(conn).await?;
+    let mut auditor = Auditor {
+        audit: Audit::default(),
+        edge: RightEdge::EMPTY,
+        subtrees: subtrees.into_iter().map(|(level, at, hash)| ((level, at), hash)).collect(),
+        logged: HashMap::new(),
+        bytes: 0,
+    };
+    auditor.read_log(conn).await?;
+    auditor.read_versions(conn).await?;
+    auditor.read_tombstones(conn).await?;
+    match tree_state(conn).await {
+        Ok(recorded) => auditor.compare_totals(&recorded),
+        Err(CatalogError::Damaged(what)) => {
+            auditor.tell(DiscrepancyKind::Log, "registry_state".to_owned(), what);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(auditor.audit)
+}
+
+impl Auditor {
+    fn tell(&mut self, kind: DiscrepancyKind, subject: String, detail: String) {
+        if self.audit.discrepancies.len() < MAX_LISTED {
+            self.audit.discrepancies.push(Discrepancy { kind, subject, detail });
+        }
+    }
+
+    async fn read_log(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
+        let mut next = 0;
+        loop {
+            let page: Vec<EntryRow> = log_entries::table
+                .filter(log_entries::sequence.ge(next))
+                .order(log_entries::sequence)
+                .limit(PAGE)
+                .load(conn)
+                .await?;
+            let Some(last) = page.last() else { break };
+            next = last.sequence() + 1;
+            for row in page {
+                self.take_entry(row);
+            }
+        }
+        self.compare_subtrees();
+        Ok(())
+    }
+
+    fn take_entry(&mut self, row: EntryRow) {
+        let subject = row.subject();
+        let position = row.sequence();
+        if u64::try_from(position).ok() != Some(self.edge.size()) {
+            self.tell(
+                DiscrepancyKind::Log,
+                subject.clone(),
+                format!("log entry {position}: entries before it are missing"),
+            );
+        }
+        let (entry, written) = match row.into_entry() {
+            Ok(read) => read,
+            Err(error) => return self.tell(DiscrepancyKind::Log, subject, error.to_string()),
+        };
+        if entry.leaf_sha256() != written {
+            self.tell(
+                DiscrepancyKind::Log,
+                subject,
+                format!("log entry {position} was changed after it was written"),
+            );
+        }
+        self.audit.entries += 1;
+        for subtree in self.edge.append(written) {
+            let at = (i32::from(subtree.level), i64::try_from(subtree.index).unwrap_or(i64::MAX));
+            if self.subtrees.remove(&at) != Some(subtree.hash.to_string()) {
+                self.tell(
+                    DiscrepancyKind::Log,
+                    "log_subtrees".to_owned(),
+                    format!("subtree {} of level {} is not what its entries give", at.1, at.0),
+                );
+            }
+        }
+        self.remember(entry);
+    }
+
+    fn remember(&mut self, entry: Entry) {
+        let (Some(subject), Some(state)) = (entry.said.subject, entry.said.state_sha256) else {
+            return;
+        };
+        let status = entry.said.to_status;
+        let before = self.logged.remove(&subject.model_id);
+        let status = status.or_else(|| before.and_then(|before| before.status));
+        self.logged.insert(subject.model_id, Logged { state, status });
+    }
+
+    fn compare_subtrees(&mut self) {
+        for (level, number) in std::mem::take(&mut self.subtrees).into_keys() {
+            self.tell(
+                DiscrepancyKind::Log,
+                "log_subtrees".to_owned(),
+                format!("subtree {number} of level {level} is of entries that are not there"),
+            );
+        }
+    }
+
+    async fn read_versions(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
+        let mut after = String::new();
+        loop {
+            let page: Vec<VersionRow> = versions::table
+                .filter(versions::model_id.gt(&after))
+                .order(versions::model_id)
+                .limit(PAGE)
+                .load(conn)
+                .await?;
+            let Some(last) = page.last() else { break };
+            last.model_id().clone_into(&mut after);
+            for row in page {
+                self.take_version(row);
+            }
+        }
+        let missing: Vec<ModelId> = self.logged.keys().copied().take(MAX_LISTED).collect();
+        for model_id in missing {
+            let subject = name_of(conn, model_id).await?;
+            let detail = format!("{subject}: in the log, not in the catalog");
+            self.tell(DiscrepancyKind::Row, subject, detail);
+        }
+        Ok(())
+    }
+
+    fn take_version(&mut self, row: VersionRow) {
+        self.audit.versions += 1;
+        let name = row.name();
+        let record = match row.into_record() {
+            Ok(record) => record,
+            Err(error) => return self.tell(DiscrepancyKind::Row, name, error.to_string()),
+        };
+        self.bytes = self.bytes.saturating_add(record.total_size_bytes);
+        let Some(logged) = self.logged.remove(&record.model_id) else {
+            let detail = format!("{name}: in the catalog, not in the log");
+            return self.tell(DiscrepancyKind::Row, name, detail);
+        };
+        if logged.state != state_sha256(&record) {
+            self.tell_changed(name, &record, &logged);
+        }
+    }
+
+    fn tell_changed(&mut self, name: String, record: &VersionRecord, logged: &Logged) {
+        match logged.status {
+            Some(status) if status != record.status => {
+                let detail =
+                    format!("{name}: the log says {status}, the catalog {}", record.status);
+                self.tell(DiscrepancyKind::Status, name, detail);
+            }
+            _ => {
+                let detail = format!("{name}: the catalog's row is not what the log says");
+                self.tell(DiscrepancyKind::Row, name, detail);
+            }
+        }
+    }
+
+    /// No entry of this layout removes a version, so there is no tombstone that the log knows of.
+    async fn read_tombstones(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
+        let tombstones: Vec<(String, String, String)> = used_versions::table.load(conn).await?;
+        for (model_type, version, _) in tombstones {
+            let name = format!("{model_type}/{version}");
+            let detail = format!("{name}: removed from the catalog by another program");
+            self.tell(DiscrepancyKind::Row, name, detail);
+        }
+        Ok(())
+    }
+
+    fn compare_totals(&mut self, recorded: &TreeState) {
+        let totals = [
+            ("log_size", self.edge.size(), recorded.edge.size()),
+            ("artifact_count", self.audit.versions, recorded.artifact_count),
+            ("total_size_bytes", self.bytes, recorded.total_size_bytes),
+        ];
+        for (what, rows, recorded) in totals {
+            if rows != recorded {
+                let detail = format!("{what}: the rows make {rows}, recorded are {recorded}");
+                self.tell(DiscrepancyKind::Row, "registry_state".to_owned(), detail);
+            }
+        }
+        if self.edge.root() != recorded.roots.current {
+            self.tell(
+                DiscrepancyKind::Log,
+                "registry_state".to_owned(),
+                format!(
+                    "the entries' root is {}, recorded is {}",
+                    self.edge.root(),
+                    recorded.roots.current
+                ),
+            );
+        }
+    }
+}
+
+/// What a version is called that has no row any more.
+async fn name_of(conn: &mut Conn, model_id: ModelId) -> Result<String, CatalogError> {
+    let row: Vec<EntryRow> = log_entries::table
+        .filter(log_entries::model_id.eq(model_id.to_string()))
+        .order(log_entries::sequence)
+        .limit(1)
+        .load(conn)
+        .await?;
+    Ok(row.as_slice().first().map_or_else(|| model_id.to_string(), EntryRow::subject))
+}

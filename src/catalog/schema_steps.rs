@@ -1,0 +1,75 @@
+//! Making the catalog's tables, step by step as `migrations/` has them, and telling how far a database has come.
+//!
+//! Mounted once under each database's module, which brings the statements (`STEPS`). The steps taken are recorded as
+//! diesel's command line records them. They are taken here and not by its migration harness, which needs a runtime of
+//! several threads and a transaction of its own for each step.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{Nullable, Text},
+};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
+
+use super::{Conn, STEPS};
+use crate::catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version};
+
+const RECORDS: &str = "__diesel_schema_migrations";
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Nullable<Text>)]
+    found: Option<String>,
+}
+
+/// Which layout the database is of.
+///
+/// # Errors
+/// [`CatalogError::UnknownSchema`] for one that a newer program made.
+pub(super) async fn layout(conn: &mut Conn) -> Result<Layout, CatalogError> {
+    let table: Vec<Found> = diesel::sql_query(Conn::find_table(RECORDS)).load(conn).await?;
+    if !table.iter().any(|row| row.found.is_some()) {
+        return Ok(Layout::Absent);
+    }
+    let query = format!("SELECT max(version) AS found FROM {RECORDS}");
+    let last: Found = diesel::sql_query(query).get_result(conn).await?;
+    match last.found.as_deref() {
+        None => Ok(Layout::Absent),
+        Some(schema_version::CHAIN) => Ok(Layout::Before),
+        Some(schema_version::CURRENT) => Ok(Layout::Current),
+        Some(other) => Err(CatalogError::UnknownSchema(other.chars().take(40).collect())),
+    }
+}
+
+/// Takes every step, in an empty database.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn create(conn: &mut Conn) -> Result<(), CatalogError> {
+    // Another program may have been faster.
+    if layout(conn).await? != Layout::Absent {
+        return Ok(());
+    }
+    conn.batch_execute(&format!(
+        "CREATE TABLE IF NOT EXISTS {RECORDS} (
+             version VARCHAR(50) PRIMARY KEY NOT NULL,
+             run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+         )"
+    ))
+    .await?;
+    for (version, _) in STEPS {
+        take(conn, version).await?;
+    }
+    Ok(())
+}
+
+/// Takes one step and records it.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn take(conn: &mut Conn, version: &str) -> Result<(), CatalogError> {
+    let step = STEPS.iter().find(|(step, _)| *step == version);
+    let (_, statements) = step.ok_or_else(|| CatalogError::UnknownSchema(version.to_owned()))?;
+    conn.batch_execute(statements).await?;
+    conn.batch_execute(&format!("INSERT INTO {RECORDS} (version) VALUES ('{version}')")).await?;
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! Admission: what every request must satisfy before its handler sees it. Its host must be well formed, its body within
+//! the route's limit, and the number of requests in progress below theirs.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc, task, time};
+
+use actix_http::error::PayloadError;
+use actix_web::{
+    Error, HttpMessage as _, ResponseError as _,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    http::{ConnectionType, Method, header},
+    middleware::Next,
+    web::{self, Bytes},
+};
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::rules::{Body, Duration, MatchedRoute, RouteRules};
+use crate::{
+    error::{ErrorKind, RegistryError},
+    http::{errors::ApiError, wire::head::is_host},
+    limits,
+};
+
+/// The limits on requests in progress, shared by all workers.
+#[derive(Debug, Clone)]
+pub struct RequestLimits {
+    requests: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
+    wait: time::Duration,
+}
+
+impl RequestLimits {
+    /// These many short requests and these many downloads at a time; a further one waits this long for its turn.
+    #[must_use]
+    pub fn new(requests: usize, downloads: usize, wait: time::Duration) -> Self {
+        let limit = |most| Arc::new(Semaphore::new(most));
+        Self { requests: limit(requests), downloads: limit(downloads), wait }
+    }
+
+    /// A permit for a request, held until its answer is sent. Requests get theirs in the order in which they came. A
+    /// connection has one request at a time, so no more of them wait than there are connections. A probe needs none.
+    async fn permit(&self, rules: RouteRules) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let limit = match rules.duration {
+            _ if rules.probe => return Ok(None),
+            Duration::Download => &self.downloads,
+            Duration::Short => &self.requests,
+        };
+        let permit = tokio::time::timeout(self.wait, limit.clone().acquire_owned()).await;
+        permit.ok().and_then(Result::ok).map(Some).ok_or_else(|| {
+            let detail = "Too many requests are being answered; try again";
+            RegistryError::new(ErrorKind::Overloaded, detail).into()
+        })
+    }
+}
+
+/// Passes a request on, or refuses it.
+///
+/// # Errors
+/// Those of layers beneath.
+pub async fn admit(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let rules = MatchedRoute::of(request.request()).rules;
+    if let Err(error) = check_target(&request) {
+        return Ok(refused(request, &error));
+    }
+    if let Err(error) = take_body(&mut request, rules.body).await {
+        return Ok(refused(request, &error));
+    }
+    let permit = match request.app_data::<web::Data<RequestLimits>>().cloned() {
+        Some(limits) => limits.permit(rules).await,
+        None => Ok(None),
+    };
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(error) => {
+            let response = error.error_response();
+            return Ok(request.into_response(response));
+        }
+    };
+    let response = next.call(request).await?.map_into_boxed_body();
+    Ok(response.map_body(|_, body| match (body.try_into_bytes(), permit) {
+        (Ok(bytes), _) => in_pieces(bytes),
+        (Err(body), None) => body,
+        (Err(body), Some(permit)) => BoxBody::new(BodyWithPermit { body, _permit: permit }),
+    }))
+}
+
+/// A refusal that closes the connection: what the client sends next may not be a request.
+fn refused(request: ServiceRequest, error: &ApiError) -> ServiceResponse<BoxBody> {
+    let mut response = error.error_response();
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    request.into_response(response)
+}
+
+/// Checks the request's target and host. The framework has refused a request with no host or with two.
+fn check_target(request: &ServiceRequest) -> Result<(), ApiError> {
+    let uri = request.uri();
+    let names_host_alone = uri.authority().is_some() && uri.scheme().is_none();
+    if names_host_alone && request.method() != Method::CONNECT {
+        return Err(malformed("The request's target is neither a path nor a URL").into());
+    }
+    if uri.authority().is_some_and(|authority| !is_host(authority.as_str().as_bytes())) {
+        return Err(malformed("The request's target does not name a valid host and port").into());
+    }
+    match request.headers().get(header::HOST) {
+        Some(host) if !is_host(host.as_bytes()) => {
+            Err(malformed("The Host header is not a host with an optional port").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Holds the body to its limit. One that the handler does not read is read here and thrown away, so that the next
+/// request begins where both sides think it does. Bytes are counted as they arrive: a chunked body states no length.
+async fn take_body(request: &mut ServiceRequest, rule: Body) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.trim().parse::<u64>().ok()).unwrap_or(0);
+    if length > rule.limit() {
+        return Err(too_large(rule));
+    }
+    let has_body = length > 0 || headers.contains_key(header::TRANSFER_ENCODING);
+    // After an upgrade or CONNECT the stream has no end. The connection closes after the answer.
+    if !has_body || headers.contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
+        return Ok(());
+    }
+    let body = request.take_payload();
+    if let Body::Read(limit) = rule {
+        let payload = Box::pin(limited(body, limit));
+        request.set_payload(Payload::Stream { payload });
+        return Ok(());
+    }
+    let body = discard(body, rule);
+    tokio::time::timeout(limits::REQUEST_BODY_TIMEOUT, body).await.unwrap_or_else(|_| {
+        let detail = format!(
+            "The request's body did not arrive within {} seconds",
+            limits::REQUEST_BODY_TIMEOUT.as_secs()
+        );
+        Err(RegistryError::new(ErrorKind::RequestTimeout, detail).into())
+    })
+}
+
+/// A body that ends with an error after this many bytes.
+fn limited(body: Payload, limit: u64) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    let mut read = 0;
+    body.map(move |piece| {
+        let piece = piece?;
+        read += piece.len() as u64;
+        if read > limit { Err(PayloadError::Overflow) } else { Ok(piece) }
+    })
+}
+
+async fn discard(body: Payload, rule: Body) -> Result<(), ApiError> {
+    let mut body = std::pin::pin!(limited(body, rule.limit()));
+    while let Some(piece) = body.next().await {
+        piece.map_err(|error| match error {
+            PayloadError::Overflow => too_large(rule),
+            _ => ApiError(malformed("The request's body is not framed as RFC 9112 requires")),
+        })?;
+    }
+    Ok(())
+}
+
+fn malformed(detail: &str) -> RegistryError {
+    RegistryError::new(ErrorKind::MalformedRequest, detail)
+}
+
+fn too_large(rule: Body) -> ApiError {
+    let limit = rule.limit();
+    let detail = match rule {
+        Body::Ignored => {
+            format!("The request's body is larger than {limit} bytes; this route takes none")
+        }
+        Body::Read(_) => format!("The request's body is larger than {limit} bytes"),
+    };
+    RegistryError::new(ErrorKind::TooLarge, detail).into()
+}
+
+/// A body that is in memory as a whole. Its request needs its permit no longer.
+fn in_pieces(bytes: Bytes) -> BoxBody {
+    if bytes.len() > limits::ANSWER_PIECE {
+        BoxBody::new(Pieces(bytes))
+    } else {
+        BoxBody::new(bytes)
+    }
+}
+
+/// A body that is sent piece by piece. The framework copies each piece it gets, so a whole body would be copied for each
+/// slow client.
+struct Pieces(Bytes);
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Bytes, Self::Error>>> {
+        let piece = self.0.len().min(limits::ANSWER_PIECE);
+        task::Poll::Ready((piece > 0).then(|| Ok(self.0.split_to(piece))))
+    }
+}
+
+/// A body that holds its request's permit until it is sent.
+struct BodyWithPermit {
+    body: BoxBody,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl MessageBody for BodyWithPermit {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, HttpRequest, HttpResponse, dev::Service as _, middleware::from_fn, test};
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::http::errors::Surface;
+
+    /// Stands in for the layer that finds a request's route.
+    async fn with_rules(
+        request: ServiceRequest,
+        next: Next<impl MessageBody>,
+    ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+        let mut rules = RouteRules::new(Surface::Models);
+        match request.path() {
+            "/probe" => rules.probe = true,
+            "/download" => rules.duration = Duration::Download,
+            "/upload" => rules.body = Body::Read(10),
+            _ => {}
+        }
+        request.extensions_mut().insert(MatchedRoute { pattern: None, rules });
+        next.call(request).await
+    }
+
+    /// An application whose handler ends when it is told, with room for two requests and one download.
+    macro_rules! crowded {
+        ($wait:expr, $finish:ident) => {
+            test::init_service(
+                App::new()
+                    .app_data(web::Data::new(RequestLimits::new(2, 1, $wait)))
+                    .app_data($finish.clone())
+                    .wrap(from_fn(admit))
+                    .wrap(from_fn(with_rules))
+                    .default_service(web::to(async |finish: web::Data<Semaphore>| {
+                        finish.acquire().await.unwrap().forget();
+                        HttpResponse::Ok().finish()
+                    })),
+            )
+            .await
+        };
+    }
+
+    #[actix_web::test]
+    async fn a_request_that_gets_no_turn_in_time_is_refused_unless_it_is_a_probe() {
+        let finish = web::Data::new(Semaphore::new(0));
+        let app = crowded!(time::Duration::from_millis(50), finish);
+        let ask = |path: &str| Box::pin(app.call(test::TestRequest::with_uri(path).to_request()));
+        let status =
+            async |path: &str| ask(path).await.map(|response| response.status().as_u16()).ok();
+        let mut waiting = Vec::new();
+        for path in ["/a", "/b", "/download", "/probe"] {
+            let mut call = ask(path);
+            assert!((&mut call).now_or_never().is_none(), "{path}");
+            waiting.push(call);
+        }
+        for path in ["/a", "/c", "/download", "/probe/"] {
+            assert_eq!(status(path).await, Some(503), "{path}");
+        }
+        finish.add_permits(waiting.len());
+        for call in waiting {
+            assert_eq!(call.await.map(|response| response.status().as_u16()).ok(), Some(200));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_crowd_with_one_request_a_connection_is_answered_in_turn() {
+        let finish = web::Data::new(Semaphore::new(0));
+        let app = crowded!(time::Duration::from_secs(60), finish);
+        let calls: Vec<_> = (0..1000)
+            .map(|_| {
+                let mut call = Box::pin(app.call(test::TestRequest::with_uri("/a").to_request()));
+                assert!((&mut call).now_or_never().is_none());
+                call
+            })
+            .collect();
+        finish.add_permits(calls.len());
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(answer.map(|response| response.status().as_u16()).ok(), Some(200));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_route_that_reads_bodies_gets_them_up_to_its_limit_and_no_other_gets_any() {
+        let app = App::new().wrap(from_fn(admit)).wrap(from_fn(with_rules)).default_service(
+            web::to(async |_: HttpRequest, body: web::Payload| {
+                let read: Result<Vec<Bytes>, _> =
+                    body.collect::<Vec<_>>().await.into_iter().collect();
+                match read {
+                    Ok(read) => HttpResponse::Ok().body(read.concat()),
+                    Err(error) => error.error_response(),
+                }
+            }),
+        );
+        let app = test::init_service(app).await;
+        for (path, body, expected) in [
+            ("/upload", "0123456789", (200, "0123456789")),
+            ("/upload", "0123456789a", (413, "")),
+            ("/other", "0123456789", (200, "")),
+        ] {
+            // Without a length, as a chunked body comes.
+            let request = test::TestRequest::post()
+                .uri(path)
+                .insert_header((header::TRANSFER_ENCODING, "chunked"))
+                .set_payload(body);
+            let response = test::call_service(&app, request.to_request()).await;
+            let status = response.status().as_u16();
+            let answer = test::read_body(response).await;
+            let answer = if status == 200 { std::str::from_utf8(&answer).unwrap() } else { "" };
+            assert_eq!((status, answer), expected, "{path} {body}");
+        }
+        let request = test::TestRequest::post()
+            .uri("/upload")
+            .insert_header((header::CONTENT_LENGTH, "11"))
+            .to_request();
+        assert_eq!(test::call_service(&app, request).await.status().as_u16(), 413);
+    }
+}

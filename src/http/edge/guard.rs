@@ -1,0 +1,161 @@
+//! Authorisation. A handler reaches the registry only through a [`Guard`], and a guard exists only for a caller whose
+//! token was resolved and has the route's scope.
+
+use std::{future::Future, marker::PhantomData, pin::Pin};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use secrecy::SecretSlice;
+
+use super::request_log;
+use crate::{
+    actors::{
+        AuthActor, Handle,
+        auth::{ReportKeys, ResolveToken},
+    },
+    auth::{Principal, verifier::KeysState},
+    domain::{Scope, text::echo},
+    error::{ErrorKind, RegistryError},
+    http::errors::ApiError,
+    registry::{Registry, ready::ComponentState},
+};
+
+/// What the server shares with its workers. Handlers cannot reach the registry in it.
+#[derive(Clone)]
+pub struct HttpState {
+    registry: Registry,
+    auth: Handle<AuthActor>,
+}
+
+impl HttpState {
+    /// The registry, and the actor that resolves tokens.
+    #[must_use]
+    pub fn new(registry: Registry, auth: Handle<AuthActor>) -> Self {
+        Self { registry, auth }
+    }
+
+    /// The state of each component, which is told without a token.
+    pub async fn readiness(&self) -> Vec<ComponentState> {
+        let (mut components, keys) =
+            tokio::join!(self.registry.readiness(), self.auth.ask(ReportKeys));
+        components.extend(
+            keys.map_or_else(|_| Some((false, "cannot be checked")), |keys| keys.map(describe))
+                .map(|(ready, detail)| ComponentState { name: "identity keys", ready, detail }),
+        );
+        components
+    }
+}
+
+/// Whether tokens can be checked with these keys, and a line that says so.
+fn describe(keys: KeysState) -> (bool, &'static str) {
+    match keys {
+        KeysState::Fresh => (true, "known"),
+        KeysState::LastGood => (true, "known, but the identity provider provides no new ones"),
+        KeysState::TooOld => (false, "too old, and the identity provider provides no new ones"),
+        KeysState::Never => (false, "not known: the identity provider has provided none yet"),
+    }
+}
+
+/// A scope as a type.
+pub trait RequiredScope: 'static {
+    /// The scope.
+    const SCOPE: Scope;
+}
+
+/// `model:read`.
+pub struct Read;
+/// `model:write`.
+pub struct Write;
+/// `model:admin`.
+pub struct Admin;
+
+impl RequiredScope for Read {
+    const SCOPE: Scope = Scope::Read;
+}
+
+impl RequiredScope for Write {
+    const SCOPE: Scope = Scope::Write;
+}
+
+impl RequiredScope for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+/// The registry, for a caller whose token has the scope `S`.
+pub struct Guard<S> {
+    registry: Registry,
+    _scope: PhantomData<S>,
+}
+
+impl<S> Guard<S> {
+    /// The registry.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl<S: RequiredScope> FromRequest for Guard<S> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = request
+                .app_data::<web::Data<HttpState>>()
+                .ok_or_else(|| RegistryError::internal("the server has no state"))?;
+            let principal = resolve(&request, &state.auth).await?;
+            if !principal.holds(S::SCOPE) {
+                return Err(RegistryError::new(
+                    ErrorKind::InsufficientScope,
+                    format!("Insufficient scope: {} required", S::SCOPE),
+                )
+                .into());
+            }
+            Ok(Self { registry: state.registry.clone(), _scope: PhantomData })
+        })
+    }
+}
+
+async fn resolve(
+    request: &HttpRequest,
+    auth: &Handle<AuthActor>,
+) -> Result<Principal, RegistryError> {
+    let token = bearer_token(request)?;
+    let token_length = token.len();
+    let resolved = auth.ask(ResolveToken { token: SecretSlice::from(token) }).await;
+    request_log::add_fields(request, |log| match &resolved {
+        Ok(principal) => {
+            log.auth_role = Some(principal.role);
+            log.auth_subject = principal.subject.as_deref().map(echo);
+            log.client_id = principal.client_id.as_deref().map(echo);
+        }
+        Err(error) => {
+            log.token_length = Some(token_length);
+            if error.kind() == ErrorKind::InvalidToken {
+                log.token_refused = error.cause().map(ToOwned::to_owned);
+            }
+        }
+    });
+    resolved
+}
+
+/// The token of the `Authorization` header, of which there must be one, with the scheme Bearer (RFC 6750). The name of
+/// the scheme is case-insensitive (RFC 9110 section 11.1).
+fn bearer_token(request: &HttpRequest) -> Result<Vec<u8>, RegistryError> {
+    let missing = || RegistryError::new(ErrorKind::Unauthenticated, "Missing authorization header");
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let value = headers.next().ok_or_else(missing)?.as_bytes();
+    if headers.next().is_some() {
+        // A gateway may have checked either of them.
+        request_log::add_fields(request, |log| log.token_length = Some(value.len()));
+        return Err(RegistryError::new(ErrorKind::InvalidToken, "Invalid authentication token"));
+    }
+    match value.split_at_checked(b"Bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
+            let token = token.trim_ascii();
+            if token.is_empty() { Err(missing()) } else { Ok(token.to_vec()) }
+        }
+        _ => Err(missing()),
+    }
+}

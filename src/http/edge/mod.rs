@@ -1,0 +1,10 @@
+//! What happens to each request around its handler.
+
+pub mod admission;
+pub mod client;
+pub mod guard;
+pub mod lifecycle;
+pub mod middleware;
+pub mod request_log;
+pub mod rules;
+pub mod scrape;

@@ -1,0 +1,230 @@
+//! One row of the route table. Its scope is that of the guard in the handler's signature, so the two cannot differ: a
+//! handler without a guard does not compile as a [`guarded`] route, and one with a guard does not compile as an
+//! [`open`] one.
+
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route,
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
+    web::{self, ServiceConfig},
+};
+
+use super::{
+    edge::{
+        guard::{Guard, HttpState, RequiredScope},
+        lifecycle::Lifecycle,
+        rules::{Body, Duration, RouteRules, RuleBook},
+    },
+    errors::{ApiError, Surface},
+    openapi::{ApiDocument, Description, DocumentedRoute},
+};
+use crate::{
+    domain::Scope,
+    error::{ErrorKind, RegistryError},
+};
+
+/// One row of the table.
+pub struct RouteSpec {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters in braces.
+    pub path: &'static str,
+    /// The scope that a token needs; `None` where no token is needed.
+    pub scope: Option<Scope>,
+    /// What the layers around the handler have to know.
+    pub rules: RouteRules,
+    /// Its description in the OpenAPI document.
+    pub describe: fn() -> Description,
+    route: Route,
+    /// The same for `HEAD`, where the method is `GET`.
+    head: Option<Route>,
+}
+
+impl RouteSpec {
+    /// The route is a probe: see [`RouteRules::probe`].
+    #[must_use]
+    pub fn probe(mut self) -> Self {
+        self.rules.probe = true;
+        self
+    }
+
+    /// The client decides how long the answer takes: see [`Duration::Download`].
+    #[must_use]
+    pub fn download(mut self) -> Self {
+        self.rules.duration = Duration::Download;
+        self
+    }
+
+    /// The handler reads a body of up to this many bytes.
+    #[must_use]
+    pub fn reads_body(mut self, limit: u64) -> Self {
+        self.rules.body = Body::Read(limit);
+        self
+    }
+
+    /// The row, for the OpenAPI document.
+    #[must_use]
+    pub fn documented(&self) -> DocumentedRoute {
+        let Self { method, path, scope, describe, .. } = self;
+        DocumentedRoute { method: method.clone(), path, scope: *scope, describe: *describe }
+    }
+}
+
+/// The arguments of a handler with a guard.
+pub trait Guarded {
+    /// The guard's scope.
+    const SCOPE: Scope;
+}
+
+impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
+    const SCOPE: Scope = S::SCOPE;
+}
+
+/// The arguments of a handler without a guard.
+pub trait Unguarded {}
+
+impl Unguarded for () {}
+impl Unguarded for (HttpRequest,) {}
+impl Unguarded for (HttpRequest, web::Data<ApiDocument>) {}
+impl Unguarded for (web::Data<HttpState>,) {}
+impl Unguarded for (web::Data<HttpState>, web::Data<Lifecycle>) {}
+
+/// A route whose handler has a guard.
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{edge::guard::{Guard, Read}, openapi::operations, route::guarded};
+///
+/// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// assert_eq!(guarded(Method::GET, "/x", handler, operations::root).scope.unwrap().as_str(), "model:read");
+/// ```
+///
+/// A handler without one does not compile:
+///
+/// ```compile_fail
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{edge::guard::{Guard, Read}, openapi::operations, route::guarded};
+///
+/// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// guarded(Method::GET, "/x", handler, operations::root);
+/// ```
+#[must_use]
+pub fn guarded<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
+where
+    F: Handler<Args>,
+    Args: FromRequest + Guarded + 'static,
+    F::Output: Responder + 'static,
+{
+    let rules = RouteRules::new(Surface::Models);
+    spec(method, path, Some(Args::SCOPE), rules, handler, describe)
+}
+
+/// A route that needs no token. Its handler cannot reach the registry, which takes a guard.
+///
+/// ```
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{openapi::operations, route::open};
+///
+/// async fn handler(_: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// assert!(open(Method::GET, "/x", handler, operations::root).scope.is_none());
+/// ```
+///
+/// A handler with a guard does not compile:
+///
+/// ```compile_fail
+/// use actix_web::{HttpRequest, HttpResponse, http::Method};
+/// use model_registry::http::{edge::guard::{Guard, Read}, openapi::operations, route::open};
+///
+/// async fn handler(_: Guard<Read>, _: HttpRequest) -> HttpResponse { HttpResponse::Ok().finish() }
+/// open(Method::GET, "/x", handler, operations::root);
+/// ```
+#[must_use]
+pub fn open<F, Args>(
+    method: Method,
+    path: &'static str,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
+where
+    F: Handler<Args>,
+    Args: FromRequest + Unguarded + 'static,
+    F::Output: Responder + 'static,
+{
+    spec(method, path, None, RouteRules::new(Surface::Service), handler, describe)
+}
+
+fn spec<F, Args>(
+    method: Method,
+    path: &'static str,
+    scope: Option<Scope>,
+    rules: RouteRules,
+    handler: F,
+    describe: fn() -> Description,
+) -> RouteSpec
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
+    let route = web::method(method.clone()).to(handler);
+    RouteSpec { method, path, scope, rules, describe, route, head }
+}
+
+/// Mounts rows, of which those of one path stand together, and makes their rules known.
+pub fn mount(rows: Vec<RouteSpec>, config: &mut ServiceConfig) {
+    let rules = rows.iter().map(|row| (row.path, row.method.clone(), row.rules));
+    config.app_data(web::Data::new(RuleBook::new(rules)));
+    let mut rows = rows.into_iter().peekable();
+    while let Some(first) = rows.next() {
+        let path = first.path;
+        let mut resource = web::resource(path);
+        let mut methods = Vec::new();
+        let mut heads = Vec::new();
+        let mut next = Some(first);
+        while let Some(row) = next {
+            methods.push(row.method.to_string());
+            heads.extend(row.head);
+            resource = resource.route(row.route);
+            next = rows.next_if(|row| row.path == path);
+        }
+        // A row of its own comes first, and is the one that answers.
+        for head in heads {
+            if !methods.iter().any(|method| method == "HEAD") {
+                methods.insert(1, "HEAD".to_owned());
+            }
+            resource = resource.route(head);
+        }
+        methods.push("OPTIONS".to_owned());
+        let allow = methods.join(", ");
+        let told = allow.clone();
+        let options = move || std::future::ready(options(&told));
+        config.service(
+            resource
+                .route(web::method(Method::OPTIONS).to(options))
+                .default_service(web::to(move || method_not_allowed(allow.clone()))),
+        );
+    }
+}
+
+/// The answer to `OPTIONS`: which methods there are, and nothing that wants a token.
+#[must_use]
+pub fn options(allow: &str) -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish()
+}
+
+async fn method_not_allowed(allow: String) -> HttpResponse {
+    let error = RegistryError::new(ErrorKind::MethodNotAllowed, "Method Not Allowed");
+    let mut response = HttpResponse::from_error(ApiError(error));
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,9 @@
+//! The handlers of `/api/v1` and of the service itself, and how they read a request and write an answer.
+
+pub mod artifact;
+pub mod conditional;
+pub mod models;
+pub mod paging;
+pub mod path;
+pub mod query;
+pub mod service;

@@ -1,0 +1,8 @@
+//! Connections and their bytes, beneath the framework.
+
+pub mod bare_answer;
+pub mod chunks;
+pub mod connection;
+pub mod head;
+pub mod mailbox;
+pub mod socket_filter;

@@ -1,0 +1,255 @@
+//! Bringing a registry that a killed process may have left unfinished back to one of its whole states, and telling such
+//! a state from one that no crash of this program leaves.
+
+use std::sync::Arc;
+
+use super::Registry;
+use crate::{
+    actors::{
+        blocking,
+        db::{
+            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadRoots,
+            ReadState, UpgradeCatalog,
+        },
+        janitor::{Chores, Round},
+        manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
+    },
+    artifacts::integrity,
+    catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
+    clock,
+    domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
+    error::{ErrorKind, RegistryError},
+    limits, metrics,
+};
+
+/// The most discrepancies that a refusal lists.
+const MAX_LISTED: usize = 10;
+
+impl Registry {
+    /// Waits for the locks that serialise changes.
+    ///
+    /// # Errors
+    /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`.
+    pub(super) async fn lock(&self) -> Result<Locks, RegistryError> {
+        Locks::take(self.store.root(), &self.db).await
+    }
+
+    /// Prepares the registry to be changed: makes or upgrades the catalog, ends what a killed process left, and holds
+    /// manifest and catalog against each other.
+    ///
+    /// # Errors
+    /// `CHECKSUM_MISMATCH` where they disagree as no crash of this program leaves them; the disk's and the catalog's.
+    pub async fn prepare(&self, author: &Author) -> Result<(), RegistryError> {
+        if self.db.ask(FindLayout).await? == Layout::Absent {
+            self.db.ask_within(limits::MIGRATION_WAIT, CreateCatalog).await?;
+        }
+        let locks = Arc::new(self.lock().await?);
+        settle_leftovers(self).await?;
+        // Another process may have upgraded it while this one waited for the locks.
+        if self.db.ask(FindLayout).await? == Layout::Before {
+            upgrade(self, locks.clone(), author).await?;
+        }
+        settle_manifest(self).await?;
+        if let Some(locks) = Arc::into_inner(locks) {
+            locks.release(&self.db).await;
+        }
+        Ok(())
+    }
+
+    /// Refuses a registry whose rows are not what its log says. Reads every row once.
+    ///
+    /// # Errors
+    /// `CHECKSUM_MISMATCH`, naming what differs.
+    pub async fn require_audit(&self) -> Result<(), RegistryError> {
+        let started = std::time::Instant::now();
+        let audit = self.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
+        if audit.discrepancies.is_empty() {
+            tracing::info!(
+                versions = audit.versions,
+                log_entries = audit.entries,
+                duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                "every row is what the log says"
+            );
+            return Ok(());
+        }
+        Err(RegistryError::new(
+            ErrorKind::IntegrityOnRead,
+            format!(
+                "the catalog is not what its log says: {}; restore it from a backup, or run `model-registry verify` \
+                 to see all of it",
+                listed(&audit).join("; ")
+            ),
+        ))
+    }
+}
+
+/// Upgrades a registry of layout 2.0.0: the catalog in one transaction, then the manifest. Killed between the two, the
+/// manifest is one step behind, as after any other change.
+async fn upgrade(
+    registry: &Registry,
+    locks: Arc<Locks>,
+    author: &Author,
+) -> Result<(), RegistryError> {
+    let found = registry.manifest.ask(ReadManifest).await?;
+    let recorded = registry.db.ask(ReadRoots).await?;
+    let checksum = match (&found, recorded) {
+        (Some(manifest), _) => manifest.checksum,
+        (None, Some(recorded)) => recorded.current,
+        // Killed before its first manifest: nothing was ever written.
+        (None, None) => return Err(disagreement(&["there is no manifest".to_owned()])),
+    };
+    let at = clock::now()?;
+    let stamp = Stamp { at, author: author.clone(), reason: None };
+    let upgrade = UpgradeCatalog { locks, manifest: checksum, stamp };
+    let state = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, upgrade).await?;
+    let versions = state.summary.artifact_count;
+    crate::fault::point(crate::fault::Point::CatalogCommitted);
+    registry.manifest.ask(RecordChange { state, at }).await?;
+    tracing::warn!(
+        versions,
+        from = UPGRADED_VERSION,
+        to = REGISTRY_VERSION,
+        note = "versions 2 of the program can no longer open it",
+        "upgraded the registry"
+    );
+    Ok(())
+}
+
+/// The catalog's state, after settling the manifest where it is not the one of the last change. Costs the same however
+/// many versions there are. The caller holds the locks.
+///
+/// # Errors
+/// As [`settle_manifest`].
+pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState, RegistryError> {
+    let state = registry.db.ask(ReadState).await?;
+    let manifest = registry.manifest.ask(ReadManifest).await?;
+    let agrees = match &manifest {
+        Some(manifest) => manifest.differences(&state.summary).is_empty(),
+        // Nothing was ever written.
+        None => state.summary.log_size == 0,
+    };
+    if !agrees {
+        settle_manifest(registry).await?;
+    }
+    Ok(state)
+}
+
+/// Ends or undoes registrations that were cut short. The caller holds the locks.
+///
+/// # Errors
+/// The disk's and the catalog's.
+pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), RegistryError> {
+    let store = registry.store.clone();
+    let leftovers = blocking(move || Ok(store.leftovers()?)).await?;
+    if leftovers.removed_folders > 0 {
+        tracing::info!(folders = leftovers.removed_folders, "removed unfinished registrations");
+    }
+    for intent in leftovers.intents {
+        let find = FindVersion { model_type: intent.model_type.clone(), version: intent.version };
+        let committed =
+            registry.db.ask(find).await?.is_some_and(|record| record.model_id == intent.model_id);
+        tracing::info!(
+            model_type = %intent.model_type, version = %intent.version, committed,
+            "ended a registration that was cut short"
+        );
+        let store = registry.store.clone();
+        blocking(move || {
+            if committed { store.confirm(&intent) } else { store.take_back(&intent) }
+                .map_err(Into::into)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Compares the manifest with the catalog, and brings it up where it is one step behind. The caller holds the locks.
+///
+/// # Errors
+/// `CHECKSUM_MISMATCH` that says what differs, where no crash of this program can be the cause.
+async fn settle_manifest(registry: &Registry) -> Result<(), RegistryError> {
+    let state = registry.db.ask(ReadState).await?;
+    let versions = state.summary.artifact_count;
+    let verify = VerifyManifest { state, at: clock::now()?, repair: true };
+    match registry.manifest.ask(verify).await? {
+        ManifestVerdict::Agrees => {}
+        ManifestVerdict::Created if versions == 0 => tracing::info!("made the registry's manifest"),
+        ManifestVerdict::Created => tracing::warn!(
+            versions,
+            "there was no manifest beside a catalog that is not empty; wrote one from the catalog"
+        ),
+        ManifestVerdict::Repaired => tracing::warn!(
+            "the manifest was one step behind the catalog, as a crash leaves it; brought it up"
+        ),
+        ManifestVerdict::Differs(mut differences) => {
+            // Names the versions, where their rows are the reason.
+            let audit = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
+            differences.extend(listed(&audit));
+            return Err(disagreement(&differences));
+        }
+    }
+    Ok(())
+}
+
+/// The discrepancies that a refusal lists.
+fn listed(audit: &Audit) -> Vec<String> {
+    let found = &audit.discrepancies;
+    let mut told: Vec<_> = found.iter().take(MAX_LISTED).map(|it| it.detail.clone()).collect();
+    if found.len() > MAX_LISTED {
+        told.push(format!("and {} more", found.len() - MAX_LISTED));
+    }
+    told
+}
+
+impl Chores for Registry {
+    fn tidy(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { tidy(&registry).await })
+    }
+
+    fn rehash(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { rehash(&registry).await })
+    }
+}
+
+async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
+    let Some(locks) = lock_in_passing(registry).await? else { return Ok(()) };
+    settle_leftovers(registry).await?;
+    settle_if_behind(registry).await?;
+    locks.release(&registry.db).await;
+    Ok(())
+}
+
+/// Takes the locks where they become free soon: one who changes things without pause must not keep the janitor away for
+/// ever, nor the janitor make anybody wait for it.
+async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryError> {
+    let deadline = tokio::time::Instant::now() + limits::JANITOR_LOCK_WAIT;
+    loop {
+        let locks = Locks::try_take(registry.store.root(), &registry.db).await?;
+        if locks.is_some() || tokio::time::Instant::now() >= deadline {
+            return Ok(locks);
+        }
+        tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
+    }
+}
+
+async fn rehash(registry: &Registry) -> Result<(), RegistryError> {
+    let all = ListVersions { filter: VersionFilter::default() };
+    for record in registry.db.ask(all).await?.records {
+        let (store, verified) = (registry.store.clone(), registry.verified.clone());
+        let name = record.name();
+        let found =
+            blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
+        for finding in found {
+            metrics::integrity_error("rehash");
+            tracing::error!(
+                model = name,
+                kind = finding.kind,
+                detail = finding.detail,
+                remedy = finding.remedy,
+                "integrity error"
+            );
+        }
+    }
+    Ok(())
+}
