@@ -1,28 +1,26 @@
-//! Settings: read once, from the environment and, for the command line, from flags, which win. All
-//! problems are reported together, each by the variable's name and with its remedy; no secret is printed.
+//! The settings, read once: from the environment, and from flags, which win. All problems are reported together, each
+//! with the variable's name and the remedy. No secret is printed.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    fmt,
-    path::{Path, PathBuf},
-};
-
-use secrecy::{ExposeSecret as _, SecretString};
+use std::{fmt, path::PathBuf};
 
 use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
 
 mod edge;
 mod identity;
+mod known;
+mod reader;
+mod tokens;
 
+pub use crate::auth::static_tokens::{TokenPlace, TokenRole, TokenSource};
 pub use edge::{EdgeSettings, read_log_filter};
+pub use known::service_link;
+pub use reader::Variables;
+use reader::{Reader, read_limited};
+use tokens::{ADMIN_TOKEN, READ_TOKEN};
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
 const PORT: &str = "MODEL_REGISTRY_PORT";
-const READ_TOKEN: &str = "MODEL_REGISTRY_READ_TOKEN";
-const ADMIN_TOKEN: &str = "MODEL_REGISTRY_ADMIN_TOKEN";
-const LEGACY_TOKEN: &str = "MODEL_REGISTRY_TOKEN";
 const AUTH_DISABLED: &str = "MODEL_REGISTRY_AUTH_DISABLED";
 const ORIGINS: &str = "ALLOWED_ORIGINS";
 const ENVIRONMENT: &str = "ENVIRONMENT";
@@ -31,10 +29,12 @@ const LOG_FORMAT: &str = "MODEL_REGISTRY_LOG_FORMAT";
 const LOG_FILTER: &str = "RUST_LOG";
 const SANDBOX: &str = "MODEL_REGISTRY_SANDBOX";
 const DATABASE: &str = "DATABASE_URL";
+const DATABASE_POOL: &str = "MODEL_REGISTRY_DB_POOL";
+const REQUIRE_EXISTING: &str = "MODEL_REGISTRY_REQUIRE_EXISTING";
 
-/// What this build does not do. Setting it would silently not take effect, so it is refused.
+/// Variables of features that this build lacks. They are refused, because they would have no effect.
 const NOT_IN_THIS_BUILD: [(&str, &str); 1] =
-    [("MODEL_REGISTRY_WRITE_API", "this build serves reads alone over HTTP")];
+    [("MODEL_REGISTRY_WRITE_API", "this build only reads over HTTP")];
 
 const LOCAL_ORIGINS: [&str; 4] = [
     "http://localhost:8501",
@@ -42,9 +42,6 @@ const LOCAL_ORIGINS: [&str; 4] = [
     "http://localhost:3000",
     "http://127.0.0.1:3000",
 ];
-
-/// Largest policy or secret file, in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Where the service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +78,16 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged, as in `RUST_LOG`; `None` where nothing is set.
     pub log_filter: Option<String>,
-    /// The operator's decisions.
+    /// The policy: types, gates, trusted classes, roles.
     pub policy: Policy,
-    /// What is done where the kernel lacks a wall of the load checks' sandbox.
+    /// Whether load checks run where the kernel lacks a part of their sandbox.
     pub sandbox: load_checks::Mode,
+    /// Whether `serve` refuses to make a registry.
+    pub require_existing: bool,
     /// Variables that are set to nothing, and count as unset.
     pub ignored_empty: Vec<String>,
+    /// What is probably wrong with the configuration, and does not stop a command.
+    pub warnings: Vec<String>,
 }
 
 /// What `serve` needs as well.
@@ -96,17 +97,13 @@ pub struct ServerSettings {
     pub host: String,
     /// The port; 0 for one that is free.
     pub port: u16,
-    /// The token of `model:read`.
-    pub read_token: Option<SecretString>,
-    /// The token of all scopes.
-    pub admin_token: Option<SecretString>,
-    /// The Python service's one token, of `model:read`.
-    pub legacy_token: Option<SecretString>,
+    /// Where the configured tokens are.
+    pub tokens: Vec<TokenSource>,
     /// The identity provider, where there is one.
     pub identity: Option<IdentitySettings>,
     /// Origins that browsers may call from.
     pub allowed_origins: Vec<String>,
-    /// What stands between the service and its clients.
+    /// How the service is reached and watched.
     pub edge: EdgeSettings,
 }
 
@@ -133,131 +130,6 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The environment's variables.
-#[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<String, OsString>);
-
-impl Variables {
-    /// Those of this process.
-    #[must_use]
-    pub fn of_process() -> Self {
-        // A name that is not UTF-8 is none of ours.
-        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))).collect())
-    }
-
-    /// One variable, where it is text.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.0.get(name)?.clone().into_string().ok()
-    }
-}
-
-impl<K: Into<String>, V: Into<OsString>> FromIterator<(K, V)> for Variables {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
-/// Reads variables and gathers what is wrong with them.
-struct Reader<'a> {
-    variables: &'a Variables,
-    problems: Vec<String>,
-    ignored_empty: Vec<String>,
-}
-
-impl<'a> Reader<'a> {
-    fn new(variables: &'a Variables) -> Self {
-        Self { variables, problems: Vec::new(), ignored_empty: Vec::new() }
-    }
-
-    fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name}: {what}"));
-    }
-
-    fn path(&mut self, name: &str) -> Option<PathBuf> {
-        match self.variables.0.get(name) {
-            Some(value) if value.is_empty() => {
-                self.ignored_empty.push(name.to_owned());
-                None
-            }
-            value => value.map(PathBuf::from),
-        }
-    }
-
-    fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.path(name)?;
-        match value.into_os_string().into_string() {
-            Ok(text) if text.trim().is_empty() => {
-                self.ignored_empty.push(name.to_owned());
-                None
-            }
-            Ok(text) => Some(text),
-            Err(_) => {
-                self.problem(name, "is not UTF-8 text");
-                None
-            }
-        }
-    }
-
-    fn parsed<T>(
-        &mut self,
-        name: &str,
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> T {
-        match self.text(name).map(|text| parse(text.trim())) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(what)) => {
-                self.problem(name, what);
-                default
-            }
-        }
-    }
-
-    /// A secret from the variable, or from the file that `<name>_FILE` names.
-    fn secret(&mut self, name: &str) -> Option<SecretString> {
-        let file_variable = format!("{name}_FILE");
-        let inline = self.text(name);
-        let file = self.path(&file_variable);
-        let secret = match (inline, file) {
-            (Some(_), Some(_)) => {
-                self.problem(name, format!("{file_variable} is set as well; keep one of them"));
-                return None;
-            }
-            (Some(text), None) => text,
-            (None, Some(path)) => match read_limited(&path) {
-                Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
-                Err(error) => {
-                    self.problem(
-                        &file_variable,
-                        format!("cannot read {}: {error}", path.display()),
-                    );
-                    return None;
-                }
-            },
-            (None, None) => return None,
-        };
-        if secret.trim().is_empty() {
-            self.ignored_empty.push(file_variable);
-            return None;
-        }
-        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            // Never the value itself.
-            self.problem(name, "holds a space or a character that no HTTP header can carry");
-            return None;
-        }
-        Some(SecretString::from(secret))
-    }
-}
-
-fn read_limited(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 impl Settings {
     /// Reads what every command needs.
     ///
@@ -282,21 +154,13 @@ impl Settings {
                 reader.problem(name, format!("{why}; unset it"));
             }
         }
-        // A URL may hold a password: what is wrong with it is told without it.
-        let database =
-            match reader.secret(DATABASE).map(|url| DatabaseUrl::parse(url.expose_secret())) {
-                Some(Err(error)) => {
-                    reader.problem(DATABASE, error);
-                    None
-                }
-                url => url.and_then(Result::ok),
-            };
+        let database = database(reader);
         let environment = reader.parsed(ENVIRONMENT, Environment::Production, |text| match text {
             "production" => Ok(Environment::Production),
             "staging" => Ok(Environment::Staging),
             "dev" => Ok(Environment::Dev),
             "test" => Ok(Environment::Test),
-            _ => Err("is one of production, staging, dev, test".to_owned()),
+            _ => Err("must be production, staging, dev or test".to_owned()),
         });
         let default_format = match environment {
             Environment::Production => LogFormat::Json,
@@ -305,14 +169,15 @@ impl Settings {
         let log_format = reader.parsed(LOG_FORMAT, default_format, |text| match text {
             "json" => Ok(LogFormat::Json),
             "text" => Ok(LogFormat::Text),
-            _ => Err("is one of json, text".to_owned()),
+            _ => Err("must be json or text".to_owned()),
         });
         let log_filter = reader.text(LOG_FILTER);
         if let Some(filter) = &log_filter
             && let Err(error) = tracing_subscriber::EnvFilter::try_new(filter)
         {
-            reader
-                .problem(LOG_FILTER, format!("{error}; for example info or model_registry=debug"));
+            let what =
+                format!("must be a log filter such as info or model_registry=debug: {error}");
+            reader.problem(LOG_FILTER, what);
         }
         let policy = reader.path(POLICY).map(|path| {
             let parsed = read_limited(&path).map_err(|error| error.to_string()).and_then(|text| {
@@ -328,7 +193,10 @@ impl Settings {
             }
         };
         let sandbox = reader.parsed(SANDBOX, load_checks::Mode::Strict, load_checks::Mode::parse);
+        let require_existing = reader.flag(REQUIRE_EXISTING);
+        reader.warnings.extend(known::warnings(reader.variables));
         let ignored_empty = reader.ignored_empty.clone();
+        let warnings = reader.warnings.clone();
         Self {
             registry_dir,
             database,
@@ -337,9 +205,42 @@ impl Settings {
             log_filter,
             policy,
             sandbox,
+            require_existing,
             ignored_empty,
+            warnings,
         }
     }
+}
+
+/// The URL of the database. It may hold a password: what is wrong with it is told without it.
+fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
+    let size = reader.parsed(DATABASE_POOL, None, |text| {
+        let size = text.parse().ok().filter(|size| DatabaseUrl::POOL_SIZES.contains(size));
+        let (least, most) = (DatabaseUrl::POOL_SIZES.start(), DatabaseUrl::POOL_SIZES.end());
+        let what = format!("must be a whole number of connections from {least} to {most}");
+        size.map(Some).ok_or(what)
+    });
+    match (reader.text_or_file(DATABASE).map(|url| DatabaseUrl::parse(url.trim())), size) {
+        (Some(Ok(url)), Some(size)) => Some(url.with_pool_size(size)),
+        (Some(Ok(url)), None) => Some(url),
+        (Some(Err(error)), _) => {
+            reader.problem(DATABASE, error);
+            None
+        }
+        (None, Some(_)) => {
+            reader.warnings.push(format!(
+                "{DATABASE_POOL} has no effect without {DATABASE}: it is about connections to PostgreSQL"
+            ));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// A port, or what a service link of Kubernetes in its place means.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| service_link(text).unwrap_or_else(|| "must be a port, 0 to 65535".to_owned()))
 }
 
 fn is_off(text: &str) -> bool {
@@ -355,9 +256,8 @@ impl ServerSettings {
         let mut reader = Reader::new(variables);
         let mut settings = Settings::read(&mut reader, flags);
         let host = reader.text(HOST).map(|host| host.trim().to_owned());
-        let port = reader.parsed(PORT, 8003, |text| {
-            text.parse().map_err(|_| "is a port, 0 to 65535".to_owned())
-        });
+        // What the flag says is not asked of the variable.
+        let port = flags.port.unwrap_or_else(|| reader.parsed(PORT, 8003, port));
         let disabled = reader.text(AUTH_DISABLED).is_some_and(|text| !is_off(text.trim()));
         if disabled {
             reader.problem(
@@ -365,52 +265,35 @@ impl ServerSettings {
                 format!("authentication cannot be switched off; unset it and set {READ_TOKEN}"),
             );
         }
+        let tokens = tokens::read(&mut reader);
         let server = Self {
             host: flags.host.clone().or(host).unwrap_or_else(|| "0.0.0.0".to_owned()),
-            port: flags.port.unwrap_or(port),
-            read_token: reader.secret(READ_TOKEN),
-            admin_token: reader.secret(ADMIN_TOKEN),
-            legacy_token: reader.secret(LEGACY_TOKEN),
+            port,
+            tokens: tokens.sources,
             identity: identity::read(&mut reader, &settings.policy),
             allowed_origins: allowed_origins(&mut reader, settings.environment),
             edge: edge::read(&mut reader, settings.environment),
         };
         edge::check_ports(&mut reader, server.port, &server.edge);
-        let tokens = [&server.read_token, &server.admin_token, &server.legacy_token];
-        let names = [READ_TOKEN, ADMIN_TOKEN, LEGACY_TOKEN, "MODEL_REGISTRY_JWT_"];
-        let token_trouble = (reader.problems.iter())
-            .any(|problem| names.iter().any(|name| problem.starts_with(name)));
-        let nobody = tokens.iter().all(|token| token.is_none()) && server.identity.is_none();
-        if nobody && !token_trouble {
+        let identity_trouble =
+            reader.problems.iter().any(|problem| problem.starts_with("MODEL_REGISTRY_JWT_"));
+        if !tokens.any && server.identity.is_none() && !identity_trouble {
             reader.problem(
                 READ_TOKEN,
                 format!(
-                    "no token and no identity provider is configured, so nobody could ask; set {READ_TOKEN}, \
-                     {ADMIN_TOKEN}, {READ_TOKEN}_FILE or {}",
+                    "no token and no identity provider is configured, so that every request would be refused; set \
+                     {READ_TOKEN}, {ADMIN_TOKEN}, {READ_TOKEN}_FILE or {}",
                     identity::ISSUER
                 ),
             );
         }
+        settings.warnings = reader.warnings;
         settings.ignored_empty = reader.ignored_empty;
         if reader.problems.is_empty() {
             Ok((settings, server))
         } else {
             Err(Problems(reader.problems))
         }
-    }
-
-    /// Names of tokens that are short enough to be guessed.
-    #[must_use]
-    pub fn weak_tokens(&self) -> Vec<&'static str> {
-        [
-            (READ_TOKEN, &self.read_token),
-            (ADMIN_TOKEN, &self.admin_token),
-            (LEGACY_TOKEN, &self.legacy_token),
-        ]
-        .into_iter()
-        .filter(|(_, token)| token.as_ref().is_some_and(|token| token.expose_secret().len() < 16))
-        .map(|(name, _)| name)
-        .collect()
     }
 }
 
@@ -473,6 +356,8 @@ fn as_browsers_send(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn load(pairs: &[(&str, &str)]) -> Result<(Settings, ServerSettings), Problems> {
@@ -498,7 +383,6 @@ mod tests {
         assert_eq!((server.host.as_str(), server.port), ("0.0.0.0", 8003));
         assert_eq!(settings.environment, Environment::Production);
         assert_eq!(settings.log_format, LogFormat::Json);
-        assert_eq!(server.weak_tokens(), [READ_TOKEN]);
         assert_eq!(load(&GOOD).expect("good").0.log_format, LogFormat::Text);
     }
 
@@ -535,7 +419,7 @@ mod tests {
         let (settings, server) =
             load(&with(&[(PORT, ""), (ADMIN_TOKEN, ""), (AUTH_DISABLED, "")])).expect("good");
         assert_eq!(server.port, 8003);
-        assert!(server.admin_token.is_none());
+        assert_eq!(server.tokens.len(), 1);
         assert_eq!(settings.ignored_empty, [PORT, AUTH_DISABLED, ADMIN_TOKEN]);
         let found = problems(&[(READ_TOKEN, ""), (ENVIRONMENT, "dev")]);
         assert!(found.len() == 1 && found[0].starts_with(READ_TOKEN), "{found:?}");
@@ -596,27 +480,51 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_come_from_a_file_but_not_from_both() {
+    fn a_url_with_a_password_may_come_from_a_file() {
         let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("token");
-        std::fs::write(&path, "from-the-file\n").expect("written");
+        let path = folder.path().join("url");
+        std::fs::write(&path, "postgres://u:hunter2@host/d\n").expect("written");
         let path = path.to_str().expect("UTF-8");
-        let file = "MODEL_REGISTRY_ADMIN_TOKEN_FILE";
-        let (_, server) = load(&with(&[(file, path)])).expect("good");
-        assert_eq!(
-            server.admin_token.map(|t| t.expose_secret().to_owned()).as_deref(),
-            Some("from-the-file")
-        );
-        let found = problems(&with(&[(file, path), (ADMIN_TOKEN, "inline-secret")]));
-        assert!(found[0].starts_with(ADMIN_TOKEN) && !found[0].contains("inline-secret"));
-        assert!(problems(&with(&[(file, "/no/such/file")]))[0].starts_with(file));
-        assert!(problems(&with(&[(ADMIN_TOKEN, "two words")]))[0].starts_with(ADMIN_TOKEN));
+        let (settings, _) = load(&with(&[("DATABASE_URL_FILE", path)])).expect("good");
+        assert!(settings.database.is_some());
+        let both = with(&[("DATABASE_URL_FILE", path), (DATABASE, "postgres://host/e")]);
+        assert!(problems(&both)[0].starts_with(DATABASE));
     }
 
     #[test]
-    fn secrets_are_not_shown_by_debug() {
-        let (_, server) = load(&GOOD).expect("good");
-        assert!(!format!("{server:?}").contains("0123456789abcdef"));
+    fn the_size_of_the_pool_is_the_variables_or_else_the_urls() {
+        let size = |pairs: &[(&str, &str)]| {
+            load(&with(pairs)).expect("good").0.database.expect("a URL").pool_size()
+        };
+        let url = (DATABASE, "postgres://u@host/d?pool_max_conns=3");
+        assert_eq!(size(&[(DATABASE, "postgres://u@host/d")]), None);
+        assert_eq!(size(&[url]), Some(3));
+        assert_eq!(size(&[url, (DATABASE_POOL, "20")]), Some(20));
+        for bad in ["0", "1", "-1", "1001", "many", "8.5"] {
+            assert!(problems(&with(&[url, (DATABASE_POOL, bad)]))[0].starts_with(DATABASE_POOL));
+        }
+        let (settings, _) = load(&with(&[(DATABASE_POOL, "8")])).expect("good");
+        assert!(settings.warnings.len() == 1 && settings.warnings[0].starts_with(DATABASE_POOL));
+    }
+
+    #[test]
+    fn a_service_link_in_a_ports_place_is_explained() {
+        for name in [PORT, "MODEL_REGISTRY_METRICS_PORT"] {
+            let found = problems(&with(&[(name, "tcp://10.96.0.12:8003")]));
+            assert!(found.len() == 1 && found[0].starts_with(name), "{found:?}");
+            assert!(found[0].contains("enableServiceLinks"), "{found:?}");
+        }
+        let flags = Flags { port: Some(1), ..Flags::default() };
+        let variables = with(&[(PORT, "tcp://10.96.0.12:8003")]).into_iter().collect();
+        assert_eq!(ServerSettings::load(&variables, &flags).expect("the flag").1.port, 1);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_warning() {
+        let (settings, _) = load(&with(&[("MODEL_REGISTRY_DRI", "/srv")])).expect("good");
+        assert!(settings.warnings.len() == 1, "{:?}", settings.warnings);
+        assert!(settings.warnings[0].contains(DIR), "{:?}", settings.warnings);
+        assert!(load(&GOOD).expect("good").0.warnings.is_empty());
     }
 
     #[test]

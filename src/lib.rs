@@ -12,7 +12,7 @@
 //! | [`startup`] | puts the parts together | all |
 //!
 //! [`error`] (the one table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`],
-//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
+//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`], [`file_stamp`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
 
 #![cfg_attr(
     test,
@@ -34,6 +34,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod fault;
+pub mod file_stamp;
 pub mod http;
 pub mod limits;
 pub mod metrics;

@@ -126,6 +126,11 @@ pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How often it is looked whether the token files changed.
+pub const TOKEN_FILES_ROUND: Duration = Duration::from_secs(1);
+/// Tokens that are refused only after another look at the token files, at a time; more are refused without.
+pub const TOKENS_LOOKED_FOR_IN_FILES: usize = 16;
+
 /// Largest access token that is looked at, in bytes.
 pub const TOKEN_BYTES: usize = 16 * 1024;
 /// Verified access tokens that are remembered.

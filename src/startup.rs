@@ -30,8 +30,9 @@ use crate::{
     artifacts::{
         ArtifactStore, RegistryRoot, VerifiedFiles, lock,
         root::{ARTIFACTS, CATALOG, MANIFEST},
+        vacancy::{self, Place},
     },
-    auth::{Identity, StaticTokens},
+    auth::{StaticTokens, TokenVerifier},
     catalog::{Author, Catalog, DatabaseUrl, PostgresCatalog, SqliteCatalog},
     clock,
     config::{ServerSettings, Settings},
@@ -167,6 +168,37 @@ fn open_files(
     Ok((Arc::new(root), catalog))
 }
 
+/// Looks at what is in the place of the registry directory, before anything is made there.
+async fn look_at_place(settings: &Settings) -> Result<Place, RegistryError> {
+    let (directory, external) = (settings.registry_dir.clone(), settings.database.is_some());
+    let place = blocking(move || vacancy::look(&directory, external)).await?;
+    if settings.require_existing && place != Place::Taken {
+        return Err(RegistryError::new(
+            ErrorKind::InvalidRequest,
+            format!(
+                "{} holds no registry, and MODEL_REGISTRY_REQUIRE_EXISTING wants one to be there; mount or restore \
+                 it, or unset that variable to make a new one",
+                settings.registry_dir.display()
+            ),
+        ));
+    }
+    Ok(place)
+}
+
+fn tell_of_new_registry(place: Place, settings: &Settings) {
+    let before = match place {
+        Place::Taken => return,
+        Place::Absent => "absent",
+        Place::Empty => "empty",
+    };
+    tracing::warn!(
+        registry_dir = %settings.registry_dir.display(),
+        before,
+        "made a new registry; where there should have been one, the directory's name is wrong or its volume is not \
+         mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start"
+    );
+}
+
 /// A server that listens.
 pub struct Application {
     server: Server,
@@ -201,14 +233,16 @@ impl Application {
             listen(&server.host, port, "MODEL_REGISTRY_METRICS_PORT to a port")
         });
         let metrics_listener = metrics_listener.transpose()?;
+        let place = look_at_place(settings).await?;
         let core = Core::open(settings, Opening::Serving).await?;
+        tell_of_new_registry(place, settings);
         let mode = settings.sandbox;
         blocking(move || {
             tell_of_sandbox(mode);
             Ok(())
         })
         .await?;
-        let auth = start_auth(server, core.fatal.clone());
+        let auth = start_auth(server, core.fatal.clone())?;
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
@@ -316,10 +350,11 @@ impl Application {
     }
 }
 
-/// The signals that end a server: SIGTERM and SIGINT.
+/// The signals that end a server: SIGTERM and SIGINT, and SIGHUP where that has no other meaning.
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -332,20 +367,41 @@ impl Signals {
         Ok(Self {
             terminate: on(SignalKind::terminate())?,
             interrupt: on(SignalKind::interrupt())?,
+            hang_up: None,
         })
+    }
+
+    /// As [`Self::new`], and SIGHUP: the terminal went away.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn with_hang_up() -> Result<Self, RegistryError> {
+        let hang_up = signal(SignalKind::hangup()).map_err(RegistryError::internal)?;
+        Ok(Self { hang_up: Some(hang_up), ..Self::new()? })
     }
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => Signal::TERM,
             _ = self.interrupt.recv() => Signal::INT,
+            _ = hang_up => Signal::HUP,
         }
     }
 }
 
 fn name_of(signal: Signal) -> &'static str {
-    if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" }
+    match signal {
+        Signal::TERM => "SIGTERM",
+        Signal::HUP => "SIGHUP",
+        _ => "SIGINT",
+    }
 }
 
 fn cut_short(signal: Signal) -> Ending {
@@ -431,17 +487,18 @@ fn tell_of_sandbox(mode: Mode) {
     }
 }
 
-fn start_auth(server: &ServerSettings, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
-    let tokens = Arc::new(StaticTokens::new(
-        server.admin_token.as_ref(),
-        server.read_token.as_ref(),
-        server.legacy_token.as_ref(),
-    ));
-    let identity = server.identity.clone().map(Identity::new).map(Arc::new);
-    if let Some(identity) = identity.clone() {
-        metrics::watch_keys(move || identity.keys_age(Instant::now()));
+fn start_auth(
+    server: &ServerSettings,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) -> Result<Handle<AuthActor>, RegistryError> {
+    let tokens = StaticTokens::load(server.tokens.clone())
+        .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
+    let tokens = Arc::new(tokens);
+    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
+    if let Some(verifier) = verifier.clone() {
+        metrics::watch_keys(move || verifier.keys_age(Instant::now()));
     }
-    supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal)
+    Ok(supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal))
 }
 
 fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {

@@ -11,6 +11,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter,
+    filter::{LevelFilter, Targets},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{Format, Writer},
@@ -24,16 +25,50 @@ use crate::{clock, config::LogFormat};
 /// The service's name in every line.
 pub const SERVICE: &str = "model_registry";
 
+/// The targets of our own lines: the modules that log.
+const TARGETS: [&str; 12] = [
+    "model_registry::actors",
+    "model_registry::artifacts",
+    "model_registry::auth",
+    "model_registry::catalog",
+    "model_registry::cli",
+    "model_registry::http",
+    "model_registry::metrics",
+    "model_registry::registry",
+    "model_registry::startup",
+    "model_registry::telemetry",
+    "model_registry::tls",
+    "load_checks",
+];
+/// Libraries whose lines an operator may want.
+const OTHERS: [&str; 11] = [
+    "actix",
+    "diesel",
+    "h1",
+    "log",
+    "mio",
+    "rustls",
+    "rustls_platform_verifier",
+    "tokio",
+    "tokio_postgres",
+    "tracing",
+    "ureq",
+];
+
 type Reload = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Replaces the log filter of this process.
 static RELOAD: OnceLock<Reload> = OnceLock::new();
 
 /// Sets up logging for the process. A second call changes nothing.
-pub fn init(format: LogFormat, filter: &str) {
+pub fn init(format: LogFormat, filter_text: &str) {
     // The configuration has refused a filter that does not parse.
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(filter_text).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Where nobody reads standard error, to complain there would be a panic.
+        .log_internal_errors(false);
     let (set, reload): (_, Reload) = match format {
         LogFormat::Json => {
             let builder =
@@ -58,7 +93,42 @@ pub fn init(format: LogFormat, filter: &str) {
             let cause = panic.payload_as_str().unwrap_or("a panic without a message");
             tracing::error!(place, cause, "panic");
         }));
+        tell_if_silent(filter_text);
     }
+}
+
+/// Tells in the log where a filter lets nothing of it through by mistake: with a level or a target that is none.
+fn tell_if_silent(filter: &str) {
+    let (true, Some(reload)) = (matches_nothing(filter), RELOAD.get()) else { return };
+    let set = |filter: &str| EnvFilter::try_new(filter).ok().map(reload);
+    set("warn");
+    tracing::warn!(
+        filter,
+        "the log filter matches no line of this program, and nothing more is logged; write a level (error, warn, info, \
+         debug, trace), or a target and a level such as model_registry=debug"
+    );
+    set(filter);
+}
+
+/// Whether a filter means to let lines through and names only targets that are none.
+fn matches_nothing(filter: &str) -> bool {
+    // What a filter of spans and fields matches is not known before there are any.
+    if filter.contains(['[', '{']) {
+        return false;
+    }
+    let Ok(targets) = filter.parse::<Targets>() else { return false };
+    let on = |level: LevelFilter| level != LevelFilter::OFF;
+    if targets.default_level().is_some_and(on) {
+        return false;
+    }
+    let named: Vec<_> =
+        targets.iter().filter(|(_, level)| on(*level)).map(|(name, _)| name).collect();
+    // A target's directive is for all that begin with it.
+    let real = |name: &str| {
+        TARGETS.iter().any(|target| target.starts_with(name) || name.starts_with(target))
+            || OTHERS.iter().any(|crate_name| name.starts_with(crate_name))
+    };
+    !named.is_empty() && !named.into_iter().any(real)
 }
 
 /// Changes what is logged from now on.
@@ -66,9 +136,11 @@ pub fn init(format: LogFormat, filter: &str) {
 /// # Errors
 /// Where the filter does not parse; the filter in use stays in use.
 pub fn set_filter(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let parsed = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
     let reload = RELOAD.get().ok_or("logging is not set up yet")?;
-    reload(filter).map_err(|error| error.to_string())
+    reload(parsed).map_err(|error| error.to_string())?;
+    tell_if_silent(filter);
+    Ok(())
 }
 
 /// Drops the framework's ERROR line about a malformed request. Another line reports it at INFO; with this one, any client
@@ -161,5 +233,42 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_names_no_target_of_ours_matches_nothing() {
+        for silent in [
+            "model-registry=debug",
+            "inf",
+            "debgu",
+            "model_registy=debug",
+            "registry=trace,other=warn",
+            "http",
+            "model_registry::nothing=info",
+        ] {
+            assert!(matches_nothing(silent), "{silent}");
+        }
+        for heard in [
+            "",
+            "info",
+            "INFO",
+            "off",
+            "model_registry=off",
+            "model_registry",
+            "model_registry=debug",
+            "model_registry::http=trace",
+            "other=warn,error",
+            "actix_server=info",
+            "load_checks=debug",
+            "[request]=debug",
+            "warn,model-registry=debug",
+        ] {
+            assert!(!matches_nothing(heard), "{heard}");
+        }
     }
 }

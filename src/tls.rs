@@ -3,7 +3,6 @@
 
 use std::{
     fmt,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -21,6 +20,8 @@ use rustls::{
     },
     sign::CertifiedKey,
 };
+
+use crate::file_stamp::FileStamp;
 
 /// The largest file of certificates or keys, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -118,9 +119,9 @@ impl TlsFiles {
     }
 
     /// What changes when one of the files does. Symbolic links are followed: mounted secrets are such links.
-    fn stamp(&self) -> Vec<Option<Stamp>> {
+    fn stamp(&self) -> Vec<Option<FileStamp>> {
         let paths = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
-        paths.into_iter().flatten().map(|path| Stamp::of(path)).collect()
+        paths.into_iter().flatten().map(|path| FileStamp::of(path).ok()).collect()
     }
 }
 
@@ -129,28 +130,6 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let found = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
 }
 
 /// The certificates in use, which each handshake reads.
@@ -210,7 +189,7 @@ impl Credentials {
 /// Watches the files for changes.
 pub struct Changes {
     credentials: Arc<Credentials>,
-    seen: Vec<Option<Stamp>>,
+    seen: Vec<Option<FileStamp>>,
 }
 
 impl Changes {

@@ -10,17 +10,18 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 21] = [
+const RULES: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("limits", &[]),
-    ("tls", &[]),
+    ("file_stamp", &[]),
+    ("tls", &["file_stamp"]),
     ("metrics", &[]),
     ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
     ("clock", &["domain", "error"]),
-    ("auth", &["domain", "limits"]),
-    ("catalog", &["domain", "fault", "limits", "metrics"]),
+    ("auth", &["domain", "file_stamp", "limits"]),
+    ("catalog", &["domain", "fault", "file_stamp", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
         "actors",

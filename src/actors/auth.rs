@@ -5,14 +5,15 @@ use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Response, ResponseFuture};
 use secrecy::{ExposeSecret as _, SecretSlice};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{blocking, supervise::supervised};
 use crate::{
     auth::{
-        Identity, Principal, StaticTokens,
-        identity::{KeysState, Look, Moment},
-        jwt::Refusal,
+        Principal, StaticTokens, TokenVerifier,
         key_set::Demand,
+        rules::Refusal,
+        verifier::{KeysState, Look, Moment},
     },
     clock,
     error::{ErrorKind, RegistryError},
@@ -23,14 +24,16 @@ use crate::{
 /// Owns the configured tokens, and the identity provider's keys where there is one.
 pub struct AuthActor {
     tokens: Arc<StaticTokens>,
-    identity: Option<Arc<Identity>>,
+    verifier: Option<Arc<TokenVerifier>>,
+    looking_ahead: Arc<Semaphore>,
 }
 
 impl AuthActor {
     /// An actor over these tokens and this identity provider.
     #[must_use]
-    pub fn new(tokens: Arc<StaticTokens>, identity: Option<Arc<Identity>>) -> Self {
-        Self { tokens, identity }
+    pub fn new(tokens: Arc<StaticTokens>, verifier: Option<Arc<TokenVerifier>>) -> Self {
+        let looking_ahead = Arc::new(Semaphore::new(limits::TOKENS_LOOKED_FOR_IN_FILES));
+        Self { tokens, verifier, looking_ahead }
     }
 }
 
@@ -38,15 +41,21 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(identity) = self.identity.clone() else { return };
-        refresh_if_due(&identity);
-        ctx.run_interval(limits::KEYS_ROUND, move |_, _| refresh_if_due(&identity));
+        if self.tokens.from_files() {
+            let tokens = self.tokens.clone();
+            ctx.run_interval(limits::TOKEN_FILES_ROUND, move |_, _| {
+                actix::spawn(follow(tokens.clone()));
+            });
+        }
+        let Some(verifier) = self.verifier.clone() else { return };
+        refresh_if_due(&verifier);
+        ctx.run_interval(limits::KEYS_ROUND, move |_, _| refresh_if_due(&verifier));
     }
 }
 
 supervised!(AuthActor, "auth");
 
-/// Whom does this token make of its bearer? `INVALID_TOKEN` where it makes nobody of them.
+/// Asks for the principal that a token stands for. `INVALID_TOKEN` where it is not valid.
 #[derive(Message)]
 #[rtype(result = "Result<Principal, RegistryError>")]
 pub struct ResolveToken {
@@ -63,17 +72,55 @@ impl Handler<ResolveToken> for AuthActor {
         if let Some(principal) = self.tokens.resolve(token) {
             return Response::reply(Ok(principal));
         }
-        let Some(identity) = self.identity.clone() else {
-            return Response::reply(Err(invalid_token("not a configured token")));
+        let Some(verifier) = self.verifier.clone() else {
+            return self.refuse(message.token, "not a configured token");
         };
-        match now().map(|now| identity.look(token, now)) {
+        match now().map(|now| verifier.look(token, now)) {
             Ok(Look::Good(principal)) => Response::reply(Ok(principal)),
-            Ok(Look::Refused(why)) => Response::reply(Err(invalid_token(why))),
+            Ok(Look::Refused(why)) => self.refuse(message.token, why),
             Ok(unknown @ (Look::UnknownKey | Look::NoKeys)) => {
-                Response::fut(resolve_with_new_keys(identity, message.token, unknown))
+                Response::fut(resolve_with_new_keys(verifier, message.token, unknown))
             }
             Err(error) => Response::reply(Err(error)),
         }
+    }
+}
+
+impl AuthActor {
+    /// Refuses a token, unless it was written into a token file since the files were looked at last: whoever
+    /// replaces a token must not be refused with the new one.
+    fn refuse(
+        &self,
+        token: SecretSlice<u8>,
+        why: Refusal,
+    ) -> Response<Result<Principal, RegistryError>> {
+        let Some(turn) = self.look_ahead() else {
+            return Response::reply(Err(invalid_token(why)));
+        };
+        let tokens = self.tokens.clone();
+        Response::fut(async move {
+            follow(tokens.clone()).await;
+            drop(turn);
+            tokens.resolve(token.expose_secret()).ok_or_else(|| invalid_token(why))
+        })
+    }
+
+    /// A turn to look at the token files, where there are some and few others look: wrong tokens must not take
+    /// the actor's room.
+    fn look_ahead(&self) -> Option<OwnedSemaphorePermit> {
+        let turns = self.tokens.from_files().then(|| self.looking_ahead.clone())?;
+        turns.try_acquire_owned().ok()
+    }
+}
+
+/// Looks at the token files, on a blocking thread.
+async fn follow(tokens: Arc<StaticTokens>) {
+    let looked = blocking(move || {
+        tokens.follow();
+        Ok(())
+    });
+    if let Err(error) = looked.await {
+        tracing::error!(%error, "the token files could not be looked at");
     }
 }
 
@@ -86,15 +133,15 @@ impl Handler<RefreshKeys> for AuthActor {
     type Result = ResponseFuture<Result<(), RegistryError>>;
 
     fn handle(&mut self, _: RefreshKeys, _: &mut Self::Context) -> Self::Result {
-        let identity = self.identity.clone();
+        let verifier = self.verifier.clone();
         Box::pin(async move {
-            let Some(identity) = identity else { return Ok(()) };
-            let mut refreshes = identity.refreshes();
-            if identity.begin_forced() {
-                actix::spawn(refresh(identity.clone()));
+            let Some(verifier) = verifier else { return Ok(()) };
+            let mut refreshes = verifier.refreshes();
+            if verifier.begin_forced() {
+                actix::spawn(refresh(verifier.clone()));
             }
             refreshes.changed().await.map_err(RegistryError::internal)?;
-            match identity.keys(Instant::now()) {
+            match verifier.keys(Instant::now()) {
                 (_, Some(why)) => Err(no_keys(why)),
                 (_, None) => Ok(()),
             }
@@ -111,7 +158,7 @@ impl Handler<ReportKeys> for AuthActor {
     type Result = Result<Option<KeysState>, RegistryError>;
 
     fn handle(&mut self, _: ReportKeys, _: &mut Self::Context) -> Self::Result {
-        Ok(self.identity.as_ref().map(|identity| identity.keys(Instant::now()).0))
+        Ok(self.verifier.as_ref().map(|verifier| verifier.keys(Instant::now()).0))
     }
 }
 
@@ -132,27 +179,27 @@ fn now() -> Result<Moment, RegistryError> {
     Ok(Moment { unix, instant: Instant::now() })
 }
 
-fn refresh_if_due(identity: &Arc<Identity>) {
-    if identity.begin_regular(Instant::now()) {
-        actix::spawn(refresh(identity.clone()));
+fn refresh_if_due(verifier: &Arc<TokenVerifier>) {
+    if verifier.begin_regular(Instant::now()) {
+        actix::spawn(refresh(verifier.clone()));
     }
 }
 
-/// Asks the provider on a blocking thread. Whoever calls this was told to by one of `Identity::begin_…`.
-async fn refresh(identity: Arc<Identity>) {
-    let asked = identity.clone();
+/// Asks the provider on a blocking thread. The caller was told to by one of `TokenVerifier::begin_…`.
+async fn refresh(verifier: Arc<TokenVerifier>) {
+    let asked = verifier.clone();
     let answer = blocking(move || Ok(asked.provider.fetch())).await;
     let answer = answer.unwrap_or_else(|panicked| Err(panicked.to_string()));
-    identity.finish(Instant::now(), answer);
+    verifier.finish(Instant::now(), answer);
 }
 
 /// Waits for new keys where the provider may be asked for them, and looks at the token again.
 async fn resolve_with_new_keys(
-    identity: Arc<Identity>,
+    verifier: Arc<TokenVerifier>,
     token: SecretSlice<u8>,
     mut found: Look,
 ) -> Result<Principal, RegistryError> {
-    let Ok(_turn) = identity.waiting.try_acquire() else {
+    let Ok(_turn) = verifier.waiting.try_acquire() else {
         return Err(RegistryError::new(
             ErrorKind::Overloaded,
             "Too many tokens wait for the identity provider; try again in a moment",
@@ -160,21 +207,21 @@ async fn resolve_with_new_keys(
     };
     let deadline = tokio::time::Instant::now() + limits::KEYS_WAIT;
     while matches!(found, Look::UnknownKey | Look::NoKeys) {
-        let mut refreshes = identity.refreshes();
-        match identity.begin_for_token(Instant::now()) {
-            Demand::Ask => drop(actix::spawn(refresh(identity.clone()))),
+        let mut refreshes = verifier.refreshes();
+        match verifier.begin_for_token(Instant::now()) {
+            Demand::Ask => drop(actix::spawn(refresh(verifier.clone()))),
             // What is under way may have begun before the key was published: the loop then asks once more.
             Demand::Wait => {}
             Demand::TooSoon => {
                 // That answer may have come after the token was looked at.
-                found = identity.look(token.expose_secret(), now()?);
+                found = verifier.look(token.expose_secret(), now()?);
                 break;
             }
         }
         if tokio::time::timeout_at(deadline, refreshes.changed()).await.is_err() {
             break;
         }
-        found = identity.look(token.expose_secret(), now()?);
+        found = verifier.look(token.expose_secret(), now()?);
     }
     match found {
         Look::Good(principal) => Ok(principal),

@@ -11,6 +11,7 @@ pub mod quarantine;
 pub mod root;
 pub mod sidecar;
 pub mod store;
+pub mod vacancy;
 
 use std::{io, path::PathBuf};
 

@@ -1,61 +1,62 @@
-//! The identity provider's key set (RFC 7517): what of it is used, and how long.
+//! The identity provider's key set (RFC 7517): which keys are used, and how long.
 //!
-//! [`KeySet`] is one answer of the provider's; [`KeyCache`] says when to ask again and how long an answer
-//! serves. Neither does any asking: the time is handed in.
+//! [`KeySet`] is one answer of the provider; [`KeyCache`] decides when to fetch the next and how long an answer is used.
+//! Neither fetches anything, and the time is handed in.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey};
-use serde_json::{Map, Value};
+use jsonwebtoken::Algorithm;
+use serde_json::Value;
 
-use super::strict_json;
+use super::{
+    jwk::{self, Key},
+    strict_json,
+};
 use crate::{domain::Sha256Digest, limits};
 
-/// Bits of an RSA modulus that are believed, in bytes: fewer can be broken, more cost too much to check.
-const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
-
-/// A key that signatures may be checked with.
-pub struct Key {
-    kid: Option<String>,
-    algorithms: Vec<Algorithm>,
-    /// The key itself.
-    pub decoding: DecodingKey,
-    /// Of everything that the key is: another key under the same name has another.
-    pub fingerprint: Sha256Digest,
-}
+/// Keys whose reason is told, of those that are not used.
+const REASONS: usize = 20;
 
 /// The usable keys of one answer.
 pub struct KeySet {
     keys: Vec<Key>,
-    ignored: usize,
+    /// For each key that is not used, its name and the reason.
+    ignored: Vec<String>,
 }
 
 impl KeySet {
-    /// Reads a JWK set. Keys that are not for signatures, or of a type or algorithm that is not configured,
-    /// are ignored, as RFC 7517 section 5 wants.
+    /// Reads a JWK set. Keys that are not for signatures, or not of an allowed algorithm, are ignored, as RFC 7517
+    /// section 5 says.
     ///
     /// # Errors
-    /// A sentence, where it is no JWK set or holds no usable key. It repeats nothing of what was read.
+    /// A sentence for the log, where it is no JWK set or holds no usable key.
     pub fn parse(bytes: &[u8], allowed: &[Algorithm]) -> Result<Self, String> {
         let document = strict_json::object(bytes).ok_or("the key set is not a JSON object")?;
         let Some(Value::Array(list)) = document.get("keys") else {
             return Err("the key set has no list \"keys\"".to_owned());
         };
-        let keys: Vec<Key> =
-            list.iter().filter_map(|key| parse_key(key.as_object()?, allowed)).collect();
-        if keys.is_empty() {
-            let count = list.len();
-            return Err(format!("none of the key set's {count} keys can be used"));
+        let (mut keys, mut ignored) = (Vec::new(), Vec::new());
+        for (place, key) in list.iter().enumerate() {
+            match Key::parse(key, allowed) {
+                Ok(key) => keys.push(key),
+                Err(why) => ignored.push(format!("{}: {why}", jwk::shown_name(key, place))),
+            }
         }
-        let ignored = list.len() - keys.len();
-        Ok(Self { keys, ignored })
+        let set = Self { keys, ignored };
+        match (set.keys.is_empty(), list.len()) {
+            (false, _) => Ok(set),
+            (true, 0) => Err("the key set is empty".to_owned()),
+            (true, count) => Err(format!(
+                "none of the key set's {count} keys can be used: {}",
+                set.ignored().unwrap_or_default()
+            )),
+        }
     }
 
-    /// The one key that fits a token's header; `None` where none fits, or more than one.
+    /// The only key that fits a token's header; `None` where none fits, or more than one.
     #[must_use]
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Key> {
         let mut fitting = self.keys.iter().filter(|key| {
@@ -66,13 +67,13 @@ impl KeySet {
         fitting.next().is_none().then_some(found)
     }
 
-    /// Whether a key of this name is there, whatever it is good for.
+    /// Whether there is a key of this name, for whatever algorithm.
     #[must_use]
     pub fn names(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// Whether this very key is there.
+    /// Whether there is a key with this fingerprint.
     #[must_use]
     pub fn holds(&self, fingerprint: &Sha256Digest) -> bool {
         self.keys.iter().any(|key| key.fingerprint == *fingerprint)
@@ -80,7 +81,9 @@ impl KeySet {
 
     /// Whether both hold the same keys.
     fn equals(&self, other: &Self) -> bool {
-        self.used() == other.used() && self.keys.iter().all(|key| other.holds(&key.fingerprint))
+        self.used() == other.used()
+            && self.ignored == other.ignored
+            && self.keys.iter().all(|key| other.holds(&key.fingerprint))
     }
 
     /// How many keys are used.
@@ -89,84 +92,28 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// How many are not.
+    /// The keys that are not used, each with the reason; nothing where all are used.
     #[must_use]
-    pub fn ignored(&self) -> usize {
-        self.ignored
+    pub fn ignored(&self) -> Option<String> {
+        let shown = self.ignored.iter().take(REASONS).cloned().collect::<Vec<_>>().join("; ");
+        let more = self.ignored.len().saturating_sub(REASONS);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        (!self.ignored.is_empty()).then_some(shown + &more)
     }
 }
 
-fn parse_key(jwk: &Map<String, Value>, allowed: &[Algorithm]) -> Option<Key> {
-    let text = |name: &str| jwk.get(name).map(|value| value.as_str().ok_or(())).transpose().ok();
-    let key_use = text("use")?;
-    let operations = jwk.get("key_ops").map(|list| list.as_array().ok_or(())).transpose().ok()?;
-    let verifies = key_use.is_none_or(|key_use| key_use == "sig")
-        && operations.is_none_or(|list| list.iter().any(|operation| operation == "verify"));
-    // A private key that is published is everybody's.
-    if !verifies || jwk.contains_key("d") || jwk.contains_key("k") {
-        return None;
-    }
-    let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)??).ok();
-    let (decoding, possible, material) = match text("kty")?? {
-        "RSA" => {
-            let number = |name| bytes(name).map(without_leading_zeros);
-            let (n, e) = (number("n")?, number("e")?);
-            let good_exponent =
-                e.len() <= 4 && e != [1] && e.last().is_some_and(|low| low % 2 == 1);
-            if !RSA_MODULUS_BYTES.contains(&n.len()) || !good_exponent {
-                return None;
-            }
-            let family = jsonwebtoken::AlgorithmFamily::Rsa.algorithms().to_vec();
-            (DecodingKey::from_rsa_raw_components(&n, &e), family, [n, e].concat())
-        }
-        "EC" => {
-            let (algorithm, length) = match text("crv")?? {
-                "P-256" => (Algorithm::ES256, 32),
-                "P-384" => (Algorithm::ES384, 48),
-                _ => return None,
-            };
-            let (x, y) = (bytes("x")?, bytes("y")?);
-            if x.len() != length || y.len() != length {
-                return None;
-            }
-            let point = [vec![4], x, y].concat();
-            (DecodingKey::from_ec_der(&point), vec![algorithm], point)
-        }
-        "OKP" if text("crv")?? == "Ed25519" => {
-            let x = bytes("x").filter(|x| x.len() == 32)?;
-            (DecodingKey::from_ed_der(&x), vec![Algorithm::EdDSA], x)
-        }
-        _ => return None,
-    };
-    let named: Option<&str> = text("alg")?;
-    let fits = |algorithm: &Algorithm| {
-        allowed.contains(algorithm) && named.is_none_or(|named| named.parse() == Ok(*algorithm))
-    };
-    let algorithms: Vec<Algorithm> = possible.into_iter().filter(fits).collect();
-    let kid = text("kid")?.map(ToOwned::to_owned);
-    let description = format!("{kid:?} {algorithms:?} {material:?}");
-    let fingerprint = Sha256Digest::of(description.as_bytes());
-    (!algorithms.is_empty()).then_some(Key { kid, algorithms, decoding, fingerprint })
-}
-
-fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.drain(..zeros);
-    number
-}
-
-/// What a token with an unknown key may expect.
+/// What to do for a token with an unknown key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// Ask the provider now, and wait.
+    /// Fetch the keys now, and wait.
     Ask,
-    /// Somebody is asking already: wait.
+    /// The keys are being fetched: wait.
     Wait,
-    /// The provider was asked for such a token a moment ago.
+    /// They were fetched for such a token a moment ago: refuse it.
     TooSoon,
 }
 
-/// The last good key set, and when to ask for the next.
+/// The last usable key set, and when to fetch the next.
 pub struct KeyCache {
     keys: Option<Arc<KeySet>>,
     fetched: Option<Instant>,
@@ -179,7 +126,7 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// An empty cache, due at once, whose sets are refreshed at one age and serve up to another.
+    /// An empty cache, due at once. A key set is refreshed at one age and used up to another.
     #[must_use]
     pub fn new(refresh_age: Duration, max_stale: Duration) -> Self {
         Self {
@@ -213,13 +160,13 @@ impl KeyCache {
         self.keys.is_some()
     }
 
-    /// Why the last asking failed, where it did.
+    /// Why the last refresh failed, where it did.
     #[must_use]
     pub fn failing(&self) -> Option<&str> {
         self.failing.as_deref()
     }
 
-    /// Whether it is time for the regular refresh. Who hears yes must ask and then call [`Self::finish`].
+    /// Whether it is time for the regular refresh. If so, the caller must fetch and then call [`Self::finish`].
     pub fn begin_regular(&mut self, now: Instant) -> bool {
         if self.asking || self.next.is_some_and(|next| now < next) {
             return false;
@@ -228,7 +175,7 @@ impl KeyCache {
         true
     }
 
-    /// What to do for a token whose key is not in the set. Who hears [`Demand::Ask`] must ask and then call
+    /// What to do for a token whose key is not in the set. At [`Demand::Ask`] the caller must fetch and then call
     /// [`Self::finish`].
     pub fn begin_for_token(&mut self, now: Instant) -> Demand {
         if self.asking {
@@ -249,13 +196,13 @@ impl KeyCache {
         Demand::Ask
     }
 
-    /// Asks because an operator wants it, whatever was asked before.
+    /// Begins a refresh that is due to no age. If it says yes, the caller must fetch and then call [`Self::finish`].
     pub fn begin_forced(&mut self) -> bool {
         !std::mem::replace(&mut self.asking, true)
     }
 
-    /// Takes the answer; `None` where the keys are those that are here already. The set that was there stays
-    /// where there is no new one. Says whether the state is another than before, and so worth a log line.
+    /// Takes the answer; `None` where the keys did not change. Without a new key set the one before stays. Says whether
+    /// anything changed that is worth a log line.
     pub fn finish(&mut self, now: Instant, answer: Result<Option<KeySet>, String>) -> bool {
         self.asking = false;
         match answer {
@@ -289,22 +236,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    const ALL: [Algorithm; 4] =
-        [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
-
-    fn coordinate(byte: u8) -> String {
-        URL_SAFE_NO_PAD.encode([byte; 32])
-    }
-
-    fn rsa(kid: &str) -> Value {
-        json!({"kty": "RSA", "kid": kid, "n": URL_SAFE_NO_PAD.encode([255; 256]), "e": "AQAB"})
-    }
-
-    fn with(mut key: Value, name: &str, value: Value) -> Value {
-        key[name] = value;
-        key
-    }
+    use crate::auth::jwk::tests::{ALL, coordinate, rsa, with};
 
     fn set(keys: &[Value]) -> Result<KeySet, String> {
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes(), &ALL)
@@ -329,32 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_cannot_be_used_are_ignored() {
-        let short = URL_SAFE_NO_PAD.encode([255; 128]);
-        let bad = [
-            with(rsa("a"), "use", json!("enc")),
-            with(rsa("a"), "use", json!(1)),
-            with(rsa("a"), "key_ops", json!(["encrypt"])),
-            with(rsa("a"), "alg", json!("RSA-OAEP")),
-            with(rsa("a"), "alg", json!("RS512")),
-            with(rsa("a"), "alg", json!(["RS256"])),
-            with(rsa("a"), "kid", json!(7)),
-            with(rsa("a"), "d", json!("AQAB")),
-            with(rsa("a"), "n", json!(short)),
-            with(rsa("a"), "n", json!("!!!")),
-            with(rsa("a"), "e", json!("AQ")),
-            with(rsa("a"), "kty", json!("oct")),
-            json!({"kty": "oct", "k": coordinate(1), "alg": "HS256"}),
-            json!({"kty": "EC", "crv": "P-256", "x": coordinate(1)}),
-            json!({"kty": "EC", "crv": "secp256k1", "x": coordinate(1), "y": coordinate(1)}),
-            json!({"kty": "OKP", "crv": "X25519", "x": coordinate(1)}),
-            json!("key"),
-        ];
-        for key in &bad {
-            assert!(set(std::slice::from_ref(key)).is_err(), "{key}");
-            let beside = set(&[key.clone(), rsa("good")]).expect("the good one");
-            assert_eq!((beside.used(), beside.ignored()), (1, 1));
+    fn keys_that_cannot_be_used_are_named_with_their_reason() {
+        let unusable = [with(rsa("enc"), "use", json!("enc")), json!("key")];
+        let told = set(&unusable).err().expect("no usable key");
+        for part in ["2 keys", "\"enc\": its use is not sig", "key 2: it is not a JSON object"] {
+            assert!(told.contains(part), "{part}: {told}");
         }
+        let beside = set(&[unusable[0].clone(), rsa("good")]).expect("the good one");
+        assert_eq!(beside.used(), 1);
+        assert_eq!(beside.ignored().as_deref(), Some("\"enc\": its use is not sig"));
+        assert_eq!(set(&[rsa("good")]).expect("good").ignored(), None);
+        let many = set(&vec![json!(1); 500]).err().expect("no usable key");
+        assert!(many.ends_with("and 480 more") && many.len() < 2000, "{many}");
     }
 
     #[test]
@@ -369,7 +287,7 @@ mod tests {
     #[test]
     fn another_key_under_the_same_name_is_another_key() {
         let one = set(&[rsa("a")]).expect("keys");
-        let other = with(rsa("a"), "n", json!(URL_SAFE_NO_PAD.encode([254; 256])));
+        let other = with(rsa("a"), "e", json!("Aw"));
         let other = set(&[other]).expect("keys");
         assert!(one.holds(&one.keys[0].fingerprint) && !other.holds(&one.keys[0].fingerprint));
     }

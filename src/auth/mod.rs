@@ -1,27 +1,33 @@
-//! Who is asking: tokens in, principals with scopes out. Knows nothing of HTTP.
+//! Authentication: tokens in, principals with scopes out. Knows nothing of HTTP.
 
-pub mod identity;
+pub mod algorithm;
+pub mod claim_path;
+pub mod claims;
+pub mod jwk;
 pub mod jwt;
 pub mod key_set;
 pub mod provider;
 pub mod remembered;
+pub mod rules;
 pub mod static_tokens;
 pub mod strict_json;
+pub mod token_file;
+pub mod verifier;
 
 use crate::domain::Scope;
 
-pub use identity::{Identity, IdentitySettings};
 pub use provider::KeySource;
 pub use static_tokens::StaticTokens;
+pub use verifier::{IdentitySettings, TokenVerifier};
 
-/// A caller whose token was recognised.
+/// The caller that a valid token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// How it is called in the log: `read`, `legacy_read`, `admin` or `jwt`.
+    /// The role, for the log: `read`, `legacy_read`, `admin` or `jwt`.
     pub role: &'static str,
-    /// The subject, where the token names one, as it stands there: not fit for a log.
+    /// The token's subject, or the name of a configured token. As it was received: sanitise it before it is logged.
     pub subject: Option<String>,
-    /// The program that the token was issued to, where it names one; not fit for a log either.
+    /// The program that the token was issued to, where the token names one. Sanitise it before it is logged.
     pub client_id: Option<String>,
     scopes: Vec<Scope>,
 }
@@ -33,7 +39,7 @@ impl Principal {
         Self { role, subject, client_id: None, scopes }
     }
 
-    /// Whether the caller may do what wants this scope.
+    /// Whether one of the caller's scopes grants the required one.
     #[must_use]
     pub fn holds(&self, required: Scope) -> bool {
         self.scopes.iter().any(|scope| scope.grants(required))

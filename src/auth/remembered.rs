@@ -1,9 +1,9 @@
-//! Access tokens that were found good, by digest, so that a client that polls costs a look-up and not a
-//! signature check. Bounded: what was not asked for in a while makes room.
+//! Valid access tokens, by digest, so that a client that polls costs a look-up and not a signature check. Bounded:
+//! the tokens that were not used for the longest time are forgotten first.
 
 use std::collections::HashMap;
 
-use super::{Principal, jwt::Verified};
+use super::{Principal, rules::Verified};
 use crate::domain::Sha256Digest;
 
 struct Entry {
@@ -11,8 +11,8 @@ struct Entry {
     key: Sha256Digest,
 }
 
-/// Two generations, of half the capacity each: a full younger one becomes the older, and what is still asked
-/// for moves back into the younger.
+/// Two generations of half the capacity each. A full younger one becomes the older; a token of the older one that is
+/// used moves to the younger.
 pub struct RememberedTokens {
     half: usize,
     young: HashMap<Sha256Digest, Entry>,
@@ -20,13 +20,13 @@ pub struct RememberedTokens {
 }
 
 impl RememberedTokens {
-    /// A memory for so many tokens.
+    /// An empty memory for this many tokens.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { half: capacity / 2, young: HashMap::new(), old: HashMap::new() }
     }
 
-    /// The bearer of a token that was found good and has not expired since.
+    /// The principal of a token that is remembered and has not expired.
     pub fn find(&mut self, token: &Sha256Digest, now: u64) -> Option<&Principal> {
         if let Some(entry) = self.old.remove(token) {
             self.put(*token, entry);

@@ -1,5 +1,5 @@
-//! JSON objects as tokens and key sets hold them: a member that stands twice is refused at every depth, since
-//! two readers could each believe a different one (RFC 8725 section 2.4).
+//! JSON objects of tokens and key sets. A member that occurs twice is refused at every depth, because two readers could
+//! each use a different one (RFC 8725 section 2.4).
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use serde_json::{Map, Number, Value};
 /// Under this name `serde_json` hands on a number as the text that it was written with.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// Reads one object and nothing after it. `None` for anything else; what was wrong is nobody's business, and
-/// an error of the parser could hold a part of a token.
+/// Reads one object and nothing after it. `None` for anything else: an error message of the parser could hold a part of
+/// a token.
 #[must_use]
 pub fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
@@ -36,7 +36,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without members that stand twice")
+        f.write_str("JSON in which no member occurs twice")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             }
             let Strict(value) = members.next_value()?;
             if object.insert(name, value).is_some() {
-                return Err(de::Error::custom("a member stands twice"));
+                return Err(de::Error::custom("a member occurs twice"));
             }
         }
         Ok(Value::Object(object))

@@ -56,12 +56,7 @@ impl Inspect {
     fn check(&self, settings: &Settings) -> Result<LoadReport, RegistryError> {
         let shown = self.file.display();
         let refused = |error: std::io::Error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-                std::io::ErrorKind::Other => ErrorKind::InvalidRequest,
-                _ => ErrorKind::RegistryUnavailable,
-            };
-            RegistryError::new(kind, format!("cannot read {shown}: {error}"))
+            RegistryError::new(ErrorKind::InvalidRequest, format!("cannot read {shown}: {error}"))
         };
         let trusted = TrustedGlobals::new(settings.policy.trusted_globals.iter().cloned());
         let file = open_regular(&self.file).map_err(refused)?;

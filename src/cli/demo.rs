@@ -13,7 +13,10 @@ use load_checks::Mode;
 
 use crate::{
     catalog::Author,
-    config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
+    config::{
+        EdgeSettings, Environment, LogFormat, ServerSettings, Settings, TokenPlace, TokenRole,
+        TokenSource,
+    },
     domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
@@ -87,7 +90,7 @@ fn samples() -> Vec<Sample> {
 #[derive(Debug, Args)]
 pub struct Demo {
     /// The port to listen on; a free one where it is taken
-    #[arg(long, default_value_t = 8003)]
+    #[arg(long, default_value_t = 8003, value_parser = super::port)]
     port: u16,
 }
 
@@ -102,7 +105,7 @@ impl Demo {
                 RegistryError::unavailable("cannot make a temporary directory", error)
             })?;
         // A signal while the registry is made must not leave the directory behind either.
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::with_hang_up()?;
         tokio::select! {
             made = self.make(directory.path(), &context) => drop(made?.run_until_stopped(signals).await?),
             _ = signals.next() => {}
@@ -112,7 +115,7 @@ impl Demo {
             RegistryError::unavailable(format!("cannot remove {}", place.display()), error)
         })?;
         if !context.output.is_json() {
-            println!("The demonstration is over, and its directory removed.");
+            context.output.line("The demonstration is over, and its directory removed.");
         }
         Ok(())
     }
@@ -131,7 +134,9 @@ impl Demo {
             policy: Policy::default(),
             // Its artifacts are its own.
             sandbox: Mode::BestEffort,
+            require_existing: false,
             ignored_empty: Vec::new(),
+            warnings: Vec::new(),
         };
         start_logging(&settings, "warn");
         let core = Core::open(&settings, Opening::Creating).await?;
@@ -142,9 +147,10 @@ impl Demo {
         let server = ServerSettings {
             host: HOST.to_owned(),
             port: self.free_port(),
-            read_token: Some(SecretString::from(read.clone())),
-            admin_token: Some(SecretString::from(admin.clone())),
-            legacy_token: None,
+            tokens: vec![
+                token_source(TokenRole::Admin, &admin),
+                token_source(TokenRole::Read, &read),
+            ],
             identity: None,
             allowed_origins: Vec::new(),
             edge: EdgeSettings::default(),
@@ -158,6 +164,11 @@ impl Demo {
     fn free_port(&self) -> u16 {
         TcpListener::bind((HOST, self.port)).map_or(0, |_| self.port)
     }
+}
+
+fn token_source(role: TokenRole, token: &str) -> TokenSource {
+    let place = TokenPlace::Value(SecretString::from(token));
+    TokenSource { role, variable: format!("the {} token", role.name()), place }
 }
 
 fn throw_away_token() -> String {

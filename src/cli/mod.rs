@@ -208,6 +208,14 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
         let variables = settings.ignored_empty.join(", ");
         tracing::info!(variables, "set to nothing, and taken as unset");
     }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// A port, for clap.
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "must be a port, 0 to 65535".to_owned())
 }
 
 /// A status, for clap.

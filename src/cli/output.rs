@@ -41,6 +41,11 @@ impl Output {
         }
     }
 
+    /// Prints a line for people.
+    pub fn line(self, text: &str) {
+        print(text);
+    }
+
     /// Prints why a command failed, and tells the exit status.
     #[must_use]
     pub fn failure(self, failure: &Failure) -> u8 {
@@ -54,10 +59,8 @@ impl Output {
                         String::new,
                     );
                 } else {
-                    eprintln!("error: the configuration is not usable");
-                    for problem in &problems.0 {
-                        eprintln!("  {problem}");
-                    }
+                    let problems = problems.0.join("\n  ");
+                    complain(&format!("error: the configuration is wrong\n  {problems}"));
                 }
                 2
             }
@@ -67,7 +70,7 @@ impl Output {
                     // The operator may see what an HTTP client may not.
                     self.result(&json!({ "detail": error.to_string(), "code": code }), String::new);
                 } else {
-                    eprintln!("error: {error} [{code}]");
+                    complain(&format!("error: {error} [{code}]"));
                 }
                 error.kind().exit_status()
             }
@@ -86,7 +89,12 @@ pub fn is_lost() -> bool {
 
 fn lose(error: &io::Error) {
     LOST.store(true, Ordering::Relaxed);
-    eprintln!("error: the command ran, and its result could not be printed: {error}");
+    complain(&format!("error: the command ran, and its result could not be printed: {error}"));
+}
+
+/// Prints a line on standard error. Where nobody reads it, nobody can be told.
+pub fn complain(text: &str) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// Prints a line. A reader that went away, as `head` does, is no error.

@@ -21,11 +21,20 @@ pub struct List {
     #[arg(long, value_parser = status)]
     status: Option<Status>,
     /// At most this many
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = limit)]
     limit: Option<u32>,
     /// Leave out this many first
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = offset)]
     offset: u32,
+}
+
+fn limit(text: &str) -> Result<u32, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| format!("must be a whole number of versions, 1 to {}", u32::MAX))
+}
+
+fn offset(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("must be a whole number of versions, 0 to {}", u32::MAX))
 }
 
 impl List {

@@ -16,12 +16,17 @@ use super::{
 use load_checks::json::scan_slice;
 
 use crate::{
-    domain::{ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration},
+    domain::{
+        ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration,
+        text::echo,
+    },
     error::{ErrorKind, RegistryError},
     registry::register::Incoming,
     startup::Opening,
 };
 
+/// Characters of a wrong document that are shown.
+const SHOWN_CHARACTERS: usize = 20;
 /// Largest JSON document that a flag may name with `@`, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
@@ -181,17 +186,33 @@ impl Register {
 
 /// Reads a flag's JSON, from its value or from the file that `@FILE` names.
 fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryError> {
-    let refused = |what: String| {
-        RegistryError::new(ErrorKind::InvalidRequest, format!("{flag} is not usable: {what}"))
-    };
-    let text = match value.strip_prefix('@') {
-        Some(path) => read_document(path).map_err(|error| refused(format!("{path}: {error}")))?,
-        None => value.to_owned(),
+    let refused =
+        |what: String| RegistryError::new(ErrorKind::InvalidRequest, format!("{flag} {what}"));
+    let (text, place) = match value.strip_prefix('@') {
+        Some(path) => {
+            let text = read_document(path).map_err(|error| {
+                refused(format!("names the file {path}, which cannot be read: {error}"))
+            })?;
+            (text, format!("in {path}"))
+        }
+        None => (value.to_owned(), "in its value".to_owned()),
     };
     // serde_json would keep the last of two equal keys, and nobody would know.
-    scan_slice(text.as_bytes())
-        .map_err(|fault| refused(format!("{} at byte {}", fault.what, fault.offset)))?;
-    serde_json::from_str(&text).map_err(|error| refused(error.to_string()))
+    scan_slice(text.as_bytes()).map_err(|fault| {
+        let offset = usize::try_from(fault.offset).unwrap_or(usize::MAX);
+        let rest = String::from_utf8_lossy(text.as_bytes().get(offset..).unwrap_or_default());
+        let there = if rest.is_empty() {
+            format!("at the end, after {offset} bytes")
+        } else {
+            let shown: String = rest.chars().take(SHOWN_CHARACTERS).collect();
+            format!("at \"{}\", byte {offset}", echo(&shown))
+        };
+        refused(format!(
+            "must be JSON, or @FILE for a file that holds JSON; {} {there} {place}",
+            fault.what
+        ))
+    })?;
+    serde_json::from_str(&text).map_err(|error| refused(format!("has the wrong form: {error}")))
 }
 
 fn read_document(path: &str) -> std::io::Result<String> {

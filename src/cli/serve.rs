@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Context, Failure, Outcome, start_logging};
+use super::{Context, Failure, Outcome, output::complain, start_logging};
 use crate::{
     config::{ServerSettings, Settings, read_log_filter},
     error::RegistryError,
@@ -26,7 +26,7 @@ pub struct Serve {
     #[arg(long)]
     host: Option<String>,
     /// The port to listen on, 0 for a free one [default: $MODEL_REGISTRY_PORT, else 8003]
-    #[arg(long)]
+    #[arg(long, value_parser = super::port)]
     port: Option<u16>,
 }
 
@@ -42,9 +42,6 @@ impl Serve {
             .map_err(Failure::Configuration)?;
         start_logging(&settings, DEFAULT_FILTER);
         follow_hangups(&settings, server.edge.log_filter_file.clone())?;
-        for name in server.weak_tokens() {
-            tracing::warn!("{name} is shorter than 16 characters; use a long random token");
-        }
         let mut signals = Signals::new()?;
         let application = tokio::select! {
             built = Application::build(&settings, &server) => built?,
@@ -82,7 +79,7 @@ impl Serve {
             }
             // The one document is printed already.
             Err(error) if output.is_json() => {
-                eprintln!("error: {error} [{}]", error.kind().code());
+                complain(&format!("error: {error} [{}]", error.kind().code()));
                 Err(Failure::Verdict(error.kind().exit_status()))
             }
             Err(error) => Err(error.into()),
@@ -90,8 +87,8 @@ impl Serve {
     }
 }
 
-/// Sets what is logged, and again with each SIGHUP: from the file where there is one; else by turns to what
-/// `RUST_LOG` says and to more than that. SIGHUP never ends the service.
+/// Sets the log filter, now and at each SIGHUP: from the file where there is one. Without a file, SIGHUP switches to a
+/// filter that logs more, and the next one back. SIGHUP never ends the service.
 fn follow_hangups(settings: &Settings, file: Option<PathBuf>) -> Result<(), RegistryError> {
     let otherwise = settings.log_filter.clone().unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     let set = |filter: String| telemetry::set_filter(&filter).map(|()| filter);

@@ -1,5 +1,4 @@
-//! The variables of what stands between the service and its clients: how it is stopped, gateways, TLS; and of
-//! what an operator watches.
+//! The variables of how the service is reached, stopped and watched: gateways, TLS, the drain, metrics, the log.
 
 use std::{
     fmt::Display,
@@ -10,7 +9,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Environment, Reader};
+use super::{Environment, Reader, read_limited};
 use crate::tls::{TlsFile, TlsFiles};
 
 const DRAIN: &str = "MODEL_REGISTRY_DRAIN_SECONDS";
@@ -22,29 +21,29 @@ const TLS_KEY: &str = "MODEL_REGISTRY_TLS_KEY";
 const TLS_CLIENT_CA: &str = "MODEL_REGISTRY_TLS_CLIENT_CA";
 const HOSTS: &str = "MODEL_REGISTRY_ALLOWED_HOSTS";
 
-/// How long gateways take to hear that a replica is stopping, where nothing is said.
+/// The default drain, in seconds: what gateways take to see that a replica is stopping.
 const DEFAULT_DRAIN: u64 = 5;
-/// Longer than this nobody waits for a replica to go.
+/// The longest drain, in seconds.
 const MAX_DRAIN: u64 = 600;
 
-/// What `serve` is told about its surroundings.
+/// How the service is reached, stopped and watched.
 #[derive(Debug, Clone, Default)]
 pub struct EdgeSettings {
-    /// How long it goes on serving after it was told to stop.
+    /// How long it goes on serving after a signal to stop.
     pub drain: Duration,
     /// The gateways whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// The hosts that requests may be for, in lower case; any where there is none.
+    /// The hosts that requests may be for, in lower case; empty for any host.
     pub allowed_hosts: Vec<String>,
-    /// The port of the metrics, 0 for one that is free; none where they are not wanted.
+    /// The port of the metrics, 0 for a free one; `None` for no metrics.
     pub metrics_port: Option<u16>,
-    /// A file that holds what is logged, read again on SIGHUP.
+    /// A file with the log filter, read again on SIGHUP.
     pub log_filter_file: Option<PathBuf>,
-    /// The files of TLS, where the service speaks it itself.
+    /// The files for TLS; `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
 }
 
-/// Reads them.
+/// Reads the variables.
 pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSettings {
     let default_drain = match environment {
         Environment::Production | Environment::Staging => DEFAULT_DRAIN,
@@ -52,11 +51,9 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSet
     };
     let drain = reader.parsed(DRAIN, default_drain, |text| {
         let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_DRAIN);
-        seconds.ok_or_else(|| format!("is a number of seconds, 0 to {MAX_DRAIN}"))
+        seconds.ok_or_else(|| format!("must be a whole number of seconds from 0 to {MAX_DRAIN}"))
     });
-    let metrics_port = reader.parsed(METRICS_PORT, None, |text| {
-        text.parse().map(Some).map_err(|_| "is a port, 0 to 65535".to_owned())
-    });
+    let metrics_port = reader.parsed(METRICS_PORT, None, |text| super::port(text).map(Some));
     let log_filter_file = reader.path(LOG_FILTER_FILE);
     if let Some(Err(what)) = log_filter_file.as_deref().map(read_log_filter) {
         reader.problem(LOG_FILTER_FILE, what);
@@ -71,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: Environment) -> EdgeSet
     }
 }
 
-/// Certificate and key stand together, and nothing of clients without them.
+/// Certificate and key are set together, and the authorities of clients only with them.
 fn tls(reader: &mut Reader<'_>) -> Option<TlsFiles> {
     let (certificate, key) = (reader.path(TLS_CERT), reader.path(TLS_KEY));
     let client_ca = reader.path(TLS_CLIENT_CA);
@@ -114,13 +111,13 @@ pub(super) fn check_ports(reader: &mut Reader<'_>, port: u16, edge: &EdgeSetting
     }
 }
 
-/// What is to be logged, from its file; nothing where that is empty.
+/// Reads the log filter from its file; `None` where the file is empty.
 ///
 /// # Errors
 /// A sentence where it cannot be read, or holds no filter.
 pub fn read_log_filter(file: &Path) -> Result<Option<String>, String> {
     let named = |what: &dyn Display| format!("{}: {what}", file.display());
-    let text = super::read_limited(file).map_err(|error| named(&error))?;
+    let text = read_limited(file).map_err(|error| named(&error))?;
     let filter = text.trim();
     tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| named(&error))?;
     Ok(Some(filter.to_owned()).filter(|filter| !filter.is_empty()))
@@ -130,7 +127,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// Networks and addresses. Those of IPv4 within IPv6 are taken for what they are.
+/// Networks and addresses. IPv4 addresses mapped into IPv6 become IPv4 addresses.
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     items(text)
         .map(|item| {

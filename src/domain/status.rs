@@ -19,7 +19,7 @@ pub enum Status {
 
 /// The text is not a status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a status is one of staged, production, archived, failed")]
+#[error("a status must be staged, production, archived or failed")]
 pub struct InvalidStatus;
 
 /// What an operator asks to be done with a version.

@@ -97,7 +97,7 @@ impl Registry {
         RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "model_type {model_type} is not known; it is one of {}, or add [types.{model_type}] to the \
+                "model_type {model_type} is not known; the known ones are {}; to add another, add [types.{model_type}] to the \
                  policy file",
                 known.join(", ")
             ),

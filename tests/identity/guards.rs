@@ -15,7 +15,7 @@ use actix_web::{
 };
 use model_registry::{
     actors::{AuthActor, auth::RefreshKeys, supervise},
-    auth::{Identity, StaticTokens},
+    auth::{StaticTokens, TokenVerifier},
     config::{Flags, ServerSettings, Variables},
     domain::Scope,
     http::{
@@ -72,11 +72,10 @@ async fn state(keys: &Keys, directory: &Path) -> HttpState {
     ]);
     let (settings, server) = ServerSettings::load(&variables, &Flags::default()).unwrap();
     let core = Core::open(&settings, Opening::Creating).await.unwrap();
-    let (read, admin) = (server.read_token.as_ref(), server.admin_token.as_ref());
-    let tokens = Arc::new(StaticTokens::new(admin, read, None));
-    let identity = server.identity.clone().map(Identity::new).map(Arc::new);
+    let tokens = Arc::new(StaticTokens::load(server.tokens.clone()).unwrap());
+    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
     let (fatal, _lost) = mpsc::unbounded_channel();
-    let auth = supervise::start(move || AuthActor::new(tokens.clone(), identity.clone()), fatal);
+    let auth = supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal);
     auth.ask(RefreshKeys).await.unwrap();
     HttpState::new(core.registry, auth)
 }

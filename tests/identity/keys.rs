@@ -1,6 +1,9 @@
 //! Where keys come from, and how often anybody asks for them.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -16,6 +19,7 @@ fn unknown_keys_cause_one_request_however_many_come() {
     let server = idp.serve(&world);
     assert_eq!(read(&server, &idp.token("ci-rs256")).status, 200);
     let before = idp.jwks_hits();
+    let begun = Instant::now();
     let good = idp.token("ci-es256");
     std::thread::scope(|scope| {
         for thread in 0..8 {
@@ -31,7 +35,9 @@ fn unknown_keys_cause_one_request_however_many_come() {
             });
         }
     });
-    assert_eq!(idp.jwks_hits() - before, 1);
+    // One in ten seconds: a busy machine takes longer than that.
+    let (asked, most) = (idp.jwks_hits() - before, 1 + begun.elapsed().as_secs() / 10);
+    assert!((1..=most).contains(&asked), "{asked} of {most}");
 }
 
 #[test]

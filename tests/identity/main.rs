@@ -21,6 +21,7 @@ mod support;
 mod forge;
 mod provider;
 
+mod fetching;
 mod guards;
 mod hostile;
 mod keys;
@@ -29,4 +30,5 @@ mod matrix;
 mod outages;
 mod rotation;
 mod scopes;
+mod standards;
 mod tls;

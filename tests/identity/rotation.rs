@@ -53,13 +53,16 @@ fn no_good_token_is_refused_while_keys_rotate_under_load() {
             *token.lock().unwrap() = fresh;
         }
     };
+    // Until so many requests were made, and at least for so long: a busy machine makes fewer at a time.
     let run_for = |time: Duration| {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
+        let (begun, before) = (Instant::now(), asked.load(Ordering::Relaxed));
+        while begun.elapsed() < time || asked.load(Ordering::Relaxed) < before + 130 {
+            assert!(begun.elapsed() < Duration::from_secs(120), "too few requests");
             renew();
             std::thread::sleep(Duration::from_millis(20));
         }
     };
+    let begun = Instant::now();
     std::thread::scope(|scope| {
         for token in tokens.iter().chain(&tokens) {
             scope.spawn(|| poll(&server, token, &stop, &asked, &refused));
@@ -78,7 +81,9 @@ fn no_good_token_is_refused_while_keys_rotate_under_load() {
     println!("{asked} requests, {} refused", refused.len());
     assert!(refused.is_empty(), "{} of {asked}: {:?}", refused.len(), refused.first());
     assert!(asked > 500, "{asked}");
-    assert!(idp.jwks_hits() <= 3, "{}", idp.jwks_hits());
+    // The first set, one for the new key, one for good measure; and what ten seconds each allow.
+    let most = 3 + begun.elapsed().as_secs() / 10;
+    assert!(idp.jwks_hits() <= most, "{} of {most}", idp.jwks_hits());
 }
 
 #[test]

@@ -309,7 +309,7 @@ fn inspect_tells_format_verdict_depth_and_errors() {
     assert_eq!(ran.status, 1);
     assert_eq!(ran.json()["verdict"], "unsafe");
     assert!(ran.json()["errors"][0].as_str().unwrap().contains("posix.system"));
-    world.run(&["inspect", "/no/such/file"]).refused(3, "/no/such/file");
+    world.run(&["inspect", "/no/such/file"]).refused(2, "/no/such/file");
     world.run(&["inspect", "/tmp"]).refused(2, "regular file");
     assert!(!world.dir().exists(), "inspect needs no registry and makes none");
 }
@@ -558,4 +558,103 @@ fn serve_tells_where_it_serves_in_one_document() {
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut out, &mut rest).unwrap();
     assert_eq!(rest.trim(), "");
+}
+
+#[test]
+fn who_changed_something_is_the_systems_user_whatever_the_variables_say() {
+    let world = World::new();
+    let mut arguments = World::register_arguments("v1.0.0");
+    let at = arguments.iter().position(|argument| argument == "--created-by").unwrap();
+    arguments.drain(at..=at + 1);
+    let ran = world
+        .command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        .env("USER", "somebody-else")
+        .env("LOGNAME", "somebody-else")
+        .output()
+        .unwrap();
+    Ran::from(ran).ok();
+    let shown = world.run(&["show", "risk_model", "v1.0.0", "--json"]).ok().json();
+    let user = model_registry::cli::operator::operator();
+    assert_eq!(shown["env"]["created_by"], json!(user));
+    world.promote("v1.0.0").ok();
+    let history = world.run(&["history", "risk_model", "v1.0.0", "--json"]).ok().json();
+    let by: Vec<_> =
+        history["transitions"].as_array().unwrap().iter().map(|step| &step["changed_by"]).collect();
+    assert!(by.iter().all(|by| **by == json!(user)), "{history}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_usage_error_of_every_command() {
+    let world = World::new();
+    world.run(&["inspect", "nofile"]).refused(2, "nofile");
+    let mut arguments = World::register_arguments("v1.0.0");
+    arguments[2] = "nofile".to_owned();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    world.run(&arguments).refused(2, "nofile");
+    world.run(&["import", "nofile"]).refused(2, "nofile");
+}
+
+#[test]
+fn a_wrong_argument_is_told_in_one_reading() {
+    let world = World::new();
+    world
+        .run(&["list", "--limit", "0"])
+        .refused(2, "must be a whole number of versions, 1 to 4294967295");
+    world.run(&["list", "--offset", "-1"]).refused(2, "");
+    world.run(&["serve", "--port", "70000"]).refused(2, "must be a port, 0 to 65535");
+    let told = world
+        .register_with("v1.0.0", &["--metrics", "ic=0.4"])
+        .refused(2, "--metrics must be JSON");
+    assert!(told.stderr.contains("at \"ic=0.4\", byte 0"), "{told:?}");
+    world.register_with("v1.0.0", &["--metrics", ""]).refused(2, "at the end, after 0 bytes");
+    world
+        .run(&["list", "--status", "bogus"])
+        .refused(2, "must be staged, production, archived or failed");
+}
+
+#[test]
+fn nothing_panics_where_nobody_reads_what_is_printed() {
+    let world = World::new();
+    for arguments in
+        [&["list"][..], &["list", "--status", "bogus"], &["show", "risk_model", "v1.0.0"]]
+    {
+        let mut child = world
+            .command(arguments)
+            .env("RUST_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Both pipes are closed before the command writes.
+        drop((child.stdout.take(), child.stderr.take()));
+        let status = child.wait().unwrap();
+        assert_ne!(status.code(), Some(101), "{arguments:?}: {status}");
+        assert!(status.code().is_some(), "{arguments:?}: {status}");
+    }
+}
+
+#[test]
+fn the_demonstration_ends_with_its_terminal_and_removes_its_directory() {
+    let world = World::new();
+    let mut child = world
+        .command(&["demo", "--port", "0", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.ends_with("}\n") {
+        assert_ne!(std::io::BufRead::read_line(&mut stdout, &mut text).unwrap(), 0, "{text}");
+    }
+    let directory = serde_json::from_str::<Value>(&text).unwrap()["registry_dir"].clone();
+    let directory = std::path::PathBuf::from(directory.as_str().unwrap());
+    assert!(directory.exists());
+    // Nobody reads any more, and then the terminal goes.
+    drop((stdout, child.stderr.take()));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{status}");
+    assert!(!directory.exists(), "{} is left", directory.display());
 }

@@ -1,6 +1,6 @@
 //! Starts that are refused say why, by variable and with the remedy, all at once, with exit status 2.
 
-use crate::support::{Ran, World};
+use crate::support::{READ, Ran, Server, World};
 
 fn serve(world: &World, variables: &[(&str, &str)]) -> Ran {
     let mut command = world.command(&["serve", "--host", "127.0.0.1", "--port", "0"]);
@@ -116,4 +116,94 @@ fn a_registry_directory_that_cannot_be_made_is_named() {
         .unwrap()
         .into();
     ran.refused(6, "/proc/no/such");
+}
+
+/// The warnings of a service's start.
+fn warnings(server: &Server) -> String {
+    server.log().into_iter().filter(|line| line.contains("\"WARN\"")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_variable_that_is_not_known_is_a_warning_with_the_nearest_name() {
+    let world = World::new();
+    let server = world.serve_with(&[
+        ("MODEL_REGISTRY_DRAIN_SECOND", "9"),
+        ("MODEL_REGISTRY_NOTHING_LIKE_IT", "x"),
+        ("ALLOWED_ORIGIN", "https://a.example"),
+        ("MODEL_REGISTRY_SERVICE_HOST", "10.96.0.12"),
+        ("MODEL_REGISTRY_PORT_8003_TCP", "tcp://10.96.0.12:8003"),
+    ]);
+    let told = warnings(&server);
+    for part in [
+        "MODEL_REGISTRY_DRAIN_SECONDS is one",
+        "MODEL_REGISTRY_NOTHING_LIKE_IT is not a variable",
+        "ALLOWED_ORIGINS is one",
+        "MODEL_REGISTRY_PORT_8003_TCP, MODEL_REGISTRY_SERVICE_HOST have no effect",
+        "enableServiceLinks",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let ran: Ran = world.command(&["list"]).env("MODEL_REGISTRY_DRI", "x").output().unwrap().into();
+    assert!(ran.ok().stderr.contains("MODEL_REGISTRY_DIR is one"));
+}
+
+#[test]
+fn a_service_link_in_the_ports_place_is_explained() {
+    let world = World::new();
+    let link =
+        [("MODEL_REGISTRY_PORT", "tcp://10.96.0.12:8003"), ("MODEL_REGISTRY_READ_TOKEN", READ)];
+    let serve = world.command(&["serve"]).envs(link).output().unwrap();
+    Ran::from(serve).refused(2, "enableServiceLinks");
+    let health = world.command(&["health"]).envs(link).output().unwrap();
+    Ran::from(health).refused(2, "enableServiceLinks");
+    // The flag wins, and the variable is not asked.
+    let server = world.serve_with(&link);
+    assert_eq!(server.ask("GET", "/health", &[]).status, 200);
+}
+
+#[test]
+fn a_log_filter_that_matches_nothing_is_told() {
+    let world = World::new();
+    for (filter, told) in
+        [("model-registry=debug", true), ("inf", true), ("off", false), ("error", false)]
+    {
+        let ran = world.command(&["list"]).env("RUST_LOG", filter).output().unwrap();
+        let ran = Ran::from(ran);
+        assert_eq!(
+            ran.stderr.contains("the log filter matches no line"),
+            told,
+            "{filter}: {ran:?}"
+        );
+    }
+    let server = world.serve_with(&[]);
+    assert!(!server.log().join("\n").contains("the log filter matches"));
+}
+
+#[test]
+fn serve_refuses_a_directory_with_other_files_and_no_registry() {
+    let world = World::new();
+    std::fs::create_dir_all(world.dir()).unwrap();
+    std::fs::write(world.path("thesis.tex"), "text").unwrap();
+    let token = [("MODEL_REGISTRY_READ_TOKEN", READ)];
+    serve(&world, &token).refused(2, "thesis.tex");
+    let left: Vec<_> = std::fs::read_dir(world.dir()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing is made there: {left:?}");
+}
+
+#[test]
+fn serve_makes_a_registry_where_there_is_none_and_warns_of_it() {
+    let world = World::new();
+    let made = "made a new registry; where there should have been one, the directory's name is wrong or its volume \
+                is not mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start";
+    let token = [("MODEL_REGISTRY_READ_TOKEN", READ), ("MODEL_REGISTRY_REQUIRE_EXISTING", "true")];
+    serve(&world, &token).refused(2, "MODEL_REGISTRY_REQUIRE_EXISTING");
+    assert!(!world.dir().exists());
+    // A volume that was just made.
+    std::fs::create_dir_all(world.path("lost+found")).unwrap();
+    serve(&world, &token).refused(2, "MODEL_REGISTRY_REQUIRE_EXISTING");
+    assert_eq!(world.serve().events(made)[0]["before"], "empty");
+    let again = world.serve_with(&[("MODEL_REGISTRY_REQUIRE_EXISTING", "true")]);
+    assert!(again.events(made).is_empty(), "it is there now");
+    let world = World::new();
+    assert_eq!(world.serve().events(made)[0]["before"], "absent");
 }

@@ -44,4 +44,5 @@ mod reads;
 mod sandbox;
 mod tampering;
 mod tls;
+mod token_files;
 mod upgrade;

@@ -323,3 +323,28 @@ fn files_of_tls_that_cannot_be_used_are_named_with_all_other_problems() {
     refused(&[(certificate, &good), (key, &good)], key);
     refused(&[(certificate, &good), (key, &fitting), (client_ca, &fitting)], client_ca);
 }
+
+#[test]
+fn health_over_https_verifies_the_certificate_by_an_authority_of_ones_own() {
+    let world = World::promoted(&["v1.0.0"]);
+    let authority = Authority::new();
+    let files = Files::of(&authority);
+    let server = serve(&world, &files.variables());
+    let url = format!("https://127.0.0.1:{}", server.port());
+    let ask = |arguments: &[&str], variables: &[(&str, String)]| -> Ran {
+        let mut command =
+            world.command(&[&["health", "--ready", "--url", &url], arguments].concat());
+        command.envs(variables.iter().map(|(name, value)| (*name, value))).output().unwrap().into()
+    };
+    let stranger = Authority::new();
+    let (ours, other) = (authority.text("ca.pem"), stranger.text("ca.pem"));
+    ask(&["--ca-file", &ours], &[]).ok();
+    ask(&[], &[("MODEL_REGISTRY_CA_FILE", ours.clone())]).ok();
+    // As the system trusts, where the system's authorities are in a file of one's own.
+    ask(&[], &[("SSL_CERT_FILE", ours)]).ok();
+    ask(&[], &[]).refused(6, "does not answer");
+    ask(&["--ca-file", &other], &[]).refused(6, "certificate");
+    ask(&["--ca-file", "/no/such/file"], &[]).refused(2, "/no/such/file");
+    ask(&["--ca-file", "/dev/null"], &[]).refused(2, "holds no certificate");
+    world.run(&["health", "--url", "127.0.0.1:1"]).refused(2, "--url must start with");
+}

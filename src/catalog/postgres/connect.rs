@@ -1,288 +1,115 @@
-//! `DATABASE_URL`: read once, and connected to as libpq would, with `sslmode` and `sslrootcert` honoured
-//! (PostgreSQL documentation, "SSL Support").
-
-use std::{path::PathBuf, str::FromStr as _, sync::Arc};
+//! Opening a connection to PostgreSQL, as libpq would at the same `sslmode`.
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
-use percent_encoding::percent_decode_str;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
-use tokio_postgres::{Config, NoTls, config::SslMode as WireMode};
+use tokio_postgres::{Connection, NoTls, config::SslMode as Wire, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::session;
-use crate::limits;
+use super::{session, tls::SslMode, url::DatabaseUrl};
 
-/// A database's address and how to speak to it. It cannot be printed: there may be a password in it.
-#[derive(Clone)]
-pub struct DatabaseUrl {
-    config: Config,
-    tls: Option<MakeRustlsConnect>,
+/// Why there is no connection.
+enum Refused {
+    /// The server or the network refused it.
+    By(tokio_postgres::Error),
+    /// It was made, and cannot be used.
+    Unusable(ConnectionError),
 }
 
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DatabaseUrl(…)")
+impl From<tokio_postgres::Error> for Refused {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::By(error)
     }
 }
 
-/// The URL cannot be used. The sentence never repeats the URL.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidDatabaseUrl(String);
+impl Refused {
+    /// Whether the server may want the other of TLS and none.
+    fn may_want_the_other(&self) -> bool {
+        match self {
+            Self::By(error) => {
+                error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+                    || error.to_string().starts_with("error performing TLS handshake")
+            }
+            Self::Unusable(_) => false,
+        }
+    }
 
-/// libpq's levels of protection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SslMode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-fn invalid(what: impl Into<String>) -> InvalidDatabaseUrl {
-    InvalidDatabaseUrl(what.into())
+    fn told(self) -> ConnectionError {
+        match self {
+            Self::By(error) => {
+                let mut told = error.to_string();
+                let mut source = std::error::Error::source(&error);
+                while let Some(cause) = source {
+                    told = format!("{told}: {cause}");
+                    source = cause.source();
+                }
+                ConnectionError::BadConnection(told)
+            }
+            Self::Unusable(error) => error,
+        }
+    }
 }
 
 impl DatabaseUrl {
-    /// Reads a `postgres://` URL.
-    ///
-    /// # Errors
-    /// [`InvalidDatabaseUrl`], naming the parameter and what it may be.
-    pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(invalid(
-                "starts with postgres://; without it the catalog is SQLite in the registry directory",
-            ));
-        }
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut mode = SslMode::Prefer;
-        let mut root_file = None;
-        let mut kept = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(value)
-                .decode_utf8()
-                .map_err(|_| invalid(format!("{name} is not UTF-8")))?;
-            match name {
-                "sslmode" => mode = ssl_mode(&value)?,
-                "sslrootcert" => root_file = Some(PathBuf::from(value.as_ref())),
-                "sslcert" | "sslkey" | "sslcrl" | "sslpassword" => {
-                    return Err(invalid(format!("{name} is not supported; leave it out")));
-                }
-                _ => kept.push(pair),
-            }
-        }
-        // The parser's own message may repeat a value.
-        let mut config = Config::from_str(&format!("{base}?{}", kept.join("&"))).map_err(|_| {
-            invalid("is not postgres://user:password@host:port/database?parameter=value; characters other \
-                     than letters and digits in the password are written as %XX")
-        })?;
-        if config.get_hosts().is_empty() {
-            return Err(invalid("names no host"));
-        }
-        config
-            .ssl_mode(match mode {
-                SslMode::Disable => WireMode::Disable,
-                SslMode::Prefer => WireMode::Prefer,
-                _ => WireMode::Require,
-            })
-            .connect_timeout(limits::CATALOG_CONNECTION_WAIT)
-            .keepalives(true)
-            .keepalives_idle(limits::DATABASE_KEEPALIVE)
-            .tcp_user_timeout(limits::CATALOG_ANSWER_WAIT);
-        if config.get_application_name().is_none() {
-            config.application_name("model-registry");
-        }
-        let tls = match mode {
-            SslMode::Disable => None,
-            _ => Some(MakeRustlsConnect::new(client_config(mode, root_file)?)),
-        };
-        Ok(Self { config, tls })
-    }
-
     /// Opens a connection.
     ///
     /// # Errors
-    /// The server's or the network's, without the password.
+    /// The server's or the network's, without the password; also where the database's encoding is not UTF-8.
     pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        let refused = |error: tokio_postgres::Error| {
-            let mut told = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                told = format!("{told}: {cause}");
-                source = cause.source();
+        self.connect_as_sslmode_says().await.map_err(Refused::told)
+    }
+
+    async fn connect_as_sslmode_says(&self) -> Result<AsyncPgConnection, Refused> {
+        let Some(tls) = &self.tls else { return self.without_tls().await };
+        match tls.mode() {
+            SslMode::Disable => self.without_tls().await,
+            SslMode::Allow => match self.without_tls().await {
+                Err(error) if error.may_want_the_other() => {
+                    self.with_tls(Wire::Require, tls.connector()).await
+                }
+                done => done,
+            },
+            SslMode::Prefer => match self.with_tls(Wire::Prefer, tls.connector()).await {
+                Err(error) if error.may_want_the_other() => self.without_tls().await,
+                done => done,
+            },
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                self.with_tls(Wire::Require, tls.connector()).await
             }
-            ConnectionError::BadConnection(told)
-        };
-        let conn = match &self.tls {
-            Some(tls) => {
-                let (client, connection) =
-                    self.config.connect(tls.clone()).await.map_err(refused)?;
-                session::open(client, connection).await?
-            }
-            None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(refused)?;
-                session::open(client, connection).await?
-            }
-        };
-        Ok(conn)
-    }
-}
-
-fn ssl_mode(text: &str) -> Result<SslMode, InvalidDatabaseUrl> {
-    match text {
-        "disable" => Ok(SslMode::Disable),
-        "allow" | "prefer" => Ok(SslMode::Prefer),
-        "require" => Ok(SslMode::Require),
-        "verify-ca" => Ok(SslMode::VerifyCa),
-        "verify-full" => Ok(SslMode::VerifyFull),
-        _ => Err(invalid(
-            "sslmode is one of disable, allow, prefer, require, verify-ca, verify-full",
-        )),
-    }
-}
-
-fn client_config(
-    mode: SslMode,
-    root_file: Option<PathBuf>,
-) -> Result<ClientConfig, InvalidDatabaseUrl> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let has_root_file = root_file.is_some();
-    // As libpq does: with a root certificate at hand, `require` verifies the chain.
-    let level = match mode {
-        SslMode::Require if has_root_file => SslMode::VerifyCa,
-        other => other,
-    };
-    let chain = match level {
-        SslMode::VerifyCa | SslMode::VerifyFull => {
-            let verifier = WebPkiServerVerifier::builder_with_provider(
-                Arc::new(roots(root_file)?),
-                provider.clone(),
-            );
-            Some(verifier.build().map_err(|error| invalid(format!("sslrootcert: {error}")))?)
         }
-        _ => None,
-    };
-    let verifier =
-        Verifier { chain, check_name: level == SslMode::VerifyFull, provider: provider.clone() };
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| invalid(error.to_string()))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
-}
-
-fn roots(file: Option<PathBuf>) -> Result<RootCertStore, InvalidDatabaseUrl> {
-    let mut store = RootCertStore::empty();
-    let certificates = match file.filter(|file| file.as_os_str() != "system") {
-        Some(file) => {
-            let unreadable = |error: &dyn std::fmt::Display| {
-                invalid(format!("sslrootcert: cannot read {}: {error}", file.display()))
-            };
-            CertificateDer::pem_file_iter(&file)
-                .map_err(|error| unreadable(&error))?
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| unreadable(&error))?
-        }
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    store.add_parsable_certificates(certificates);
-    if store.is_empty() {
-        return Err(invalid(
-            "sslmode verifies the server, and there is no root certificate; name one with sslrootcert, or \
-             install the system's (ca-certificates)",
-        ));
     }
-    Ok(store)
-}
 
-/// Verifies as much as `sslmode` asks for: nothing, the chain, or the chain and the host's name.
-#[derive(Debug)]
-struct Verifier {
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    check_name: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+    async fn with_tls(
         &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
-        let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
-        let verified =
-            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verified {
-            // The chain was verified before the name was looked at.
-            Err(rustls::Error::InvalidCertificate(
-                NotValidForName | NotValidForNameContext { .. },
-            )) if !self.check_name => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
+        wire: Wire,
+        tls: MakeRustlsConnect,
+    ) -> Result<AsyncPgConnection, Refused> {
+        let mut config = self.config.clone();
+        config.ssl_mode(wire);
+        let (client, connection) = config.connect(tls).await?;
+        check_encoding(&connection)?;
+        session::open(client, connection).await.map_err(Refused::Unusable)
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    async fn without_tls(&self) -> Result<AsyncPgConnection, Refused> {
+        let mut config = self.config.clone();
+        config.ssl_mode(Wire::Disable);
+        let (client, connection) = config.connect(NoTls).await?;
+        check_encoding(&connection)?;
+        session::open(client, connection).await.map_err(Refused::Unusable)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_url_is_told_without_the_url() {
-        for (url, named) in [
-            ("mysql://u:hunter2@h/d", "postgres://"),
-            ("postgres://u:hunter2@h:port/d", "postgres://"),
-            ("postgres://u:hunter2@h/d?sslmode=sometimes", "sslmode"),
-            ("postgres://u:hunter2@h/d?sslkey=x", "sslkey"),
-            ("postgres://u:hunter2@h/d?sslmode=verify-full&sslrootcert=/no/such", "/no/such"),
-        ] {
-            let told = DatabaseUrl::parse(url).expect_err(url).to_string();
-            assert!(told.contains(named) && !told.contains("hunter2"), "{url}: {told}");
-        }
-    }
-
-    #[test]
-    fn a_url_is_never_printed() {
-        let url = DatabaseUrl::parse("postgres://u:hunter2@h/d?sslmode=require").expect("good");
-        assert!(!format!("{url:?}").contains("hunter2"));
+/// Names and reasons may hold any letter, which a database of another encoding cannot store.
+fn check_encoding<S, T>(connection: &Connection<S, T>) -> Result<(), Refused>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    match connection.parameter("server_encoding") {
+        None | Some("UTF8") => Ok(()),
+        Some(other) => Err(Refused::Unusable(ConnectionError::BadConnection(format!(
+            "the database's encoding is {other}, and the catalog needs UTF8: make the database with CREATE DATABASE \
+             … ENCODING 'UTF8' TEMPLATE template0"
+        )))),
     }
 }

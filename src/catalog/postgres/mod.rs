@@ -2,9 +2,12 @@
 //!
 //! Nothing is cached: every read asks the database, so each replica sees a commit at once.
 
+mod certificate;
 mod connect;
 mod schema;
 mod session;
+mod tls;
+mod url;
 
 use std::time::Duration;
 
@@ -30,7 +33,7 @@ use crate::{
 };
 use transaction::Borrowed;
 
-pub use connect::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
@@ -154,6 +157,7 @@ impl PostgresCatalog {
     /// # Errors
     /// [`CatalogError::Unavailable`] where no pool can be made.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
+        let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
         let mut config = ManagerConfig::default();
         // A connection that the server closed is known to be so without asking.
         config.recycling_method = RecyclingMethod::Fast;
@@ -169,7 +173,7 @@ impl PostgresCatalog {
         });
         let manager = AsyncDieselConnectionManager::new_with_config("", config);
         let pool = Pool::builder(manager)
-            .max_size(limits::CATALOG_CONNECTIONS)
+            .max_size(size)
             .build()
             .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))?;
         Ok(Self { pool, layout: KnownLayout::current() })

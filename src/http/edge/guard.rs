@@ -13,7 +13,7 @@ use crate::{
         AuthActor, Handle,
         auth::{ReportKeys, ResolveToken},
     },
-    auth::{Principal, identity::KeysState},
+    auth::{Principal, verifier::KeysState},
     domain::{Scope, text::echo},
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,

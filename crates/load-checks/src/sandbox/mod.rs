@@ -53,7 +53,7 @@ impl Mode {
         match text {
             "strict" => Ok(Self::Strict),
             "best-effort" => Ok(Self::BestEffort),
-            _ => Err("is one of strict, best-effort".to_owned()),
+            _ => Err("must be strict or best-effort".to_owned()),
         }
     }
 }

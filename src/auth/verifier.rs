@@ -1,5 +1,5 @@
-//! What this process knows of the identity provider: its rules, its keys, the tokens found good. It outlives the
-//! actor that works with it, so that one which died takes no keys with it.
+//! Verifies access tokens with the identity provider's keys, and remembers the valid ones. It outlives the actor that
+//! uses it, so that no keys are lost when the actor is replaced.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,58 +10,59 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     KeySource, Principal,
-    jwt::{Refusal, Rules, Unverified},
+    jwt::Unverified,
     key_set::{Demand, KeyCache, KeySet},
     provider::Provider,
     remembered::RememberedTokens,
+    rules::{Refusal, Rules},
 };
 use crate::{domain::Sha256Digest, limits};
 
-/// What an operator says of the identity provider.
+/// What the configuration says of the identity provider.
 #[derive(Debug, Clone)]
 pub struct IdentitySettings {
-    /// What is asked of every token.
+    /// What every token must be.
     pub rules: Rules,
     /// Where the keys are.
     pub source: KeySource,
-    /// How long a key set serves while there is no new one.
+    /// How long a key set is used while the provider gives no new one.
     pub max_stale: Duration,
     /// Whether a start without keys fails.
     pub require_at_start: bool,
 }
 
-/// The present, on both clocks.
+/// The present time, on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Seconds since 1970, as tokens count.
+    /// Seconds since 1970, for the times in tokens.
     pub unix: u64,
     /// For the ages of key sets.
     pub instant: Instant,
 }
 
-/// What a look at a token showed.
+/// What verifying a token with the keys at hand showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// It is good.
+    /// It is valid.
     Good(Principal),
-    /// It is not, and no other key would make it so.
+    /// It is not valid, whatever other keys there may be.
     Refused(Refusal),
-    /// Its key is not in the set.
+    /// Its key is not in the key set.
     UnknownKey,
-    /// There is no set.
+    /// There is no key set.
     NoKeys,
 }
 
-/// How the keys are.
+/// The state of the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeysState {
     /// Known.
     Fresh,
-    /// Known; the last attempt to refresh them failed.
+    /// Known, but the last attempt to refresh them failed.
     LastGood,
     /// Older than allowed.
     TooOld,
-    /// Not known since the start.
+    /// Never fetched since the start.
     Never,
 }
 
@@ -70,23 +71,23 @@ struct State {
     remembered: RememberedTokens,
 }
 
-/// The identity provider, as far as this process knows it.
-pub struct Identity {
+/// Verifies access tokens of one identity provider.
+pub struct TokenVerifier {
     rules: Rules,
-    /// Where keys are fetched.
+    /// Fetches the keys.
     pub provider: Provider,
-    /// Tokens with an unknown key that may wait.
+    /// Permits for tokens that wait for their key to be fetched.
     pub waiting: Semaphore,
     state: Mutex<State>,
     refreshed: watch::Sender<()>,
 }
 
-impl Identity {
-    /// The provider of these settings, without keys yet.
+impl TokenVerifier {
+    /// A verifier by these settings, without keys yet.
     #[must_use]
     pub fn new(settings: IdentitySettings) -> Self {
         let provider = Provider::new(settings.source, settings.rules.algorithms.clone());
-        // A set that is let age little is refreshed the more often.
+        // A key set that must not get old is refreshed more often.
         let refresh_age = if provider.is_file() {
             limits::KEYS_ROUND
         } else {
@@ -109,7 +110,7 @@ impl Identity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at a token, with the keys that are here.
+    /// Verifies a token with the keys at hand.
     #[must_use]
     pub fn look(&self, token: &[u8], now: Moment) -> Look {
         if token.len() > limits::TOKEN_BYTES {
@@ -123,7 +124,7 @@ impl Identity {
         {
             return Look::Good(principal.clone());
         }
-        // Whoever wants to know how the keys are does not wait for a signature.
+        // A question about the state of the keys must not wait for a signature check.
         drop(state);
         let unverified = match Unverified::parse(token, &self.rules) {
             Ok(unverified) => unverified,
@@ -167,7 +168,7 @@ impl Identity {
         self.state().cache.begin_forced()
     }
 
-    /// Takes the provider's answer, logs what is new, and wakes those who wait for it.
+    /// Takes the provider's answer, logs what changed, and wakes those who wait for it.
     pub fn finish(&self, now: Instant, answer: Result<Option<KeySet>, String>) {
         let mut state = self.state();
         let changed = state.cache.finish(now, answer);
@@ -185,7 +186,7 @@ impl Identity {
             ),
             (true, None, Some(keys)) => tracing::info!(
                 keys = keys.used(),
-                ignored = keys.ignored(),
+                not_used = keys.ignored(),
                 "the identity keys are up to date"
             ),
             _ => {}
@@ -193,7 +194,7 @@ impl Identity {
         self.refreshed.send_replace(());
     }
 
-    /// Hears of the end of each refresh from now on.
+    /// Signals the end of each refresh from now on.
     #[must_use]
     pub fn refreshes(&self) -> watch::Receiver<()> {
         self.refreshed.subscribe()
@@ -205,7 +206,7 @@ impl Identity {
         self.state().cache.age(now)
     }
 
-    /// How the keys are, and why the last refresh failed, where it did.
+    /// The state of the keys, and why the last refresh failed, where it did.
     #[must_use]
     pub fn keys(&self, now: Instant) -> (KeysState, Option<String>) {
         let state = self.state();
