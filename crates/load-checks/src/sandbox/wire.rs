@@ -1,4 +1,4 @@
-//! What parent and child say to each other: a JSON document a line.
+//! The messages between parent and child: a JSON document a line.
 
 use serde::{Deserialize, Serialize};
 

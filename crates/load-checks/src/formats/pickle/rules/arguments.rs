@@ -23,7 +23,9 @@ impl Machine<'_, '_, '_> {
         let function = self.arena.global_note(global);
         function.is_trusted()
             || (args.iter().all(|arg| self.is_argument(function, *arg, 0))
-                && (function.library.fits)(&self.arena, function, args))
+                // What was refused inside the arguments has been told; do not tell it twice.
+                && (args.iter().any(|arg| arg.is_refused())
+                    || (function.library.fits)(&self.arena, function, args)))
     }
 
     fn is_argument(&self, function: &GlobalNote, arg: Value, depth: u16) -> bool {

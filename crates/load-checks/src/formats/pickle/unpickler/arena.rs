@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::notes::TupleNote;
 pub(crate) use super::notes::{DictNote, GlobalNote, InstanceNote, ListNote, Span};
-use super::values::{Form, Name, UNKNOWN, Value};
+use super::values::{Form, NOT_BYTES, Name, UNKNOWN, Value};
 use crate::formats::pickle::cost::hashing::{Big, MAX_KEY_DEPTH, Weight, print_of_text};
 use crate::formats::pickle::libraries::library_of;
 use crate::formats::pickle::libraries::numpy::arrays::Array;
@@ -65,7 +65,7 @@ impl Arena {
         let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
         let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
         else {
-            return Value::LongText(characters(bytes));
+            return Value::LongText(Characters::of(bytes));
         };
         if bytes.is_empty() || !bytes.iter().all(nameable) {
             if bytes.is_empty() || self.told + bytes.len() > MAX_TOLD {
@@ -90,7 +90,11 @@ impl Arena {
             Value::Bytes(len) | Value::ByteArray(len) | Value::LongText(len) => {
                 Some(len).filter(|len| *len != UNKNOWN)
             }
-            Value::Name(text) | Value::Text(Some(text)) => Some(characters(self.name(text))),
+            Value::Name(text) | Value::Text(Some(text)) => Some(Characters::of(self.name(text))),
+            // What calls of `bytes` and `bytearray` return.
+            Value::Instance(id) if self.global_of_instance(id).module == "builtins" => {
+                self.array(value)?.length_of(b"u1")
+            }
             _ => None,
         }
     }
@@ -336,7 +340,29 @@ impl Arena {
     }
 }
 
-/// Characters of a UTF-8 text.
-pub(crate) fn characters(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64
+/// Counts the characters of a UTF-8 text, in pieces.
+#[derive(Default)]
+pub(crate) struct Characters {
+    count: u64,
+    /// One of them is none of Latin-1.
+    wide: bool,
+}
+
+impl Characters {
+    /// The length of the bytes that a whole text stands for.
+    pub(crate) fn of(text: &[u8]) -> u64 {
+        let mut length = Self::default();
+        length.add(text);
+        length.as_bytes()
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.count += piece.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
+        self.wide |= piece.iter().any(|byte| *byte > 0xc3);
+    }
+
+    /// The length of the bytes that the text stands for, a byte a character.
+    pub(crate) fn as_bytes(&self) -> u64 {
+        if self.wide { NOT_BYTES } else { self.count }
+    }
 }

@@ -6,7 +6,7 @@
 use crate::formats::pickle::cost::hashing::Digits;
 use crate::formats::pickle::libraries::models::{HEAD, Kind};
 use crate::formats::pickle::libraries::scipy::distributions;
-use crate::formats::pickle::unpickler::arena::characters;
+use crate::formats::pickle::unpickler::arena::Characters;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::text::{self as text, Number, SurrogateUtf8};
@@ -249,13 +249,14 @@ impl Machine<'_, '_, '_> {
             return self.template_body(&head, len, each);
         }
         each(&head);
-        let mut count = characters(&head);
+        let mut length = Characters::default();
+        length.add(&head);
         let complete = self.source.stream(len - head.len() as u64, |piece| {
-            count += characters(piece);
+            length.add(piece);
             each(piece);
             Ok(())
         })?;
-        if complete { Ok(Value::LongText(count)) } else { self.truncated() }
+        if complete { Ok(Value::LongText(length.as_bytes())) } else { self.truncated() }
     }
 
     /// A text that may be source code of scipy's; it is not long.
@@ -274,7 +275,7 @@ impl Machine<'_, '_, '_> {
         Ok(if distributions::is_template(&text) {
             Value::Template
         } else {
-            Value::LongText(characters(&text))
+            Value::LongText(Characters::of(&text))
         })
     }
 
