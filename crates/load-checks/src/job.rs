@@ -9,7 +9,7 @@ use crate::budget::Budget;
 use crate::report::{Finding, Findings, Format};
 use crate::source::Spoiled;
 
-/// Exact (module, name) pairs an operator trusts in addition to the built-in allow-list.
+/// Classes and functions, as exact (module, name) pairs, that an operator trusts besides those of the built-in rules.
 ///
 /// Trusting a pair means: it may be called while loading, with any arguments, and its result may
 /// be given any state.
@@ -22,7 +22,7 @@ impl TrustedGlobals {
         Self(pairs.into_iter().collect())
     }
 
-    /// The pairs, to be handed on.
+    /// The pairs.
     #[must_use]
     pub fn pairs(&self) -> Vec<(String, String)> {
         self.0.iter().cloned().collect()
@@ -30,7 +30,7 @@ impl TrustedGlobals {
 
     /// Whether this very pair is trusted.
     pub fn contains(&self, module: &str, name: &str) -> bool {
-        // A set of pairs of owned strings cannot be asked with borrowed ones; the list is short.
+        // A set of owned pairs cannot be searched with borrowed ones; the list is short.
         self.0.iter().any(|(m, n)| m == module && n == name)
     }
 }

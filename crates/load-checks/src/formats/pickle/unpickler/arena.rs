@@ -13,9 +13,9 @@ use crate::formats::pickle::libraries::numpy::arrays::Array;
 use crate::formats::pickle::libraries::sklearn::tree::TreeState;
 use crate::formats::pickle::rules::grants::Grant;
 
-/// Items kept of a tuple. No call that is allowed takes more arguments.
+/// Items kept of a tuple. No allowed call takes more arguments.
 const KEPT_ITEMS: usize = 24;
-/// Bytes kept of texts that are no names: enough to tell what a call was given.
+/// Bytes kept of texts that are no names: enough to describe the arguments of a call.
 const MAX_TOLD: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Arena {
@@ -32,19 +32,19 @@ pub(crate) struct Arena {
     pub(crate) trees: HashMap<u32, TreeState>,
     pub(crate) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
-    /// What was put into lists and dicts after those were put into other values.
+    /// Unexpanded numbers that were put into a list or dict after that was put into another value.
     pub(crate) late: Span,
     /// Likewise, something nested so deep that it must not be hashed.
     pub(crate) late_depth: bool,
     /// The texts of long tuples of texts, taken together.
     keys: HashMap<u32, u64>,
     by_name: HashMap<(String, String), u32>,
-    /// The same by the texts in the file, and the protocol they were read in.
+    /// Classes and functions by the texts that name them in the file, and the protocol that these were read in.
     pub(crate) by_text: HashMap<(Name, Name, u8), u32>,
 }
 
 impl Arena {
-    /// Bytes held, roughly.
+    /// Approximate memory held, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.text.capacity()
             + self.tuples.capacity() * size_of::<TupleNote>()
@@ -186,7 +186,7 @@ impl Arena {
         }
     }
 
-    /// What hashing, comparing and freeing a value takes.
+    /// The cost of hashing, comparing and freeing a value.
     pub(crate) fn weight(&self, value: Value) -> Weight {
         match value {
             Value::Bool(number) => Weight::int(i64::from(number)),
@@ -246,7 +246,7 @@ impl Arena {
         note.whole.then(|| &self.items[start..start + usize::from(note.kept)])
     }
 
-    /// What a value holds of numbers that are not spelled out.
+    /// The unexpanded numbers in a value.
     pub(crate) fn span_of(&self, value: Value) -> Span {
         match value {
             Value::Tuple(id) | Value::FrozenSet(id) => self.tuples[id as usize].span,
