@@ -124,6 +124,7 @@ fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
         ("decimal", "Decimal", _) => {
             is_decimal(arena, args) && !is_far_decimal(arena, function, args)
         }
+        ("operator", "itemgetter", _) => !args.is_empty(),
         _ => true,
     }
 }
@@ -276,7 +277,11 @@ impl Machine<'_, '_, '_> {
                 matches!(args, [Value::Global(function)] if self.may_be_tied(*function))
             }
             Call::Ends => (1..=3).contains(&args.len()) && args.iter().all(|arg| is_end(*arg)),
-            Call::Ratio => args.iter().all(|arg| self.is_ratio(*arg)),
+            Call::Ratio => {
+                matches!(args.len(), 1 | 2)
+                    && !matches!(args, [_, Value::Int(0)])
+                    && args.iter().all(|arg| self.is_ratio(*arg))
+            }
             Call::Factory => self.is_factory(args),
         };
         fits.then(|| self.arena.instance(global))
