@@ -1,6 +1,6 @@
-//! How much one check may unpack: the limits that make a small file harmless whatever is packed in it.
+//! Limits on what one check may unpack, so that a small file cannot exhaust the machine.
 //!
-//! Knows sizes alone; readers of containers ask before they unpack and count while they do.
+//! Knows sizes alone. Readers of containers ask before they unpack, and count while they do.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ const MAX_NESTING: u32 = 3;
 const MAX_MEMBERS: u64 = 100_000;
 /// Bytes that any file may unpack to, however small it is.
 const FREE: u64 = 64 * 1024 * 1024;
-/// Bytes that each byte of the file may unpack to beyond that.
+/// Bytes that each byte of the file may unpack to besides.
 const RATIO: u64 = 24;
 
 /// What is left of the limits of one check.
@@ -37,7 +37,7 @@ impl Budget {
         }
     }
 
-    /// For a stream that counts what it unpacks while it is read.
+    /// A meter for a stream that counts what it unpacks while it is read.
     pub(super) fn meter(&self) -> Meter {
         self.meter.clone()
     }
@@ -47,7 +47,7 @@ impl Budget {
         self.meter.unpack(count)
     }
 
-    /// Counts bytes that loading would copy from one place of memory to another.
+    /// Counts bytes that loading would copy in memory.
     pub(super) fn copy(&mut self, count: u64) -> Result<(), Spoiled> {
         match self.copies_left.checked_sub(count) {
             Some(left) => {

@@ -1,4 +1,4 @@
-//! Fault points: faults that a test of a real binary asks for in the sandbox.
+//! Fault points: faults that a test of the real binary can switch on in the sandbox.
 //!
 //! `LOAD_CHECKS_FAULT=<point>=<fault>[,...]` names them; each fires once. They exist in debug builds alone: a release
 //! build never reads the variable.

@@ -1,13 +1,13 @@
-//! Which texts were there before: names of a graph, keys of an object, by the million.
+//! A table of texts by number: names of a graph, keys of an object, by the million.
 //!
-//! Knows hashes and numbers; the texts are kept by whoever asks, so that they can stand one after the other and the
-//! table can grow without looking at any of them again. Nobody can choose texts that fall together.
+//! It holds hashes and numbers; the caller keeps the texts, one after the other, and the table can grow without reading
+//! them again. The hashes are secret, so that a file cannot choose texts that collide.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-/// What is handed to it is a hash already.
+/// Passes a hash through.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -31,13 +31,12 @@ impl Hasher for Hashed {
 pub(super) struct Index {
     secret: RandomState,
     first: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
-    /// Texts whose hash another has too.
+    /// Texts whose hash another text has too.
     others: Vec<(u64, u32)>,
 }
 
 impl Index {
-    /// The number under which a text is known; one that is not is known as `next` from here on. `same` says whether a
-    /// number's text is this one.
+    /// The number of a text; a new one gets the number `next`. `same` says whether a number's text is this one.
     pub(super) fn place(&mut self, text: &[u8], next: u32, same: impl Fn(u32) -> bool) -> u32 {
         let hash = self.secret.hash_one(text);
         match self.first.entry(hash) {

@@ -9,7 +9,7 @@ use crate::budget::Budget;
 use crate::report::{Finding, Findings, Format};
 use crate::source::Spoiled;
 
-/// Exact (module, name) pairs an operator trusts in addition to the built-in allow-list.
+/// Classes and functions, as exact (module, name) pairs, that an operator trusts besides those of the built-in rules.
 ///
 /// Trusting a pair means: it may be called while loading, with any arguments, and its result may
 /// be given any state.
@@ -22,7 +22,7 @@ impl TrustedGlobals {
         Self(pairs.into_iter().collect())
     }
 
-    /// The pairs, to be handed on.
+    /// The pairs.
     #[must_use]
     pub fn pairs(&self) -> Vec<(String, String)> {
         self.0.iter().cloned().collect()
@@ -30,19 +30,19 @@ impl TrustedGlobals {
 
     /// Whether this very pair is trusted.
     pub fn contains(&self, module: &str, name: &str) -> bool {
-        // A set of pairs of owned strings cannot be asked with borrowed ones; the list is short.
+        // A set of owned pairs cannot be searched with borrowed ones; the list is short.
         self.0.iter().any(|(m, n)| m == module && n == name)
     }
 }
 
-/// An input that came with a model, and what the model answered to it when it was made.
+/// Inputs that came with a model, and what the model predicted for them when it was made.
 ///
-/// Rows of numbers. A check that can run the model compares; it never needs one.
+/// A check that can run the model compares its predictions; no check needs a sample.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
-    /// One row of features a line.
+    /// Rows of features.
     pub input: Vec<Vec<f64>>,
-    /// What the model answers to each row.
+    /// What the model predicts for each row.
     pub expected: Vec<Vec<f64>>,
 }
 
@@ -73,15 +73,15 @@ pub(crate) struct Job<'a> {
     pub(crate) sample: Option<&'a Sample>,
     pub(crate) keep_going: &'a dyn Fn() -> bool,
     pub(crate) findings: Findings,
-    /// What the content turned out to be.
+    /// The format of the content.
     pub(crate) format: Format,
-    /// The outermost packing.
+    /// The format of the outermost container, if there is one.
     pub(crate) container: Option<Format>,
     pub(crate) budget: Budget,
 }
 
 impl Job<'_> {
-    /// For a part that is read on its own: what is found there counts only if the caller says so.
+    /// A job for a part that is read on its own: what is found there counts only if the caller says so.
     pub(crate) fn aside(&self, format: Format) -> Job<'_> {
         Job {
             trusted: self.trusted,
@@ -94,7 +94,7 @@ impl Job<'_> {
         }
     }
 
-    /// To be asked between steps, so that a caller can give up on a slow artifact.
+    /// Fails when the caller asked to stop; to be called between steps.
     pub(crate) fn poll(&self) -> Result<(), Halt> {
         Ok(poll(self.keep_going)?)
     }

@@ -1,7 +1,7 @@
-//! Would this file load, and could loading it run somebody's code?
+//! Says whether a model file would load, and whether loading it could run somebody's code.
 //!
-//! Knows nothing of a registry. [`check`] reads a file as its own loader would, to the end, and runs nothing of it;
-//! [`Sandbox::check`] does so in a child process that may do nothing but read that one file. Both answer with a
+//! Knows nothing of a registry. [`check`] reads a file as its own loader would, to the end, and runs nothing of it.
+//! [`Sandbox::check`] does the same in a child process that can only read that one file. Both return a
 //! [`LoadReport`].
 
 #![cfg_attr(

@@ -1,20 +1,20 @@
-//! What a load check answers, and how its findings are gathered.
+//! The report of a load check, and how its findings are collected.
 //!
-//! Knows the words of the answer, not how any format is read. Everything quoted from an artifact
-//! passes through [`quoted`], because an artifact's author may be an attacker writing to a log.
+//! Knows no format. Everything quoted from an artifact passes through [`quoted`], because its author may be an
+//! attacker who writes to a log.
 
 use std::{collections::HashSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Sentences told one by one among a report's errors; the rest are only counted.
+/// Sentences listed among a report's errors; the rest are only counted.
 const TOLD: usize = 20;
 /// Findings kept with all their parts.
 const KEPT: usize = 1000;
-/// Characters of a name repeated in a sentence.
+/// Characters of a name that a sentence shows.
 const QUOTED: usize = 120;
 
-/// What the content is, decided by the bytes and never by a file name.
+/// The format of the content, told by its bytes and never by a file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -111,13 +111,13 @@ impl fmt::Display for Format {
     }
 }
 
-/// The answer in one word.
+/// The result in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Its own loader would take it, and nothing in it was found to run code.
     Loadable,
-    /// Broken, or of a format without a reader.
+    /// Damaged, or of a format without a reader.
     Unloadable,
     /// Loading it could run code, or was made to exhaust the machine. Wins over `Unloadable`.
     Unsafe,
@@ -133,15 +133,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How deep the check went.
+/// How much was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Depth {
     /// The syntax holds to the last byte.
     Parsed,
-    /// Every object's class was looked up as well.
+    /// Every class, type, shape and size was checked as well.
     Typed,
-    /// A smoke test ran on the loaded model.
+    /// The model was run on its sample as well, and predicted what it should.
     Executed,
 }
 
@@ -155,7 +155,7 @@ impl fmt::Display for Depth {
     }
 }
 
-/// Whether a finding is about danger or about damage.
+/// Whether a finding is a danger or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -165,26 +165,26 @@ pub enum Severity {
     Fault,
 }
 
-/// One thing that was found, with the place where it stands.
+/// One thing that was found, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Danger or damage.
+    /// Danger or fault.
     pub severity: Severity,
     /// What was found, and what can be done, in a sentence for an operator.
     pub sentence: String,
     /// The part of the artifact, where it has parts: a member of an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
-    /// The byte at which it stands, counted within that part.
+    /// Its byte offset within that part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The pickle opcode that does it.
+    /// The pickle opcode there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opcode: Option<String>,
     /// The class or function concerned, as `module.name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub global: Option<String>,
-    /// What would have been called, with its arguments as far as they are known.
+    /// The call that loading would make, with its arguments as far as they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub would_call: Option<String>,
 }
@@ -212,37 +212,37 @@ impl Finding {
         }
     }
 
-    /// Says where it stands.
+    /// Sets where it was found.
     pub(super) fn at(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
         self
     }
 }
 
-/// The answer of a load check. `errors` is empty exactly when the verdict is `Loadable`.
+/// The report of a load check. `errors` is empty exactly when the verdict is `Loadable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadReport {
-    /// What the content is.
+    /// The format of the content.
     pub format: Format,
-    /// How it is packed, where it is: a gzip stream around a pickle, for instance.
+    /// The format of its container, if it has one: a gzip stream around a pickle, for instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Format>,
-    /// The answer.
+    /// The result.
     pub verdict: Verdict,
-    /// How much the answer rests on.
+    /// How much was checked.
     pub depth: Depth,
     /// Sentences for an operator, dangers first.
     pub errors: Vec<String>,
-    /// The same, each with its place.
+    /// The same, each with where it was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// What was noticed and changes nothing.
+    /// Remarks that do not change the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
 impl LoadReport {
-    /// A report of a check that ended without an answer: what cannot be said to load, does not.
+    /// The report of a check that ended without a result: a file that cannot be shown to load counts as unloadable.
     #[must_use]
     pub fn inconclusive(sentence: String) -> Self {
         let mut findings = Findings::default();
@@ -251,11 +251,11 @@ impl LoadReport {
     }
 }
 
-/// Gathers what is found; dangers are told first, because they are what an operator must read.
+/// Collects findings. Dangers come first in the report, because an operator must read those.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     kept: Vec<Finding>,
-    /// The same sentence again tells nothing: one global is named for every object of a class.
+    /// Sentences so far. A repeated one is dropped: a class is named again for each of its objects.
     told: HashSet<String>,
     notes: Vec<String>,
     /// The member of an archive that is being read.
@@ -296,20 +296,20 @@ impl Findings {
         }
     }
 
-    /// Something worth knowing that changes no verdict.
+    /// Adds a remark that does not change the verdict.
     pub(super) fn note(&mut self, sentence: impl Into<String>) {
         if self.notes.len() < TOLD {
             self.notes.push(sentence.into());
         }
     }
 
-    /// Names the member of an archive in all that is found from here on, the innermost where archives
-    /// stand in archives; answers what was named before, to be given back at the member's end.
+    /// Sets the member of an archive that all further findings name: the innermost, where archives stand in archives.
+    /// Returns the one before, to be set again at the member's end.
     pub(super) fn within(&mut self, member: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.member, member)
     }
 
-    /// Takes back the faults found since `start` findings, if nothing dangerous is among them.
+    /// Drops the findings after the first `start` ones if none of them is a danger; returns whether it did.
     pub(super) fn take_back(&mut self, start: usize) -> bool {
         let faults = self.kept.get(start..).unwrap_or_default();
         if faults.iter().any(|finding| finding.severity == Severity::Danger) {
@@ -321,12 +321,12 @@ impl Findings {
         true
     }
 
-    /// Whether what is found from here on is counted alone.
+    /// Whether further findings are only counted.
     pub(super) fn is_full(&self) -> bool {
         self.kept.len() >= KEPT && self.dangers > 0
     }
 
-    /// How much was found so far.
+    /// The number of findings so far.
     pub(super) fn len(&self) -> usize {
         self.kept.len()
     }

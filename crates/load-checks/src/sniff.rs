@@ -1,7 +1,7 @@
-//! What a file is, from its first bytes.
+//! Tells the format of a file by its first bytes.
 //!
-//! A guess at the format only: nothing here promises that the rest of the file keeps it. Must not
-//! know file names, because a name is the uploader's claim.
+//! The rest of the file may still not be of that format. File names are not looked at, because a name is only what the
+//! uploader says.
 
 use crate::report::Format;
 
@@ -33,7 +33,7 @@ const MAGICS: &[(&[u8], Format)] = &[
 const PICKLE_FIRST: &[u8] =
     b"(]})NIJKLMFGSTUVXBCcPi.\x82\x83\x84\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96\x97";
 
-/// `len` is `None` of an unpacked stream, whose end is not known yet.
+/// The format of what begins so. `len` is `None` of an unpacked stream, whose length is not known yet.
 pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *format;

@@ -1,8 +1,7 @@
-//! A counted, buffered view of an artifact, or of what is packed in one, that never holds it whole.
+//! A buffered reader of an artifact, or of a stream unpacked from one, which counts bytes and never holds all of them.
 //!
-//! Knows bytes and offsets; must not know any format. The length of a file is taken once at the
-//! start, so that a declared size can be compared with what is left before anything is allocated
-//! for it; of an unpacked stream it is not known before its end.
+//! Knows no format. The length of a file is taken once at the start, so that a declared size can be compared with
+//! what is left before anything is allocated for it. The length of an unpacked stream is not known before its end.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -11,7 +10,7 @@ const BUFFER: usize = 256 * 1024;
 /// Bytes from the start that are kept, to tell the format by.
 pub(crate) const HEAD: u64 = 512;
 
-/// Bytes that can be read, and passed over.
+/// A reader that can seek.
 trait Stream: Read + Seek {}
 
 impl<T: Read + Seek> Stream for T {}
@@ -23,7 +22,7 @@ pub(super) struct Source<'a> {
     head: Vec<u8>,
 }
 
-/// Why an unpacked stream cannot be read on: a finding about the artifact, not a failing disk.
+/// Why an unpacked stream cannot be read further: a finding about the artifact, not a failing disk.
 ///
 /// Travels inside an [`io::Error`], because that is what the decompressors and everything that
 /// reads through them can carry.
@@ -51,7 +50,7 @@ impl From<Spoiled> for io::Error {
     }
 }
 
-/// Gives a stream that can only be read what [`BufReader::seek_relative`] needs: the way ahead.
+/// Makes a stream seekable forwards, as [`BufReader::seek_relative`] needs.
 struct Forward<R>(R);
 
 impl<R: Read> Read for Forward<R> {
@@ -73,7 +72,7 @@ impl<R: Read> Seek for Forward<R> {
     }
 }
 
-/// The end of a stream that ends in an error. It is met once: nothing is read after it.
+/// The end of a stream that ends in an error. It returns that error once; nothing is read after it.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -83,7 +82,7 @@ impl Read for Failing {
 }
 
 impl<'a> Source<'a> {
-    /// A whole artifact, from its first byte, whatever its position was.
+    /// A whole artifact, from its first byte, wherever its position was.
     pub(super) fn open(mut artifact: impl Read + Seek + 'a) -> io::Result<Self> {
         let len = artifact.seek(SeekFrom::End(0))?;
         artifact.seek(SeekFrom::Start(0))?;
@@ -94,7 +93,7 @@ impl<'a> Source<'a> {
         Ok(Self { inner, offset: 0, len: Some(len), head })
     }
 
-    /// What is packed in an artifact: it can be read once, from its start. `len` where something
+    /// A stream unpacked from an artifact, which can be read once, from its start. `len` is given where something
     /// outside the stream says it for certain.
     pub(super) fn unpacked(mut stream: impl Read + 'a, len: Option<u64>) -> io::Result<Self> {
         let mut head = Vec::new();
@@ -115,32 +114,32 @@ impl<'a> Source<'a> {
         &self.head
     }
 
-    /// Bytes of the whole; `None` in an unpacked stream.
+    /// The length in bytes; `None` of an unpacked stream.
     pub(super) fn len(&self) -> Option<u64> {
         self.len
     }
 
-    /// Where the next byte stands.
+    /// The offset of the next byte.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes after the next one's place; `None` where that is not known before they are read.
+    /// Bytes from here to the end; `None` where that is not known before they are read.
     pub(super) fn left(&self) -> Option<u64> {
         self.len.map(|len| len.saturating_sub(self.offset))
     }
 
-    /// Whether `count` more bytes may stand here, as far as is known before they are read.
+    /// Whether `count` more bytes may follow, as far as is known before they are read.
     pub(super) fn may_hold(&self, count: u64) -> bool {
         self.left().is_none_or(|left| count <= left)
     }
 
-    /// Whether every byte was taken.
+    /// Whether every byte was read.
     pub(super) fn at_end(&mut self) -> io::Result<bool> {
         Ok(self.fill()?.is_empty())
     }
 
-    /// Goes to a place in a whole artifact.
+    /// Goes to an offset in a whole artifact.
     ///
     /// # Errors
     /// `Unsupported` of an unpacked stream.
@@ -185,7 +184,7 @@ impl<'a> Source<'a> {
         Ok(byte)
     }
 
-    /// Fills `out`, or answers false when the file ends first.
+    /// Fills `out`; false when the file ends first.
     pub(super) fn exact(&mut self, out: &mut [u8]) -> io::Result<bool> {
         let mut done = 0;
         while done < out.len() {
@@ -212,7 +211,7 @@ impl<'a> Source<'a> {
         Ok(whole.then_some(out))
     }
 
-    /// The same, into bytes that are there, which are cleared first; false when the file ends first.
+    /// Reads the next `count` bytes into `out`, which is cleared first; false when the file ends first.
     pub(super) fn read_into(&mut self, out: &mut Vec<u8>, count: u64) -> io::Result<bool> {
         out.clear();
         if !self.may_hold(count) {
@@ -224,7 +223,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Passes over `count` bytes; false when the file ends first.
+    /// Skips `count` bytes; false when the file ends first.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<bool> {
         if !self.may_hold(count) {
             return Ok(false);
@@ -240,7 +239,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Hands the next `count` bytes to `each` in pieces; false when the file ends first.
+    /// Passes the next `count` bytes to `each` in pieces; false when the file ends first.
     pub(super) fn stream(
         &mut self,
         mut count: u64,
@@ -259,7 +258,7 @@ impl<'a> Source<'a> {
         Ok(true)
     }
 
-    /// Hands the bytes up to the next newline (which is taken, not handed) to `each` in pieces;
+    /// Passes the bytes up to the next newline, without it, to `each` in pieces;
     /// false when the file ends first.
     pub(super) fn line(
         &mut self,
@@ -282,7 +281,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// For readers of other crates; every byte is counted.
+/// For decoders of other crates; every byte is counted.
 impl Read for Source<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill()?;

@@ -1,4 +1,4 @@
-//! Which reader reads which format, and a whole check from its first byte to its report.
+//! Chooses the reader of a format, and runs a whole check.
 
 use std::io::{self, Read, Seek};
 
@@ -47,7 +47,7 @@ pub fn check<R: Read + Seek>(
     Ok(job.findings.into_report(job.format, job.container, depth))
 }
 
-/// Reads a whole artifact, or all that is packed in one, by the reader of what it is.
+/// Reads a whole artifact, or all of an unpacked stream, with the reader of its format.
 pub(crate) fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     if source.at_end()? {
         return job.broken("the file is empty");

@@ -1,4 +1,4 @@
-//! What the child does: takes its one line, raises the walls, works, answers, ends.
+//! The child's side: reads the request, puts up the walls, checks, answers and ends.
 
 use std::{
     fs::File,
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::{TrustedGlobals, check};
 
-/// The one argument that makes this program a sandbox's child. Not a command: it speaks to its parent alone.
+/// The argument that makes this program a sandbox's child. It is no command: the child talks to its parent alone.
 pub const ARGUMENT: &str = "__load-check";
 
 /// Runs the child. Standard input is the artifact, standard output the line to the parent.
 ///
-/// Exit status 0 once the answer is out; 2 where nobody asks anything of it.
+/// Exit status 0 once the answer is written; 2 where there is no request.
 #[must_use]
 pub fn run() -> ExitCode {
     match converse() {
         Ok(()) => ExitCode::SUCCESS,
-        // Its parent is gone, or none of ours: nobody is there to be told.
+        // Its parent is gone, or is none of ours: there is nobody to report to.
         Err(_) => ExitCode::from(2),
     }
 }
@@ -91,7 +91,7 @@ fn converse() -> io::Result<()> {
 #[cfg(not(debug_assertions))]
 fn misbehave(_fault: Option<&str>) {}
 
-/// Does what a test asked for, as a reader with a fault would.
+/// Does what a test asked for, as a reader with a bug would.
 #[cfg(debug_assertions)]
 fn misbehave(fault: Option<&str>) {
     fn overflow(depth: u64) -> u64 {

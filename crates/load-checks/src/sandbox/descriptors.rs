@@ -1,4 +1,4 @@
-//! Closing what was inherited. The one module with code that the compiler cannot check.
+//! Closing inherited descriptors. The only module with `unsafe` code.
 //!
 //! Everything that this program opens is closed at `exec`; what its own parent left open is not. There is no
 //! safe way to close a descriptor that nobody owns.

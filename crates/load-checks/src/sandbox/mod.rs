@@ -1,11 +1,10 @@
-//! The sandbox of load checks: a child process of this same binary that has nothing but one open file.
+//! The sandbox of load checks: a child process of this same binary that can use nothing but one open file.
 //!
-//! An artifact is bytes that anybody may have written, and a reader of such bytes can have a fault. Each check
-//! therefore runs in a process of its own which, before it reads a byte, gives up files, network, processes and
-//! signals, and most memory and processor time. A crash, a kill or a hang of it is an answer about the artifact
-//! and never a failure of the service.
+//! An artifact may have been written by an attacker, and its reader may have a bug. So each check runs in a process of
+//! its own. Before that process reads a byte it gives up files, network, processes and signals, and most memory and
+//! processor time. If it crashes, hangs or is killed, that is a result for the artifact and no failure of the service.
 //!
-//! Knows processes and the kernel's walls; what is checked is not known here.
+//! Each thing that keeps the process in is called a wall. What a check does is not known here.
 
 mod child;
 mod descriptors;
@@ -34,7 +33,7 @@ pub use probe::Attempt;
 
 use wire::{Answer, Request, Work};
 
-/// What is done where the kernel lacks a wall.
+/// What to do where the kernel lacks a wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// Nothing is checked.
@@ -45,10 +44,10 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As `MODEL_REGISTRY_SANDBOX` names it.
+    /// Reads the value of `MODEL_REGISTRY_SANDBOX`.
     ///
     /// # Errors
-    /// What it may be.
+    /// The values that there are.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "strict" => Ok(Self::Strict),
@@ -58,10 +57,10 @@ impl Mode {
     }
 }
 
-/// Why nothing was found out about an artifact.
+/// Why a check has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The child could not be started or spoken to.
+    /// The child could not be started, or not be talked to.
     #[error("the load check's own process cannot be used: {0}")]
     Process(#[source] io::Error),
     /// The artifact could not be read.
@@ -79,10 +78,10 @@ pub enum SandboxError {
     WallsMissing(Vec<String>),
 }
 
-/// What trying every wall came to.
+/// The result of trying every wall.
 #[derive(Debug, Clone, Serialize)]
 pub struct Probe {
-    /// Walls that could not be raised, and why.
+    /// Walls that could not be put up, and why.
     pub missing: Vec<String>,
     /// Everything that was tried behind the walls.
     pub attempts: Vec<Attempt>,
@@ -96,7 +95,7 @@ impl Probe {
     }
 }
 
-/// Starts children.
+/// Starts the child processes.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     mode: Mode,
@@ -104,18 +103,17 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Children of the program that runs.
+    /// Starts this same program as the child.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         // The kernel's own name for it: right also when the file was replaced by a newer one meanwhile.
         Self { mode, binary: PathBuf::from("/proc/self/exe") }
     }
 
-    /// The load check of an open file, in a child. It reads through this very descriptor's file, so that nothing
-    /// can be put in its place.
+    /// Checks an open file in a child. The child reads the open file itself, so that no other can be put in its place.
     ///
     /// # Errors
-    /// [`SandboxError`], where nothing was found out. Whatever the child comes to is in the report.
+    /// [`SandboxError`], where the check has no result. A crash of the child is a result, and in the report.
     pub fn check(
         &self,
         file: &File,
@@ -159,8 +157,8 @@ impl Sandbox {
         }
     }
 
-    /// Raises the walls in a child and tries to climb each. `leave_out` names walls that are not raised, which
-    /// shows what each of them is good for; a release build raises them all.
+    /// Puts up the walls in a child and tries to get past each. `leave_out` names walls that are left out, so that a
+    /// test can show what each of them prevents; a release build puts up all.
     ///
     /// # Errors
     /// [`SandboxError::Process`].
@@ -195,8 +193,8 @@ impl Sandbox {
         Ok(found)
     }
 
-    /// Starts a child, sends it the request, and gathers the lines that it says until it ends, is given up, or its
-    /// time is over.
+    /// Starts a child, sends it the request, and collects the lines that it writes until it ends, nobody waits for it,
+    /// or its time is over.
     fn converse(
         &self,
         stdin: OwnedFd,
@@ -245,7 +243,7 @@ impl Sandbox {
     }
 }
 
-/// A child that does not outlive whoever waits for it.
+/// A child that is ended when this value is dropped.
 struct Reaped(Child);
 
 impl Drop for Reaped {
@@ -263,7 +261,7 @@ fn is_only_waiting(error: &io::Error) -> bool {
     )
 }
 
-/// What an operator should know of a child that gave no answer.
+/// Says why a child gave no answer, for an operator.
 fn cause_of_death(status: ExitStatus, cpu: Duration) -> String {
     const SIGABRT: i32 = 6;
     const SIGKILL: i32 = 9;

@@ -1,4 +1,4 @@
-//! Trying the walls from within: everything that code in the child might do and must not be able to.
+//! Tries the walls from within: everything that code in the child must not be able to do.
 
 use std::{
     fs::{self, File},
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// How many attempts there are.
+/// The number of attempts.
 pub(super) const ATTEMPTS: usize = 14;
 
-/// What trying one thing came to.
+/// The result of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// What was tried.
@@ -28,7 +28,7 @@ pub struct Attempt {
     pub outcome: String,
 }
 
-/// Tries everything, and tells each as it is done.
+/// Makes every attempt, and reports each as it is done.
 pub(super) fn climb(
     parent: Option<Pid>,
     strangers: usize,
@@ -51,8 +51,8 @@ pub(super) fn climb(
     told("signal the parent", signal(parent))?;
     told("hold more memory than allowed", hold_memory())?;
     told("see the environment", environment(strangers))?;
-    // The last one: where it is not prevented, this process is another program from then on, and the word said
-    // before stands.
+    // The last one: where it is not prevented, this process becomes another program, and the report made before
+    // stays.
     let tried = "become another program";
     tell(Attempt { tried: tried.to_owned(), held: false, outcome: "it could".to_owned() })?;
     let error = Command::new("/bin/true").exec();
@@ -60,7 +60,7 @@ pub(super) fn climb(
     tell(Attempt { tried: tried.to_owned(), held, outcome })
 }
 
-/// Only a refusal counts: a file that is not there, or a port in use, is no wall.
+/// Only a refusal counts: a missing file, or a port in use, is no wall.
 fn judged(outcome: io::Result<()>) -> (bool, String) {
     match outcome {
         Ok(()) => (false, "it could".to_owned()),

@@ -1,6 +1,6 @@
 //! The walls: what the child gives up before it reads a byte of the artifact.
 //!
-//! Each stands by itself, so that a hole in one is covered by another: resource limits, Landlock, seccomp.
+//! Resource limits, Landlock and seccomp are independent, so that one covers a hole in another.
 
 use std::collections::BTreeMap;
 
@@ -36,10 +36,10 @@ impl Wall {
     }
 }
 
-/// Raises every wall, and answers which could not be, and why.
+/// Puts up every wall; returns those that could not be, and why.
 pub(super) fn raise(memory: u64, cpu_seconds: u64, leave_out: &[String]) -> Vec<String> {
     let mut missing = Vec::new();
-    // Limits leave no room for Landlock's own descriptor, and system calls forbid what raises the others.
+    // In this order: the limits leave no descriptor for Landlock, and seccomp forbids what puts up the others.
     for wall in [Wall::Files, Wall::Limits, Wall::SystemCalls] {
         if leave_out.iter().any(|name| name == wall.name()) {
             continue;
@@ -104,7 +104,7 @@ fn seccomp() -> Result<(), String> {
     seccompiler::apply_filter(&program).map_err(|error| error.to_string())
 }
 
-/// Reading, remembering, computing, answering and ending; nothing else.
+/// Allows reading, memory, computing, answering and ending; nothing else.
 fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     let argument = |index, compare, value| Condition::new(index, Width::Dword, compare, value);
     let when = |conditions| Ok(vec![SeccompRule::new(conditions)?]);

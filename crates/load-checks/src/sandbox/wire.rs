@@ -1,11 +1,11 @@
-//! What parent and child say to each other: a JSON document a line.
+//! The messages between parent and child: a JSON document a line.
 
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
 use crate::{LoadReport, Sample};
 
-/// The parent's one line.
+/// The parent's message.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     /// The parent's process.
@@ -16,13 +16,13 @@ pub(super) struct Request {
     pub(super) memory: u64,
     /// Seconds of processor time.
     pub(super) cpu_seconds: u64,
-    /// Walls that are not raised; heeded by debug builds alone.
+    /// Walls that are left out; used in debug builds alone.
     pub(super) leave_out: Vec<String>,
-    /// A wall that is to be taken for one that the kernel lacks; heeded by debug builds alone.
+    /// A wall that counts as one that the kernel lacks; used in debug builds alone.
     pub(super) lacking: Option<String>,
-    /// A fault that a test asks for; heeded by debug builds alone.
+    /// A fault that a test asks for; used in debug builds alone.
     pub(super) fault: Option<String>,
-    /// What is to be done.
+    /// The work.
     pub(super) work: Work,
 }
 
@@ -34,17 +34,17 @@ pub(super) enum Work {
     Probe,
 }
 
-/// A line of the child's.
+/// A message of the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// What the check found.
     Report(LoadReport),
     /// The artifact could not be read.
     Unreadable(String),
-    /// The check has a fault of its own.
+    /// The check panicked.
     Panicked(String),
-    /// Walls that could not be raised, and why.
+    /// Walls that could not be put up, and why.
     WallsMissing(Vec<String>),
-    /// What trying one wall came to.
+    /// The result of trying one wall.
     Attempt(Attempt),
 }

@@ -1,12 +1,8 @@
-//! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing called.
+//! Pickles, read symbolically: every opcode is followed, nothing is imported and nothing is called.
 //!
-//! `machine` keeps the stack as the C unpickler does (`arguments` and `containers` hold the opcodes
-//! of their kind), `calls` decides what a pickle may do with the objects it names (`takes`: with what is handed to them;
-//! `weights`: what hashing, comparing and freeing them takes; `attributes`: with what `getattr` takes from them;
-//! `distributions`: with scipy's, which run code; `filling`: how they are filled; `dtypes`: with numpy's;
-//! `boosters`: with the models within
-//! boosters; `spans`: with numbers that stand there by their ends alone; `joblib`: where array bytes stand between opcodes; `torch`: with torch's and its persistent ids), `allow_list`
-//! holds the names, `telling` words what is found. None of them knows what a model is.
+//! Four rooms: [`unpickler`] follows the opcodes as CPython's C unpickler does; [`cost`] counts what hashing, copying
+//! and laying out values take; [`rules`] says which classes and functions a pickle may use, and how; [`libraries`]
+//! holds what is known of each library, a file each.
 
 mod cost;
 mod libraries;
@@ -18,7 +14,7 @@ use crate::report::{Depth, Finding, Format};
 use crate::source::Source;
 use libraries::torch::storages::Storages;
 use libraries::torch::tensors;
-use rules::grants as allow_list;
+use rules::grants;
 use unpickler::machine;
 
 pub use rules::never_trusted::NEVER_TRUSTED;
@@ -26,7 +22,7 @@ pub use rules::never_trusted::NEVER_TRUSTED;
 pub(super) use libraries::torch::legacy as torch_legacy;
 pub(super) use libraries::torch::storages::Storage;
 
-/// Follows one pickle to its STOP and to the end of the file, writing down what it finds.
+/// Checks one pickle up to its STOP, and that the file ends there.
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     let start = source.offset();
     machine::Machine::new(source, job).run()?;
@@ -37,8 +33,8 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     Ok(Depth::Typed)
 }
 
-/// Follows a file of joblib once more, as `pickle.load` would: to it, the bytes of arrays are
-/// opcodes. It will break somewhere; what it would call before that is dangerous.
+/// Reads a file of joblib once more, as `pickle.load` would, which takes the bytes of arrays for opcodes. It will fail
+/// somewhere; what it would call before that is a danger.
 fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
     let mut aside = job.aside(Format::Pickle);
     match machine::Machine::new(source, &mut aside).without_joblib().run() {
@@ -47,11 +43,11 @@ fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt
     }
     let found = aside.findings.into_report(Format::Pickle, None, Depth::Parsed).findings;
     for finding in found {
-        // Such a reading counts the memo otherwise, and puts the file's own names together wrongly; what is made
-        // of two harmless ones names nothing that there is.
+        // That reading counts the memo differently, and so combines the file's own names wrongly: a module of one
+        // harmless name with the name of another, which does not exist.
         let strange = finding.global.as_deref().is_some_and(|global| {
             let (module, name) = global.rsplit_once('.').unwrap_or(("", global));
-            !(allow_list::knows_module(module) && allow_list::knows_name(name))
+            !(grants::knows_module(module) && grants::knows_name(name))
         });
         if let (Some(call), true) = (&finding.would_call, strange) {
             let told = format!(
@@ -64,17 +60,17 @@ fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt
     Ok(())
 }
 
-/// What a torch pickle says besides what it is checked for.
+/// The result of checking a torch pickle.
 pub(super) struct TorchPickle {
-    /// The storages its tensors lie over; each must be there, and exactly as large.
+    /// The storages of its tensors; each must be in the file, and exactly as large.
     pub(super) storages: Vec<Storage>,
-    /// `torch.load` takes it with `weights_only=True`, which is its default.
+    /// `torch.load` accepts it with `weights_only=True`, which is the default.
     pub(super) weights_only: bool,
-    /// A storage was on a device that is not the processor.
+    /// A storage was on a device other than the processor.
     pub(super) elsewhere: bool,
 }
 
-/// Follows the pickle of a torch checkpoint, whose numbers stand elsewhere.
+/// Checks the pickle of a torch checkpoint, whose numbers are stored outside the pickle.
 pub(super) fn check_torch(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<TorchPickle, Halt> {
     let mut machine = machine::Machine::new(source, job).with_storages(Storages::default());
     machine.run()?;

@@ -139,7 +139,7 @@ impl Machine<'_, '_, '_> {
         self.count_copy(cost)
     }
 
-    /// Counts what an object copies out of its state.
+    /// Counts what an object copies from its state.
     pub(crate) fn count_state(&mut self, state: Value) -> Result<(), Halt> {
         match state {
             Value::Tuple(id) => {
@@ -151,12 +151,12 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// Counts what a library copies out of a state of an array that another state holds as well.
+    /// Counts a copy of an array that several states share.
     pub(crate) fn count_longest(&mut self) -> Result<(), Halt> {
         self.count_copy(self.mentions.longest)
     }
 
-    /// Counts what a booster takes out of the bytes of its model.
+    /// Counts what a booster allocates for its model.
     pub(crate) fn count_model(&mut self, model: Option<Value>) -> Result<(), Halt> {
         if model.is_some_and(is_body) {
             let model = self.mentions.copied().saturating_mul(ITEM);

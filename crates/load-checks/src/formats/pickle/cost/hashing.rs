@@ -1,7 +1,7 @@
-//! What hashing, comparing and freeing a value takes, as far as a pickle can drive it up.
+//! The cost of hashing, comparing and freeing values, as far as a pickle can drive it up.
 //!
-//! Python hashes a shared part again for every mention of it, and compares keys of one hash with each other. Hashes
-//! of numbers, and of tuples and frozensets of them, are known to whoever writes the file; those of texts are not.
+//! Python hashes a shared part again for each mention of it, and compares keys with equal hashes. The author of a file
+//! can choose the hashes of numbers, and of tuples and frozensets of numbers; those of texts are random.
 //! The numbers here follow CPython's (`long_hash`, `_Py_HashDouble`, `tuple_hash`, `frozenset_hash`).
 
 use std::collections::hash_map::RandomState;
@@ -13,30 +13,30 @@ use std::sync::LazyLock;
 pub(crate) const MAX_KEY_DEPTH: u16 = 500;
 /// The modulus of the hashes of numbers.
 const PRIME: u64 = (1 << 61) - 1;
-/// Stands for a hash that nobody can choose.
+/// Stands for a hash that the file cannot choose.
 const UNSTEERED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What is known of a value besides what it is.
+/// The cost of a value, and its hash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weight {
-    /// Steps to hash it, or to compare it with its like.
+    /// Steps to hash it, or to compare it with an equal one.
     pub(crate) steps: u32,
-    /// Nesting: hashing recurses that deep.
+    /// Depth of nesting, which is the depth of recursion of its hash.
     pub(crate) depth: u16,
-    /// Arrays of numpy within arrays, which are freed recursively.
+    /// Depth of numpy arrays within arrays, which is the depth of recursion when they are freed.
     pub(crate) arrays: u16,
     /// Its hash runs Python code over a state that the file chose.
     pub(crate) risky: bool,
-    /// It holds buffers of Arrow, which are believed and must not be read while they are loaded.
+    /// It holds buffers of Arrow, which are not checked, so that nothing may read them while loading.
     pub(crate) buffers: bool,
-    /// Its hash, as far as numbers make it.
+    /// Its hash, if it is made of numbers alone.
     pub(crate) hash: u64,
-    /// Tells numbers of one hash apart; 0 where there is no number.
+    /// Tells different values with equal hashes apart; 0 where the file cannot choose the hash.
     pub(crate) print: u32,
 }
 
 impl Weight {
-    /// Something whose hash nobody can choose.
+    /// A value whose hash the file cannot choose.
     pub(crate) const PLAIN: Weight = Weight {
         steps: 1,
         depth: 0,
@@ -69,17 +69,17 @@ impl Weight {
         Weight { steps, hash: number.hash, print: number.print, ..Self::PLAIN }
     }
 
-    /// An object whose hash the file can choose, told from others by its number.
+    /// An object whose hash the file can choose. `number` tells it from others.
     pub(crate) fn steered(self, number: u32) -> Self {
         Weight { hash: 0, print: print(u64::from(number)), ..self }
     }
 
-    /// Something that holds others and is told from its like by itself.
+    /// An empty container.
     pub(crate) fn holder() -> Self {
         Weight { depth: 1, ..Self::PLAIN }
     }
 
-    /// Takes in what it holds.
+    /// Adds the cost of a value that it holds.
     pub(crate) fn hold(&mut self, other: Weight) {
         self.steps = self.steps.saturating_add(other.steps);
         self.depth = self.depth.max(other.depth.saturating_add(1));
@@ -130,7 +130,7 @@ impl Weight {
 /// A number that does not fit 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Big {
-    /// Bytes of it in the file.
+    /// Its length in the file, in bytes.
     pub(crate) len: u32,
     hash: u64,
     print: u32,
@@ -181,17 +181,17 @@ impl Big {
     }
 }
 
-/// Keys by their hash, where one could be another's: what finding a place for one more takes.
+/// Keys by hash: counts the comparisons that adding one more key takes.
 #[derive(Default)]
 pub(crate) struct Crowd {
     first: HashMap<u64, u32>,
-    /// Of hashes that more than one has, all that have it.
+    /// All keys of each hash that several keys have.
     shared: HashMap<u64, HashSet<u32>>,
     counted: usize,
 }
 
 impl Crowd {
-    /// Adds a key; answers how many others there are of its hash.
+    /// Adds a key; returns the number of other keys with its hash.
     pub(crate) fn add(&mut self, key: Weight) -> u64 {
         if key.print == 0 {
             return 0;
@@ -238,13 +238,13 @@ fn float_hash(bits: u64) -> u64 {
     signed(times(digits % PRIME, 1 << shift), bits >> 63 != 0)
 }
 
-/// Tells texts apart, as nobody can foresee.
+/// A fingerprint of a text that the author of a file cannot predict.
 pub(crate) fn print_of_text(text: &[u8]) -> u64 {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     SEED.hash_one(text)
 }
 
-/// Spreads a number over 32 bits, as nobody can foresee; never 0.
+/// A fingerprint of a number that the author of a file cannot predict; never 0.
 fn print(number: u64) -> u32 {
     static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     let number = (number ^ *SEED).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,22 +1,22 @@
-//! What hashing the keys of dicts and sets takes, and comparing those of one hash.
+//! The cost of hashing the keys of dicts and sets, and of comparing keys with equal hashes.
 //!
-//! Python hashes a nested tuple again for every mention of it, so that a few opcodes can ask for more hashing than
-//! any machine will finish: the work is counted here without doing it.
+//! Python hashes a nested tuple again for each mention of it, so that a few opcodes can cause more hashing than any
+//! machine will finish. The work is counted here without doing it.
 
 use crate::formats::pickle::cost::hashing::MAX_KEY_DEPTH;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 
-/// Steps that all hashing of nested tuples may take together.
+/// Steps that all hashing may take, besides those that the file's size allows.
 const MAX_HASH_WORK: u64 = 200_000_000;
-/// Steps that one byte of the file pays for.
+/// Steps that each byte of the file allows.
 const WORK_OF_BYTE: u64 = 16;
-/// Up to this a key costs no more than reading it did.
+/// Steps up to which a key costs no more than reading it.
 const LIGHT: u64 = 8;
 
 impl Machine<'_, '_, '_> {
-    /// Refuses keys that cannot be hashed, or only at the price of a hang or a crash.
+    /// Refuses keys that cannot be hashed, or whose hashing could hang or crash the loader.
     pub(crate) fn hash_all(&mut self, start: usize, step: usize) -> Result<(), Halt> {
         for at in (start..self.stack.len()).step_by(step) {
             self.settle(self.stack[at]);
@@ -29,7 +29,7 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// Counts what hashing a key takes, and comparing it with the others of its hash.
+    /// Counts hashing a key, and comparing it with the other keys of its hash.
     fn count_key(&mut self, key: Value) -> Result<(), Halt> {
         let weight = self.arena.weight(key);
         if weight.depth > MAX_KEY_DEPTH {
@@ -44,7 +44,7 @@ impl Machine<'_, '_, '_> {
         self.work(u64::from(weight.steps).saturating_mul(others + 1))
     }
 
-    /// Counts values wherever they go, because what takes them may hash them later.
+    /// Counts hashing each value that is put into another, because a library may hash it later.
     pub(crate) fn weigh(&mut self, start: usize) -> Result<(), Halt> {
         for at in start..self.stack.len() {
             self.settle(self.stack[at]);
@@ -55,7 +55,7 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// Each byte of the file pays for some work; the rest is given once.
+    /// Counts steps, and fails when there are too many for the file's size.
     pub(crate) fn work(&mut self, steps: u64) -> Result<(), Halt> {
         if steps > LIGHT {
             self.hash_work = self.hash_work.saturating_add(steps);
@@ -67,7 +67,7 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// Counts what hashing takes that a call does with the items of its arguments.
+    /// Counts hashing the items of a call's arguments.
     pub(crate) fn count_elements(&mut self, args: &[Value]) -> Result<(), Halt> {
         for arg in args {
             let weight = self.arena.weight(*arg);

@@ -1,4 +1,4 @@
-//! What loading a pickle takes beyond reading it: hashing, comparing, copying, laying out and freeing.
+//! What loading a pickle costs besides reading it: hashing, comparing, copying, expanding and freeing values.
 
 pub(crate) mod copying;
 pub(crate) mod hashing;

@@ -1,19 +1,19 @@
-//! Numbers that stand in a pickle by their ends alone.
+//! Unexpanded numbers: ranges, which a pickle stores by their ends alone.
 //!
-//! `range(10**10)` takes thirty bytes, and what makes an array of it takes 80 gigabytes. A `range`
-//! may be kept, as the choice of a parameter, but not be handed to anything that is called or that
-//! lays out its state; pandas' own `RangeIndex` may also be the index of a frame or a level of one.
+//! `range(10**10)` takes thirty bytes, and an array made of it takes 80 gigabytes. A `range` may be kept, as the choices
+//! of a parameter are, but not be an argument of a call, nor be in a state that is laid out as a table. pandas' own
+//! `RangeIndex` may also be the index of a frame, or a level of one.
 
 use crate::formats::pickle::cost::hashing::{MAX_KEY_DEPTH, Weight};
 use crate::formats::pickle::unpickler::arena::Span;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 
-/// Items of a list that are looked at together.
+/// The most items of a list whose hash as a frozenset is computed.
 const SHORT: u64 = 24;
 
 impl Machine<'_, '_, '_> {
-    /// Whether a call would lay out numbers that are not in the file.
+    /// Whether a call would expand numbers that are not in the file.
     pub(crate) fn spells_out(&self, global: u32, args: &[Value]) -> bool {
         let note = self.arena.global_note(global);
         if note.is_trusted() {
@@ -22,7 +22,7 @@ impl Machine<'_, '_, '_> {
         let mut span = Span::default();
         for arg in args {
             span |= match arg {
-                // It may hold what was put into a part of it later.
+                // Something may have been put into a part of it later.
                 Value::Dict(_) | Value::List(_) | Value::Tuple(_) if self.arena.late.any() => {
                     self.arena.late
                 }
@@ -44,7 +44,7 @@ impl Machine<'_, '_, '_> {
         Value::REFUSED
     }
 
-    /// What a call answers that keeps what it was given.
+    /// The result of a call that keeps its arguments.
     pub(crate) fn spanning(&mut self, global: u32, args: &[Value]) -> Value {
         let note = self.arena.global_note(global);
         let mut span = Span { range: note.name == "range", ..Span::default() };
@@ -133,7 +133,7 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// Tables lay out what their state holds.
+    /// Refuses a range in the state of a table, which would expand it.
     pub(crate) fn check_span_of_state(&mut self, instance: u32, state: Value) {
         let global = self.arena.instances[instance as usize].global;
         let note = self.arena.global_note(global);

@@ -25,6 +25,9 @@ pub(crate) static LIBRARY: Library = Library {
 /// The longest weights that a recursion is made with; models have some tens, or a thousand.
 const MAX_LENGTH: i64 = 100_000;
 
+/// How Cython's releases sum up the attributes of a GARCH recursion.
+const GARCH_CHECKSUMS: [i64; 3] = [0x0721_668d, 0x0b3f_a876, 0x02c8_0abe];
+
 fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
     match argument {
         Argument::Object(_, class) if matches!(package_of(&class.module), "numpy" | "joblib") => {
@@ -38,8 +41,8 @@ fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
 fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
     let length = |value: &Value, code| arena.array(*value).and_then(|array| array.length_of(code));
     match (function.name.as_str(), args) {
-        ("__pyx_unpickle_GARCHUpdater", [_, Value::Int(_), state]) => {
-            *state == Value::None || is_garch(arena, *state)
+        ("__pyx_unpickle_GARCHUpdater", [_, Value::Int(checksum), state]) => {
+            GARCH_CHECKSUMS.contains(checksum) && (*state == Value::None || is_garch(arena, *state))
         }
         ("EGARCHUpdater", [p, o, q]) => [p, o, q].into_iter().all(is_order),
         ("EWMAUpdater", [Value::None | Value::Float(_)]) => true,

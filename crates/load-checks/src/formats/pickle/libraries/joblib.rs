@@ -1,9 +1,8 @@
-//! joblib's own pickles: after the state of an array wrapper, the array's bytes stand raw between
-//! the opcodes.
+//! joblib's pickles: after the state of an array wrapper, the array's raw bytes follow, between the opcodes.
 //!
-//! How many there are follows from the wrapper's state, so that must be known exactly: a reader that
-//! counts differently from joblib can be led past an opcode. Source of the rules: joblib's
-//! `numpy_pickle.py` from 0.10 on. An array of objects is a pickle of its own at that place.
+//! Their number follows from the wrapper's state, which must be known exactly: a reader that counts differently from
+//! joblib can be made to skip opcodes. An array of objects is a pickle of its own there. Source of the rules: joblib's
+//! `numpy_pickle.py` from 0.10 on.
 
 use super::Library;
 use super::numpy::arrays::{Laid, lay};
@@ -26,25 +25,25 @@ pub(crate) fn is_file_of_array(module: &str, name: &str) -> bool {
         && matches!(name, "NDArrayWrapper" | "ZNDArrayWrapper")
 }
 
-/// The largest padding joblib writes. What stands there is no opcode, so that `pickle.load` stops at
-/// it and never takes array bytes for opcodes.
+/// The largest padding that joblib writes. Its bytes are no opcodes, so that `pickle.load` fails there and never takes
+/// array bytes for opcodes.
 const MAX_PADDING: u8 = 16;
-/// Bytes of an array between two looks at whether to go on.
+/// Bytes of an array between two checks whether to go on.
 const PIECE: u64 = 16 * 1024 * 1024;
 
 /// What is known of the wrapper whose state is being read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wrapper {
-    /// The dict of its state, once that was begun.
+    /// The dict of its state, once that has begun.
     dict: Option<u32>,
-    /// A wrapper was made and its state is not begun.
+    /// A wrapper was made, and its state has not begun.
     awaited: bool,
     subclass: Option<Value>,
     shape: Option<Value>,
     order: Option<Value>,
     dtype: Option<Value>,
     alignment: Option<Value>,
-    /// A key that is no attribute of a wrapper; it could stand before one of its methods.
+    /// A key that is no attribute of a wrapper; it could replace a method.
     foreign: bool,
 }
 
@@ -150,7 +149,7 @@ impl Machine<'_, '_, '_> {
         self.array_bytes(count.checked_mul(size))
     }
 
-    /// The class the array is given in the end, one of numpy's own.
+    /// Checks the class that the array gets in the end, which must be one of numpy's own.
     fn check_subclass(&mut self, subclass: Option<Value>) -> Result<(), Halt> {
         let Some(Value::Global(class)) = subclass else {
             return self.broken("a joblib array without a class that can be read");

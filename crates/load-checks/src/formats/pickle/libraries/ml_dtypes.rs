@@ -20,6 +20,6 @@ pub(crate) fn size_of(class: &GlobalNote) -> Option<u64> {
 const GRANTS: &[Entry] = &[(
     "ml_dtypes",
     NAMED,
-    "bfloat16 float4_e2m1fn float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 float8_e4m3b11fnuz \
+    "bcomplex32 bfloat16 complex32 float4_e2m1fn float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 float8_e4m3b11fnuz \
      float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu int1 int2 int4 uint1 uint2 uint4",
 )];

@@ -1,9 +1,8 @@
-//! Boosters: a model of LightGBM or XGBoost within a pickle, given to a library that believes it.
+//! Models within pickles: of LightGBM and XGBoost, and tables of polars.
 //!
-//! LightGBM aborts the whole process on a text whose tree sizes are wrong, XGBoost dies of a tree
-//! whose parents do not exist, both while the pickle is loaded. So what begins as such a model is
-//! read by its own reader where it stands, and a booster may be given nothing else. What is wrong
-//! with a model counts only if a booster is given it.
+//! LightGBM aborts the process on a text whose tree sizes are wrong, and XGBoost crashes on a tree whose parents do not
+//! exist, both while the pickle is loaded. So a text or bytes that begin as a model are checked by the reader of that
+//! format, and a booster may be given nothing else. A fault of a model counts only if a booster is given it.
 
 use std::io::{self, Read};
 
@@ -15,14 +14,14 @@ use crate::report::Depth;
 use crate::report::Format;
 use crate::source::Source;
 
-/// Bytes by which a model is known.
+/// Bytes from the start of a model by which it is recognised.
 pub(crate) const HEAD: usize = 16;
 /// What begins a stream of Arrow's, as the text that protocols 0 to 2 write for bytes.
 const MARK_AS_TEXT: [u8; 8] = [0xc3, 0xbf, 0xc3, 0xbf, 0xc3, 0xbf, 0xc3, 0xbf];
-/// What is kept of a model besides its fault.
+/// Memory for a model besides its fault, in bytes.
 const COST: usize = 48;
 
-/// Whose model it is.
+/// The kind of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Lightgbm,
@@ -33,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What begins so is read as a model; nothing else is ever written as one.
+    /// The kind of model that begins so, if any.
     pub(crate) fn of(head: &[u8; HEAD]) -> Option<Self> {
         if head.starts_with(b"tree\n") {
             Some(Kind::Lightgbm)
@@ -98,7 +97,7 @@ impl Models {
 }
 
 impl Machine<'_, '_, '_> {
-    /// Reads a body of `len` bytes as a model, and hands all of it to `each`.
+    /// Reads a body of `len` bytes as a model, and passes all of it to `each`.
     pub(crate) fn model_body(
         &mut self,
         kind: Kind,
@@ -116,7 +115,7 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// Reads a text that stands in the pickle with escapes as a model.
+    /// Reads a text as a model that is written with escapes in the pickle.
     pub(crate) fn model_text(&mut self, kind: Kind, text: &[u8]) -> Result<Value, Halt> {
         let mut source = Source::open(io::Cursor::new(text))?;
         let (len, each) = (text.len() as u64, &mut |_: &[u8]| {});
@@ -231,7 +230,7 @@ fn read_model(
     Ok(Some(report.errors.into_iter().next()))
 }
 
-/// A body that is read, and handed on as it stands in the pickle.
+/// The bytes of a model, which are also passed on as they are in the pickle.
 struct Body<'b, 's, 'e> {
     /// Its first bytes, as far as they were not read again.
     head: &'b [u8],
@@ -239,7 +238,7 @@ struct Body<'b, 's, 'e> {
     left: u64,
     each: &'e mut dyn FnMut(&[u8]),
     latin: Option<Latin>,
-    /// Why the pickle around it could not be read on.
+    /// Why the pickle around it could not be read further.
     failed: Option<io::Error>,
 }
 
@@ -288,7 +287,7 @@ struct Latin {
 }
 
 impl Latin {
-    /// Decodes in place; answers how many bytes there are.
+    /// Decodes in place; returns the number of bytes.
     fn decode(&mut self, bytes: &mut [u8]) -> usize {
         let mut kept = 0;
         for at in 0..bytes.len() {

@@ -26,6 +26,10 @@ pub(crate) static LIBRARY: Library = Library {
     ..Library::UNKNOWN
 };
 
+/// The units of time that pandas writes, by its own numbers.
+const SECONDS: i64 = 7;
+const NANOSECONDS: i64 = 10;
+
 /// What the data of an index may be called in a pickle.
 const INDEX_KEYS: [&[u8]; 14] = [
     b"closed",
@@ -84,9 +88,9 @@ fn takes(_: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
 /// reading buffers of Arrow, which are not checked; an index of texts only keeps them.
 fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
     if !function.name.starts_with("_new_") {
-        return takes_so_many(function, args);
+        return takes_so_many(arena, function, args);
     }
-    if args.len() != 2 {
+    if !matches!(args, [_, Value::Dict(_)]) {
         return false;
     }
     let keeps = match args.first() {
@@ -104,22 +108,60 @@ fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
 }
 
 /// Whether a function takes as many arguments, of their types as far as one type alone can be meant.
-fn takes_so_many(function: &GlobalNote, args: &[Value]) -> bool {
+fn takes_so_many(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
     let whole = |arg: &Value| matches!(arg, Value::Int(_) | Value::Word(_) | Value::BigInt(_));
     match function.name.as_str() {
-        "_timedelta_unpickle" => args.len() == 2 && args.iter().all(whole),
+        "_timedelta_unpickle" => {
+            matches!(args, [value, Value::Int(SECONDS..=NANOSECONDS)] if whole(value))
+        }
         "_unpickle_timestamp" => {
-            matches!(args, [value, _, _] | [value, _, _, Value::Int(_)] if whole(value))
+            matches!(args, [value, _, _] | [value, _, _, Value::Int(SECONDS..=NANOSECONDS)] if whole(value))
         }
         "__nat_unpickle" | "_nat_unpickle" | "ArrowDtype" => args.len() == 1,
         "PeriodDtype" => matches!(args, [] | [_]),
-        "StringDtype" => args.len() <= 2,
-        "Interval" => matches!(args, [_, _] | [_, _, Value::Name(_)]),
+        "StringDtype" => match args {
+            [] => true,
+            [storage] | [storage, _] => {
+                let known = ["python", "pyarrow", "pyarrow_numpy"];
+                *storage == Value::None || known.iter().any(|known| arena.is_name(*storage, known))
+            }
+            _ => false,
+        },
+        "Interval" => match args {
+            [left, right] => are_ends(*left, *right),
+            [left, right, closed] => {
+                let known = ["both", "left", "neither", "right"];
+                are_ends(*left, *right) && known.iter().any(|known| arena.is_name(*closed, known))
+            }
+            _ => false,
+        },
         "Period" => (1..=9).contains(&args.len()),
         "IntIndex" => matches!(args, [Value::Int(_), _] | [Value::Int(_), _, _]),
         "_unpickle_block" => args.len() == 3,
         "BlockManager" => args.len() <= 3,
+        "Week" => matches!(
+            args,
+            [] | [Value::Int(_)]
+                | [Value::Int(_), _]
+                | [Value::Int(_), _, Value::None | Value::Int(0..=6)]
+        ),
+        "Day" | "Hour" | "Micro" | "Milli" | "Minute" | "Nano" | "Second" => {
+            matches!(args, [] | [Value::Int(_)] | [Value::Int(_), _])
+        }
+        _ if function.module == "pandas._libs.tslibs.offsets" => {
+            matches!(args, [] | [Value::Int(_), ..])
+        }
         _ => true,
+    }
+}
+
+/// Whether two values may be the ends of an interval.
+fn are_ends(left: Value, right: Value) -> bool {
+    let text = |value| matches!(value, Value::Name(_) | Value::Text(_) | Value::LongText(_));
+    match (left, right) {
+        (Value::Int(left), Value::Int(right)) => left <= right,
+        (Value::Float(left), Value::Float(right)) => f64::from_bits(left) <= f64::from_bits(right),
+        _ => !text(left) && !text(right),
     }
 }
 

@@ -4,6 +4,7 @@
 //! which models need are written out here and in `rules::attributes`; compiled patterns of `re`,
 //! `operator.attrgetter`, and `ChainMap` (of itself, it is endless to go through).
 
+use super::numpy::arrays::Array;
 use super::{Argument, Library, Made, package_of, takes_its_own};
 use crate::formats::pickle::rules::arguments::{is_calculable, is_end};
 use crate::formats::pickle::rules::grants::{
@@ -38,7 +39,7 @@ pub(crate) static LIBRARY: Library = Library {
     grants: GRANTS,
     computes_items: &["types"],
     takes,
-    fits: |arena, function, args| !is_far_decimal(arena, function, args),
+    fits,
     makes: |function, class| function.name == "_unpickle" && class.name == "tzfile",
     count_call,
     made,
@@ -64,7 +65,7 @@ pub(crate) enum Call {
     Encode,
     /// Elements spelled out in the file, never a size or the result of a call.
     Elements,
-    /// Numbers and `None` only.
+    /// One to three whole numbers, the last of them not 0.
     Integers,
     /// Whole numbers, or a text of two with a slash between, as Python before 3.12 writes fractions.
     Ratio,
@@ -97,6 +98,81 @@ fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a class is called with as many arguments as it takes, of their types.
+fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
+    let number = |arg: &Value| matches!(arg, Value::Int(_) | Value::Float(_) | Value::Bool(_));
+    let packed = |arg: &Value, count| arena.length(*arg).is_none_or(|length| length == count);
+    match (function.module.as_str(), function.name.as_str(), args) {
+        ("builtins", "complex", _) => matches!(args.len(), 1 | 2) && args.iter().all(number),
+        ("datetime", "date", [one]) => !number(one) && packed(one, 4),
+        ("datetime", "date", [Value::Int(year), Value::Int(month), Value::Int(day)]) => {
+            is_day(*year, *month, *day)
+        }
+        ("datetime", "datetime", [one] | [one, _]) => !number(one) && packed(one, 10),
+        (
+            "datetime",
+            "datetime",
+            [Value::Int(year), Value::Int(month), Value::Int(day), rest @ ..],
+        ) => is_day(*year, *month, *day) && rest.len() <= 5,
+        ("datetime", "time", [one] | [one, _]) if !number(one) => packed(one, 6),
+        ("datetime", "time", _) => args.len() <= 5,
+        ("datetime", "timedelta", _) => args.len() <= 7 && args.iter().all(number),
+        ("datetime", "timezone", [Value::Instance(_)] | [Value::Instance(_), _]) => true,
+        ("datetime", _, _) => false,
+        ("decimal", "Decimal", _) => {
+            is_decimal(arena, args) && !is_far_decimal(arena, function, args)
+        }
+        ("operator", "itemgetter", _) => !args.is_empty(),
+        _ => true,
+    }
+}
+
+/// Whether there is such a day in the calendar.
+fn is_day(year: i64, month: i64, day: i64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return false,
+    };
+    (1..=9999).contains(&year) && (1..=days).contains(&day)
+}
+
+/// Whether the text of a decimal is one, where it is known.
+fn is_decimal(arena: &Arena, args: &[Value]) -> bool {
+    let [Value::Name(text) | Value::Text(Some(text))] = args else {
+        return args.len() == 1;
+    };
+    let text = arena.name(*text).to_ascii_lowercase();
+    let text = text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(&text);
+    let digits = |text: &[u8]| text.iter().all(u8::is_ascii_digit);
+    if matches!(text, b"inf" | b"infinity") {
+        return true;
+    }
+    if let Some(payload) = text.strip_prefix(b"s").unwrap_or(text).strip_prefix(b"nan") {
+        return digits(payload);
+    }
+    let (number, exponent) = match text.iter().position(|byte| *byte == b'e') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    };
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        let exponent =
+            exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
+        !exponent.is_empty() && digits(exponent)
+    });
+    let mut parts = number.split(|byte| *byte == b'.');
+    let whole = parts.next().unwrap_or_default();
+    let fraction = parts.next().unwrap_or_default();
+    exponent_fits
+        && parts.next().is_none()
+        && whole.len() + fraction.len() > 0
+        && digits(whole)
+        && digits(fraction)
 }
 
 /// Whether a call makes a decimal whose exponent is so large that laying out the number would take all memory.
@@ -189,17 +265,23 @@ impl Machine<'_, '_, '_> {
             Call::Elements => return self.of_elements(global, args),
             Call::Integers => {
                 let number = |arg: &Value| match arg {
-                    Value::Int(_) | Value::None | Value::Bool(_) | Value::Word(_) => true,
+                    Value::Int(_) | Value::Bool(_) | Value::Word(_) => true,
                     Value::BigInt(_) => is_calculable(&self.arena, *arg),
                     _ => false,
                 };
-                return args.iter().all(number).then(|| self.spanning(global, args));
+                let step = !matches!(args, [_, _, Value::Int(0)]);
+                let fits = (1..=3).contains(&args.len()) && step && args.iter().all(number);
+                return fits.then(|| self.spanning(global, args));
             }
             Call::Partial => {
                 matches!(args, [Value::Global(function)] if self.may_be_tied(*function))
             }
-            Call::Ends => args.iter().all(|arg| is_end(*arg)),
-            Call::Ratio => args.iter().all(|arg| self.is_ratio(*arg)),
+            Call::Ends => (1..=3).contains(&args.len()) && args.iter().all(|arg| is_end(*arg)),
+            Call::Ratio => {
+                matches!(args.len(), 1 | 2)
+                    && !matches!(args, [_, Value::Int(0)])
+                    && args.iter().all(|arg| self.is_ratio(*arg))
+            }
             Call::Factory => self.is_factory(args),
         };
         fits.then(|| self.arena.instance(global))
@@ -246,7 +328,33 @@ impl Machine<'_, '_, '_> {
             {
                 Some(Value::Model(*model, Form::ByteArray))
             }
-            _ => are_elements(args).then(|| self.arena.instance(global)),
+            _ if !are_elements(args) || !self.so_many_elements(global, args) => None,
+            _ => {
+                let made = self.arena.instance(global);
+                let length = match args {
+                    [data] => self.arena.length(*data),
+                    _ => None,
+                };
+                if let (Value::Instance(id), Some(length)) = (made, length) {
+                    self.arena.note_array(id, Array::of_bytes(length));
+                }
+                Some(made)
+            }
+        }
+    }
+
+    /// Whether a container takes as many arguments.
+    fn so_many_elements(&self, global: u32, args: &[Value]) -> bool {
+        let text =
+            |arg: &Value| matches!(arg, Value::Name(_) | Value::Text(_) | Value::LongText(_));
+        let known = ["ascii", "latin-1", "latin1", "utf-8"];
+        match (self.arena.global_note(global).name.as_str(), args) {
+            ("bytearray" | "bytes", [one]) => !text(one),
+            ("bytearray" | "bytes", [one, encoding]) => {
+                text(one) && known.iter().any(|known| self.arena.is_name(*encoding, known))
+            }
+            ("deque", _) => args.len() <= 2,
+            (_, _) => args.len() <= 1,
         }
     }
 

@@ -1,11 +1,11 @@
 //! statsmodels: fitted models and their results.
 //!
-//! Missing on purpose: state space models, whose buffers are believed in C, and what is made of a formula, which
-//! statsmodels runs again when it is loaded.
+//! Missing on purpose: state space models, whose buffers are believed in C; what is made of a formula, which
+//! statsmodels runs again when it is loaded; zero-inflated models, which keep a bound method of their results.
 
 use super::{Library, Made};
 use crate::formats::pickle::rules::filling::check_attributes;
-use crate::formats::pickle::rules::grants::{Entry, Fill, Make, NAMED, PLAIN, STATED};
+use crate::formats::pickle::rules::grants::{Entry, FIELDS, Fill, Make, NAMED, PLAIN, STATED};
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
@@ -52,16 +52,9 @@ impl Items {
 const GRANTS: &[Entry] = &[
     ("statsmodels.base.data", STATED, "ModelData PandasData"),
     ("statsmodels.base.elastic_net", PLAIN, "RegularizedResults RegularizedResultsWrapper"),
+    ("statsmodels.base.l1_slsqp", NAMED, "fit_l1_slsqp"),
     ("statsmodels.base.model", PLAIN, "LikelihoodModelResults"),
     ("statsmodels.base.model", PLAIN, "GenericLikelihoodModelResults"),
-    (
-        "statsmodels.discrete.count_model",
-        PLAIN,
-        "ZeroInflatedGeneralizedPoisson ZeroInflatedGeneralizedPoissonResults \
-         ZeroInflatedGeneralizedPoissonResultsWrapper ZeroInflatedNegativeBinomialP \
-         ZeroInflatedNegativeBinomialResults ZeroInflatedNegativeBinomialResultsWrapper \
-         ZeroInflatedPoisson ZeroInflatedPoissonResults ZeroInflatedPoissonResultsWrapper",
-    ),
     (
         "statsmodels.discrete.discrete_model",
         PLAIN,
@@ -145,10 +138,11 @@ const GRANTS: &[Entry] = &[
     ("statsmodels.stats.sandwich_covariance", NAMED, "weights_bartlett weights_uniform"),
     ("statsmodels.tools.tools", PLAIN.filled(Fill::Mapping), "Bunch"),
     ("statsmodels.tsa.ar_model", PLAIN, "AutoReg AutoRegResults AutoRegResultsWrapper"),
+    ("statsmodels.tsa.ardl.model", FIELDS, "BoundsTestResult"),
     (
         "statsmodels.tsa.ardl.model",
         PLAIN,
-        "ARDL ARDLResults ARDLResultsWrapper BoundsTestResult UECM UECMResults UECMResultsWrapper",
+        "ARDL ARDLResults ARDLResultsWrapper UECM UECMResults UECMResultsWrapper",
     ),
     (
         "statsmodels.tsa.deterministic",

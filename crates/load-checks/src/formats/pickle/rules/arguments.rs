@@ -1,8 +1,8 @@
-//! What may be handed to what is called.
+//! What arguments a call may have.
 //!
-//! An error of a library often shows the argument it refuses, and so lays out any argument as a text; libraries also
-//! copy, convert and look up what they take. So a call takes plain values, and objects of the kinds that its library
-//! itself gives it.
+//! A library's error often shows the argument it refuses, for which it formats the whole argument as a text. Libraries
+//! also copy, convert and look up their arguments. So a call may have plain values, and objects of the kinds that its
+//! library itself writes there.
 
 use crate::formats::pickle::libraries::Argument;
 use crate::formats::pickle::rules::grants::{Make, NAMED};
@@ -23,7 +23,9 @@ impl Machine<'_, '_, '_> {
         let function = self.arena.global_note(global);
         function.is_trusted()
             || (args.iter().all(|arg| self.is_argument(function, *arg, 0))
-                && (function.library.fits)(&self.arena, function, args))
+                // What was refused inside the arguments has been told; do not tell it twice.
+                && (args.iter().any(|arg| arg.is_refused())
+                    || (function.library.fits)(&self.arena, function, args)))
     }
 
     fn is_argument(&self, function: &GlobalNote, arg: Value, depth: u16) -> bool {

@@ -1,7 +1,7 @@
-//! `getattr`: the attributes a pickle may take of what it names.
+//! `getattr`: the attributes that a pickle may read.
 //!
-//! It reaches anything, so each attribute is an exact one of an exact class. A method is bound to an object only
-//! before that object has a state, so that it is the class's own.
+//! `getattr` reaches anything, so only a few attributes of exact classes are allowed. A method of an object is allowed
+//! only before the object has a state, so that it is the class's own method.
 
 use crate::formats::pickle::libraries::standard;
 use crate::formats::pickle::rules::grants::NAMED;
@@ -53,7 +53,7 @@ impl Machine<'_, '_, '_> {
         };
         let bound = self.arena.instance(method);
         if let Value::Instance(id) = bound {
-            // It is no dtype, and must not be taken for one of plain numbers.
+            // It is no dtype, and must not count as one of plain numbers.
             self.arena.instances[id as usize].object_dtype = true;
         }
         Some(bound)

@@ -1,4 +1,4 @@
-//! Containers that are filled: which may be, and what is remembered of their items.
+//! Which containers a pickle may fill, and what is remembered of their items.
 
 use crate::formats::pickle::cost::hashing::MAX_KEY_DEPTH;
 use crate::formats::pickle::libraries::sklearn::tree::TreeState;
@@ -71,7 +71,7 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// Remembers what a decision may need of an item of a dict.
+    /// Remembers what later decisions need to know of a dict's item.
     pub(crate) fn note_item(&mut self, dict: u32, key: Value, value: Value) {
         let arena = &mut self.arena;
         let name = arena.key(key);
@@ -136,7 +136,7 @@ pub(crate) fn check_attributes(machine: &mut Machine<'_, '_, '_>, global: u32, s
     }
 }
 
-/// What the docstring and the name of a function are.
+/// Whether a value may be the docstring or the name of a function.
 fn is_text(value: Value) -> bool {
     matches!(value, Value::None | Value::Name(_) | Value::Text(_) | Value::LongText(_))
 }

@@ -65,7 +65,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// What an operator's word allows.
+    /// What trust by an operator allows.
     pub(crate) const TRUSTED: Grant = Grant { make: Make::Call, state: true, fill: Fill::Any };
 
     pub(crate) const fn filled(self, fill: Fill) -> Self {

@@ -7,14 +7,14 @@ use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 
 impl Machine<'_, '_, '_> {
-    /// Told of every value that is put into another: from then on it counts as finished.
+    /// Marks a value as finished, because it is put into another one.
     pub(crate) fn settle(&mut self, value: Value) {
         self.refuse_kept_getter(value);
         match value {
             Value::Instance(id) => {
                 let note = &mut self.arena.instances[id as usize];
                 // A dtype changed after an array took it would change what the array's bytes mean.
-                // The same of an array: how deep it nests is counted once.
+                // The nesting of an array is counted once, so that it must not change either.
                 note.built |= note.dtype.is_some() || note.raw;
             }
             Value::List(id) | Value::Set(id) => self.arena.lists[id as usize].settled = true,
@@ -117,7 +117,7 @@ impl Machine<'_, '_, '_> {
         }
     }
 
-    /// A state sets attributes: none of Python's special ones, and none whose name is unknown.
+    /// Whether a state sets neither special attributes of Python's nor attributes whose names are not known.
     pub(crate) fn is_plain_state(&self, state: Value) -> bool {
         let plain = |value: &Value| match value {
             Value::Dict(id) => {
@@ -128,7 +128,7 @@ impl Machine<'_, '_, '_> {
         };
         match state {
             Value::Tuple(id) => self.arena.items(id).is_some_and(|items| {
-                // A pair is two dicts of attributes, and one that is an object was not looked at.
+                // A pair is two dicts of attributes; the keys of one that is an object are not known.
                 let unseen = items.len() == 2 && items.iter().any(|item| self.is_mapping(*item));
                 !unseen && items.iter().all(plain)
             }),

@@ -6,16 +6,16 @@ use std::collections::HashMap;
 
 use super::notes::TupleNote;
 pub(crate) use super::notes::{DictNote, GlobalNote, InstanceNote, ListNote, Span};
-use super::values::{Form, Name, UNKNOWN, Value};
+use super::values::{Form, NOT_BYTES, Name, UNKNOWN, Value};
 use crate::formats::pickle::cost::hashing::{Big, MAX_KEY_DEPTH, Weight, print_of_text};
 use crate::formats::pickle::libraries::library_of;
 use crate::formats::pickle::libraries::numpy::arrays::Array;
 use crate::formats::pickle::libraries::sklearn::tree::TreeState;
 use crate::formats::pickle::rules::grants::Grant;
 
-/// Items kept of a tuple. No call that is allowed takes more arguments.
+/// Items kept of a tuple. No allowed call takes more arguments.
 const KEPT_ITEMS: usize = 24;
-/// Bytes kept of texts that are no names: enough to tell what a call was given.
+/// Bytes kept of texts that are no names: enough to describe the arguments of a call.
 const MAX_TOLD: usize = 64 * 1024;
 #[derive(Default)]
 pub(crate) struct Arena {
@@ -32,19 +32,19 @@ pub(crate) struct Arena {
     pub(crate) trees: HashMap<u32, TreeState>,
     pub(crate) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
-    /// What was put into lists and dicts after those were put into other values.
+    /// Unexpanded numbers that were put into a list or dict after that was put into another value.
     pub(crate) late: Span,
     /// Likewise, something nested so deep that it must not be hashed.
     pub(crate) late_depth: bool,
     /// The texts of long tuples of texts, taken together.
     keys: HashMap<u32, u64>,
     by_name: HashMap<(String, String), u32>,
-    /// The same by the texts in the file, and the protocol they were read in.
+    /// Classes and functions by the texts that name them in the file, and the protocol that these were read in.
     pub(crate) by_text: HashMap<(Name, Name, u8), u32>,
 }
 
 impl Arena {
-    /// Bytes held, roughly.
+    /// Approximate memory held, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.text.capacity()
             + self.tuples.capacity() * size_of::<TupleNote>()
@@ -65,7 +65,7 @@ impl Arena {
         let nameable = |b: &u8| b.is_ascii_alphanumeric() || b"_.<>-".contains(b) || !b.is_ascii();
         let (Ok(len), Ok(start)) = (u8::try_from(bytes.len()), u32::try_from(self.text.len()))
         else {
-            return Value::LongText(characters(bytes));
+            return Value::LongText(Characters::of(bytes));
         };
         if bytes.is_empty() || !bytes.iter().all(nameable) {
             if bytes.is_empty() || self.told + bytes.len() > MAX_TOLD {
@@ -90,7 +90,11 @@ impl Arena {
             Value::Bytes(len) | Value::ByteArray(len) | Value::LongText(len) => {
                 Some(len).filter(|len| *len != UNKNOWN)
             }
-            Value::Name(text) | Value::Text(Some(text)) => Some(characters(self.name(text))),
+            Value::Name(text) | Value::Text(Some(text)) => Some(Characters::of(self.name(text))),
+            // What calls of `bytes` and `bytearray` return.
+            Value::Instance(id) if self.global_of_instance(id).module == "builtins" => {
+                self.array(value)?.length_of(b"u1")
+            }
             _ => None,
         }
     }
@@ -182,7 +186,7 @@ impl Arena {
         }
     }
 
-    /// What hashing, comparing and freeing a value takes.
+    /// The cost of hashing, comparing and freeing a value.
     pub(crate) fn weight(&self, value: Value) -> Weight {
         match value {
             Value::Bool(number) => Weight::int(i64::from(number)),
@@ -242,7 +246,7 @@ impl Arena {
         note.whole.then(|| &self.items[start..start + usize::from(note.kept)])
     }
 
-    /// What a value holds of numbers that are not spelled out.
+    /// The unexpanded numbers in a value.
     pub(crate) fn span_of(&self, value: Value) -> Span {
         match value {
             Value::Tuple(id) | Value::FrozenSet(id) => self.tuples[id as usize].span,
@@ -336,7 +340,29 @@ impl Arena {
     }
 }
 
-/// Characters of a UTF-8 text.
-pub(crate) fn characters(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64
+/// Counts the characters of a UTF-8 text, in pieces.
+#[derive(Default)]
+pub(crate) struct Characters {
+    count: u64,
+    /// One of them is none of Latin-1.
+    wide: bool,
+}
+
+impl Characters {
+    /// The length of the bytes that a whole text stands for.
+    pub(crate) fn of(text: &[u8]) -> u64 {
+        let mut length = Self::default();
+        length.add(text);
+        length.as_bytes()
+    }
+
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.count += piece.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
+        self.wide |= piece.iter().any(|byte| *byte > 0xc3);
+    }
+
+    /// The length of the bytes that the text stands for, a byte a character.
+    pub(crate) fn as_bytes(&self) -> u64 {
+        if self.wide { NOT_BYTES } else { self.count }
+    }
 }

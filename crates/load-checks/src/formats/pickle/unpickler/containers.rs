@@ -28,7 +28,7 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// Takes everything from `start` on into a tuple.
+    /// Moves everything on the stack from `start` on into a tuple.
     pub(crate) fn gather(&mut self, start: usize) -> Value {
         for at in start..self.stack.len() {
             self.settle(self.stack[at]);
@@ -62,7 +62,7 @@ impl Machine<'_, '_, '_> {
         Ok(())
     }
 
-    /// The target of a filling opcode and where its items begin; `None` when there are no items.
+    /// The container that an opcode fills, which is below the items; `None` when there are no items.
     pub(crate) fn target(&mut self, start: usize) -> Result<Option<Value>, Halt> {
         if start > self.stack.len() || start <= self.fence() {
             return self.underflow();

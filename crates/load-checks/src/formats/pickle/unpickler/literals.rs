@@ -1,12 +1,12 @@
 //! Opcodes that carry their value in the stream: lengths, numbers, texts, bytes, frames.
 //!
-//! Bodies are passed over or checked in pieces; only what could be a name is kept. A declared
-//! length is compared with what is left of the file before anything is done about it.
+//! Bodies are skipped, or checked in pieces; only what could be a name is kept. A declared length is first compared
+//! with what is left of the file.
 
 use crate::formats::pickle::cost::hashing::Digits;
 use crate::formats::pickle::libraries::models::{HEAD, Kind};
 use crate::formats::pickle::libraries::scipy::distributions;
-use crate::formats::pickle::unpickler::arena::characters;
+use crate::formats::pickle::unpickler::arena::Characters;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::opcodes::Opcode;
 use crate::formats::pickle::unpickler::text::{self as text, Number, SurrogateUtf8};
@@ -14,7 +14,7 @@ use crate::formats::pickle::unpickler::values::{Form, MAX_NAME, UNKNOWN, Value};
 use crate::job::Halt;
 
 const HIGHEST_PROTOCOL: u8 = 5;
-/// Bytes kept of a text line; a longer line is passed over.
+/// Bytes kept of a text line; a longer line is skipped.
 const MAX_LINE: usize = 16 * 1024 * 1024;
 
 impl Machine<'_, '_, '_> {
@@ -26,7 +26,7 @@ impl Machine<'_, '_, '_> {
         Ok(bytes)
     }
 
-    /// The declared length of a body, refused before anything is allocated or skipped for it.
+    /// The declared length of a body. One that is longer than the rest of the file is refused here.
     pub(crate) fn body_len(&mut self, opcode: Opcode) -> Result<u64, Halt> {
         use Opcode as Op;
         let len = match opcode {
@@ -89,7 +89,7 @@ impl Machine<'_, '_, '_> {
         if !self.source.may_hold(len) {
             return self.broken("the pickle is truncated: a frame is longer than the file");
         }
-        // Of an unpacked stream it is not known yet whether there is so much.
+        // The length of an unpacked stream is not known yet, so this is checked at the end of the frame.
         self.frame_end = Some(self.source.offset().saturating_add(len));
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Machine<'_, '_, '_> {
     }
 
     fn long_number(&mut self, len: u64) -> Result<(), Halt> {
-        // Most are unsigned numbers of 64 bits with the sign above them.
+        // Most are unsigned numbers of 64 bits, with a byte for the sign.
         if len == 9 {
             let bytes = self.array::<9>()?;
             let value = match bytes {
@@ -176,7 +176,7 @@ impl Machine<'_, '_, '_> {
 
     pub(crate) fn text_line(&mut self, opcode: Opcode) -> Result<(), Halt> {
         if !self.read_line()? {
-            // Too long to be a name; its escapes are not looked at.
+            // Too long to be a name; its escapes are not checked.
             self.push(Value::LongText(UNKNOWN));
             return Ok(());
         }
@@ -249,16 +249,17 @@ impl Machine<'_, '_, '_> {
             return self.template_body(&head, len, each);
         }
         each(&head);
-        let mut count = characters(&head);
+        let mut length = Characters::default();
+        length.add(&head);
         let complete = self.source.stream(len - head.len() as u64, |piece| {
-            count += characters(piece);
+            length.add(piece);
             each(piece);
             Ok(())
         })?;
-        if complete { Ok(Value::LongText(count)) } else { self.truncated() }
+        if complete { Ok(Value::LongText(length.as_bytes())) } else { self.truncated() }
     }
 
-    /// A text that may be source code of scipy's; it is not long.
+    /// A short text that may be source code of scipy's.
     fn template_body(
         &mut self,
         head: &[u8],
@@ -274,7 +275,7 @@ impl Machine<'_, '_, '_> {
         Ok(if distributions::is_template(&text) {
             Value::Template
         } else {
-            Value::LongText(characters(&text))
+            Value::LongText(Characters::of(&text))
         })
     }
 

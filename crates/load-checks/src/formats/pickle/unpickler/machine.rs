@@ -1,7 +1,4 @@
-//! The stack machine: follows opcodes as CPython's C unpickler does, over symbolic values.
-//!
-//! Knows how opcodes move values between stack, marks and memo, and when the real unpickler
-//! would give up. What a named object may be used for is decided in `calls`.
+//! The machine: its state, its loop over the opcodes, and its errors.
 
 use crate::formats::pickle::cost::copying::Mentions;
 use crate::formats::pickle::cost::hashing::Crowd;
@@ -16,11 +13,11 @@ use crate::formats::pickle::unpickler::values::{Form, Value};
 use crate::job::{Halt, Job};
 use crate::source::Source;
 
-/// Opcodes of one pickle.
+/// The most opcodes of one pickle.
 const MAX_OPCODES: u64 = 1 << 30;
-/// Bytes held for stack, memo and arena together.
+/// The most memory for stack, memo and arena together, in bytes.
 const MAX_HELD: usize = 256 * 1024 * 1024;
-/// Opcodes between two looks at the budgets.
+/// Opcodes between two checks of the budgets.
 const POLL_EVERY: u64 = 4096;
 
 pub(crate) struct Machine<'a, 's, 'j> {
@@ -32,32 +29,33 @@ pub(crate) struct Machine<'a, 's, 'j> {
     pub(super) memo: Memo,
     pub(crate) protocol: u8,
     pub(crate) frame_end: Option<u64>,
-    /// Where the current opcode stands.
+    /// The offset of the current opcode.
     pub(crate) at: u64,
     pub(crate) line: Vec<u8>,
     pub(crate) hash_work: u64,
-    /// Keys whose hashes the file chose.
+    /// Keys whose hashes the file can choose.
     pub(crate) crowd: Crowd,
     pub(crate) mentions: Mentions,
-    /// The joblib array that is being described.
+    /// The joblib array whose state is being read.
     pub(crate) wrapper: Wrapper,
-    /// A pickle within another: it ends at its STOP, not at the end of the file.
+    /// This pickle is within another one, so that more may follow its STOP.
     pub(crate) inner: bool,
-    /// The opcode that stands at `at`.
+    /// The current opcode.
     pub(crate) opcode: Opcode,
-    /// The call it makes, and the class or function it is about.
+    /// The call that the current opcode makes, as callable and arguments.
     pub(crate) calling: Option<(Value, Value)>,
+    /// The class or function that a finding about the current opcode names.
     pub(crate) about: Option<u32>,
     pub(crate) refused: Vec<RefusedNote>,
-    /// Bytes held by the pickle around this one.
+    /// Memory held by the pickle around this one, in bytes.
     pub(crate) held_outside: usize,
-    /// What is put into lists, where that is asked for.
+    /// Set where the caller wants the items of lists: those so far.
     pub(crate) appended: Option<Vec<Value>>,
-    /// Read as `pickle.load` does, which knows nothing of joblib's arrays.
+    /// Read as `pickle.load` reads it, which does not know joblib's arrays.
     pub(crate) plain: bool,
-    /// The models of boosters, as far as they were read.
+    /// The models of boosters read so far.
     pub(crate) models: Models,
-    /// Where persistent ids may name storages, those named so far; elsewhere none may stand.
+    /// Set for torch, where persistent ids name storages: those named so far.
     pub(crate) storages: Option<Storages>,
 }
 
@@ -91,7 +89,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         }
     }
 
-    /// Takes joblib's arrays for ordinary objects.
+    /// Treats joblib's arrays as ordinary objects.
     pub(crate) fn without_joblib(self) -> Self {
         Self { plain: true, ..self }
     }
@@ -101,13 +99,13 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
         Self { storages: Some(storages), ..self }
     }
 
-    /// Follows the pickle to its STOP, and answers what stands on the stack there.
+    /// Follows the pickle to its STOP, and returns the value on the stack there.
     pub(crate) fn run(&mut self) -> Result<Value, Halt> {
         for step in 0..MAX_OPCODES {
             if step % POLL_EVERY == POLL_EVERY - 1 {
                 self.job.poll()?;
                 if self.job.findings.is_full() {
-                    // More would tell nothing; no pickle of any library comes here.
+                    // No pickle that a library wrote has so many findings.
                     return Err(Halt::Broken);
                 }
                 if self.held_outside + self.held() > MAX_HELD {
@@ -242,7 +240,7 @@ impl<'a, 's, 'j> Machine<'a, 's, 'j> {
             return self.broken("the pickle stops with values left on its stack");
         }
         self.at = self.source.offset();
-        // The loader asks for the whole frame when it begins; of an unpacked stream its end was not known then.
+        // The real loader reads the whole frame when it begins. The end of an unpacked stream was not known then.
         if self.frame_end.is_some_and(|end| end > self.at) {
             return self.broken("the pickle is truncated: it stops before the end of its frame");
         }

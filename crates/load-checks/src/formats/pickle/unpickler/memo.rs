@@ -1,14 +1,12 @@
-//! The memo: values a pickle put aside, by key.
-//!
-//! Knows keys and how the real unpickler counts them, nothing of what the values are.
+//! The memo: values by key, counted as the real unpickler counts them.
 
 use crate::formats::pickle::unpickler::values::Value;
 
-/// Keys that stand together in one page.
+/// Keys of one page.
 const PAGE: usize = 512;
 type Page = [Option<Value>; PAGE];
 
-/// Values by memo key, in pages that are made when something is put there.
+/// Values by memo key, in pages that are allocated when a key of theirs is first written.
 #[derive(Default)]
 pub(crate) struct Memo {
     pages: Vec<Option<Box<Page>>>,
@@ -31,7 +29,7 @@ impl Memo {
         self.pages.get(key / PAGE)?.as_ref()?[key % PAGE]
     }
 
-    /// Puts a value aside. The machine refuses keys that are far from all others.
+    /// Stores a value. The machine refuses keys that are far from all others.
     pub(crate) fn put(&mut self, key: u64, value: Value) {
         let Ok(key) = usize::try_from(key) else {
             return;

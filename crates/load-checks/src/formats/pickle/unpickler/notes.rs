@@ -1,4 +1,4 @@
-//! What is known of each value besides what it is.
+//! What is remembered of each value.
 
 use crate::formats::pickle::cost::hashing::Weight;
 use crate::formats::pickle::libraries::{Library, Seen};
@@ -12,7 +12,7 @@ pub(crate) struct TupleNote {
     pub(super) whole: bool,
     pub(super) len: u32,
     pub(super) hashable: bool,
-    /// It was a state, or the arguments of a call.
+    /// It was used as a state, or as the arguments of a call.
     pub(crate) used: bool,
     pub(super) span: Span,
     pub(super) weight: Weight,
@@ -48,54 +48,54 @@ impl GlobalNote {
 pub(crate) struct InstanceNote {
     /// The class or function it came from.
     pub(crate) global: u32,
-    /// It was given its state; no real pickle does so twice.
+    /// It has its state; no real pickle gives one twice.
     pub(crate) built: bool,
     /// A numpy dtype that may hold references to objects.
     pub(crate) object_dtype: bool,
-    /// A numpy dtype, and the bytes one item of it takes (`u64::MAX` if that is not known).
+    /// Set for a numpy dtype: the bytes of one item (`u64::MAX` if that is not known).
     pub(crate) dtype: Option<u64>,
-    /// Its name and its state say different sizes.
+    /// Set for a numpy dtype whose name and state give different sizes.
     pub(crate) odd_size: bool,
     pub(crate) span: Span,
     pub(crate) weight: Weight,
-    /// It stood where an array is copied out of a state.
+    /// It was an attribute that is copied out of a state.
     pub(crate) copied: bool,
-    /// An array before it has its state.
+    /// Set for an array that has no state yet.
     pub(crate) raw: bool,
-    /// A numpy dtype of numbers or texts, whose values nobody can give one hash.
+    /// Set for a numpy dtype of numbers or texts, whose hashes a file cannot choose.
     pub(crate) simple: bool,
-    /// A numpy dtype whose size is what its state says.
+    /// Set for a numpy dtype whose state sets its size.
     pub(crate) flexible: bool,
-    /// A type of Arrow, and how many buffers an array of it has.
+    /// Set for a type of Arrow: the number of buffers of an array of it.
     pub(crate) buffers: u8,
-    /// A numpy dtype, and the start of the text it is named by: `f8`, `V64`.
+    /// Set for a numpy dtype: the start of its name, such as `f8` or `V64`.
     pub(crate) code: [u8; 3],
-    /// A numpy dtype of records: tells its fields from others, with their types and places.
+    /// Set for a numpy dtype of records: a fingerprint of its fields' names, types and offsets.
     pub(crate) fields: u64,
-    /// The place of what is known of an array, counted from 1; 0 where nothing is.
+    /// Set for an array of known type and shape: its number in the arena, counted from 1.
     pub(crate) array: u32,
 }
 
-/// What was seen among the keys and values of a dict.
+/// What is remembered of a dict.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DictNote {
-    /// Items that were put into it, the same key again included.
+    /// Items put into it; a repeated key counts again.
     pub(crate) len: u64,
     /// A key like `__setstate__`.
     pub(crate) special_key: bool,
     /// A key that is the result of a call, so that its text is not known.
     pub(crate) computed_key: bool,
-    /// Numbers that it holds without spelling them out.
+    /// The unexpanded numbers in it.
     pub(crate) span: Span,
-    /// What its keys and values weigh.
+    /// The cost of hashing and freeing its keys and values.
     pub(crate) weight: Weight,
     /// A value nested so deep that it must not be hashed.
     pub(crate) deep_value: bool,
-    /// It was a state before.
+    /// It was used as a state.
     pub(crate) used: bool,
     /// It was put into something else.
     pub(crate) settled: bool,
-    /// What the libraries ask of the states of their classes.
+    /// What the libraries need to know to judge it as a state.
     pub(crate) seen: Seen,
 }
 
@@ -115,15 +115,15 @@ impl DictNote {
     }
 }
 
-/// Numbers that stand in the file by their ends alone, and what holds any: made an array of, they
-/// take memory that nothing in the file pays for.
+/// Unexpanded numbers: a range is stored by its ends alone. Expanded into an array, it takes memory out of proportion to
+/// the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     /// `range`
     pub(crate) range: bool,
     /// A `RangeIndex` of pandas, which every ordinary frame has.
     pub(crate) index: bool,
-    /// An object that calculates when its items are asked for, as a grouped frame does.
+    /// An object that computes its items on request, as a grouped frame does.
     pub(crate) lazy: bool,
 }
 
@@ -143,19 +143,19 @@ impl std::ops::BitOrAssign for Span {
     }
 }
 
-/// What was seen among the items of a list.
+/// What is remembered of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListNote {
-    /// Its items.
+    /// The number of its items.
     pub(crate) len: u64,
     pub(crate) span: Span,
     /// It was put into something else.
     pub(crate) settled: bool,
     pub(crate) weight: Weight,
-    /// Items whose hash the file can choose, where they are not counted as keys.
+    /// Items whose hash the file can choose, unless they were counted as keys.
     pub(crate) steered: u32,
-    /// Where they are: how often one of them has the hash of others.
+    /// Collisions among the hashes of those that were.
     pub(crate) others: u64,
-    /// An item that is neither `None` nor the answer of a call.
+    /// An item that is neither `None` nor the result of a call.
     pub(crate) plain_item: bool,
 }

@@ -1,7 +1,7 @@
 //! The opcodes of pickle protocols 0 to 5 (68 of them), by their byte.
 //!
-//! Source of the rules: CPython's `Lib/pickle.py` and `Modules/_pickle.c`. Knows names and bytes,
-//! not what an opcode does.
+//! Source of the rules: CPython's `Lib/pickle.py` and `Modules/_pickle.c`. What they do is not known
+//! here.
 
 macro_rules! opcodes {
     ($($name:ident = $byte:literal $python:ident,)*) => {

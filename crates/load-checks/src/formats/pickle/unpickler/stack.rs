@@ -6,7 +6,7 @@ use crate::formats::pickle::unpickler::text;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 
-/// A memo key that no small pickle needs. The C unpickler keeps a table of twice as many.
+/// A memo key that no small pickle needs. The C unpickler allocates a table twice as large.
 const FAR_KEY: u64 = 1 << 22;
 
 impl Machine<'_, '_, '_> {
@@ -62,7 +62,7 @@ impl Machine<'_, '_, '_> {
         self.pop().map(drop)
     }
 
-    /// Remembers how long the text or the bytes are that were just read.
+    /// Remembers the length of the text or the bytes just read.
     pub(super) fn note_body(&mut self) {
         let end = self.source.offset();
         self.mentions.read(end - self.at, end);

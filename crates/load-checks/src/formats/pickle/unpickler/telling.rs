@@ -1,20 +1,20 @@
-//! How a danger is told: the sentence, its place, and the call that would have been made.
+//! Reports dangers: the sentence, the offset, and a description of the call that loading would make.
 //!
-//! A call is described from the symbols alone, as far as they are known. Decides nothing.
+//! The description uses the symbolic values alone, so that it shows only what is known of the arguments.
 
 use crate::formats::pickle::rules::never_trusted;
 use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::{Form, Value};
 use crate::report::{Finding, quoted};
 
-/// Characters of a described call.
+/// The most characters of a described call.
 const MAX_CALL: usize = 300;
-/// Tuples within tuples that are spelled out.
+/// Nesting of tuples that a description shows.
 const MAX_DEPTH: usize = 3;
-/// Refused names and calls of which a description is kept; more tell nothing new.
+/// Refused names and calls whose description is kept.
 const MAX_NOTES: usize = 4096;
 
-/// What was refused: how it reads, and the finding that tells of it.
+/// Something refused: its description, and the finding about it.
 #[derive(Debug)]
 pub(crate) struct RefusedNote {
     text: String,
@@ -32,7 +32,7 @@ impl Machine<'_, '_, '_> {
         self.tell(sentence, None);
     }
 
-    /// Tells of a danger, with its place and the call it is about.
+    /// Adds a danger to the findings, with its offset and the call it is about.
     fn tell(&mut self, sentence: String, global: Option<String>) -> Option<usize> {
         let mut finding = Finding::danger(sentence).at(self.at);
         finding.opcode = Some(self.opcode.name().to_owned());
@@ -56,7 +56,7 @@ impl Machine<'_, '_, '_> {
         quoted(&format!("{}.{}", note.module, note.name))
     }
 
-    /// Tells that a name is not trusted, and answers what stands for it from here on.
+    /// Reports a name that is not trusted, and returns the value that stands for it from here on.
     pub(crate) fn refuse_global(&mut self, module: &str, name: &str, dotted: bool) -> Value {
         let full = quoted(&format!("{module}.{name}"));
         let at = self.at;
@@ -99,7 +99,7 @@ impl Machine<'_, '_, '_> {
         self.refused.get((id as usize).checked_sub(1)?)
     }
 
-    /// A call of what was refused: the finding that tells of the name now tells of the call too.
+    /// Adds the call of a refused name to the finding about that name.
     pub(crate) fn call_refused(&mut self, callable: Value, args: Value) -> Value {
         let Value::Refused(id) = callable else {
             return Value::REFUSED;

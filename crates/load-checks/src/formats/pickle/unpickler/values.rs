@@ -5,6 +5,8 @@
 
 /// Stands for a length or a size that is not known, and is larger than any.
 pub(crate) const UNKNOWN: u64 = u64::MAX;
+/// Stands for the length of a text that no bytes stand for: one of its characters is none of Latin-1.
+pub(crate) const NOT_BYTES: u64 = u64::MAX - 1;
 /// Bytes of a text that could still be a module or a name.
 pub(crate) const MAX_NAME: usize = 255;
 

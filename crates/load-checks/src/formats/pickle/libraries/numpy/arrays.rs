@@ -39,6 +39,11 @@ impl Array {
         Some(Self { code: dtype.code, fields: dtype.fields, dims, count })
     }
 
+    /// Bytes.
+    pub(crate) fn of_bytes(length: u64) -> Self {
+        Self { code: *b"u1\0", fields: 0, dims: [length, 0, 0], count: 1 }
+    }
+
     /// Stands for arrays of this length.
     pub(crate) fn of_length(length: u64) -> Self {
         Self { code: *b"f8\0", fields: 0, dims: [length, 0, 0], count: 1 }
@@ -87,7 +92,7 @@ pub(crate) fn lay(arena: &Arena, dtype: Value, shape: Value, data: Value) -> Lai
     let Some(array) = Array::new(dtype, shape) else {
         return Laid::Not;
     };
-    let known = size != UNKNOWN && !dtype.odd_size && !dtype.object_dtype;
+    let known = !matches!(size, 0 | UNKNOWN) && !dtype.odd_size && !dtype.object_dtype;
     match arena.length(data) {
         Some(length) if known && product(shape).checked_mul(size) != Some(length) => Laid::Not,
         _ => Laid::Fits(Some(array)),
@@ -100,9 +105,8 @@ pub(crate) fn check_state(
     state: Value,
 ) -> Result<(), Halt> {
     let make = machine.arena.grant_of_instance(instance).make;
-    if make == Make::Ruled(Rule::Numpy(Call::EmptyMasked))
-        && fills_with_containers(&machine.arena, state)
-    {
+    let masked = make == Make::Ruled(Rule::Numpy(Call::EmptyMasked));
+    if masked && fills_with_containers(&machine.arena, state) {
         machine
             .bad_state(instance, "fills with what is no value, which would be laid out as a text");
     }
@@ -120,20 +124,34 @@ pub(crate) fn check_state(
         _ => Vec::new(),
     };
     let (shape, dtype, data) = match items.as_slice() {
-        [Value::Int(_), shape, dtype, _, data, ..] | [shape, dtype, _, data] => {
+        [Value::Int(0 | 1), shape, dtype, Value::Bool(_) | Value::Int(_), data, rest @ ..]
+            if rest.len() == if masked { 2 } else { 0 } =>
+        {
             (*shape, *dtype, *data)
         }
+        [shape, dtype, Value::Bool(_) | Value::Int(_), data] => (*shape, *dtype, *data),
+        _ if items.iter().any(|item| item.is_refused()) => return Ok(()),
         _ => return machine.broken("an array is given a state that is no array's"),
     };
     if [shape, dtype, data].iter().any(|part| part.is_refused()) {
         return Ok(());
     }
     let listed = matches!(data, Value::List(_));
+    let bytes = matches!(
+        data,
+        Value::Bytes(_)
+            | Value::ByteArray(_)
+            | Value::Name(_)
+            | Value::Text(_)
+            | Value::LongText(_)
+            | Value::Model(..)
+            | Value::Instance(_)
+    );
     let plain = matches!(dtype, Value::Instance(id) if {
         let dtype = &machine.arena.instances[id as usize];
         dtype.dtype.is_some() && listed != dtype.object_dtype
     });
-    if plain {
+    if plain || !(listed || bytes) {
         return machine.broken("an array whose items are not kept as its type asks");
     }
     match lay(&machine.arena, dtype, shape, data) {

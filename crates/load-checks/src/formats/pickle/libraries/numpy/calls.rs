@@ -64,6 +64,11 @@ impl Machine<'_, '_, '_> {
             return false;
         };
         let dtype = &self.arena.instances[*id as usize];
+        // No bytes at all are a call of `bytes` in protocols 0 to 2.
+        let empty = matches!(data, Value::Instance(id) if {
+            let class = self.arena.global_of_instance(*id);
+            (class.module.as_str(), class.name.as_str()) == ("builtins", "bytes")
+        });
         let bytes = matches!(
             data,
             Value::Bytes(_)
@@ -72,12 +77,12 @@ impl Machine<'_, '_, '_> {
                 | Value::LongText(_)
                 | Value::Model(..)
         );
-        let known = dtype.dtype.filter(|size| *size != UNKNOWN && !dtype.odd_size);
+        let known = dtype.dtype.filter(|size| !matches!(*size, 0 | UNKNOWN) && !dtype.odd_size);
         let fits = match (known, self.arena.length(*data)) {
             (Some(size), Some(length)) => size == length,
             _ => true,
         };
-        bytes && fits && !dtype.object_dtype
+        (bytes || empty) && fits && !dtype.object_dtype
     }
 
     fn is_generator(&self, args: &[Value]) -> bool {

@@ -1,8 +1,8 @@
-//! numpy dtypes: what their state may say.
+//! What the state of a dtype may be.
 //!
-//! A dtype tells numpy how to take raw bytes for values, and numpy believes a pickled one. A state
-//! that hides references forges pointers; one whose fields reach past the item reads foreign
-//! memory. Both load without an error, so they are refused here.
+//! A dtype tells numpy how to read raw bytes as values, and numpy does not check a pickled one. A state that hides
+//! references forges pointers; one whose fields reach past the item reads other memory. Both load without an error, so
+//! they are refused here.
 
 use crate::formats::pickle::cost::hashing::print_of_text;
 use crate::formats::pickle::libraries::ml_dtypes;

@@ -50,8 +50,11 @@ fn takes(arena: &Arena, function: &GlobalNote, argument: Argument<'_>) -> bool {
 /// `_frombuffer(buffer, dtype, shape, order)`, and an order of axes since 2.3.
 fn fits(arena: &Arena, function: &GlobalNote, args: &[Value]) -> bool {
     match (function.name.as_str(), args) {
-        ("_frombuffer", [data, dtype, shape, _] | [data, dtype, shape, _, _]) => {
-            !matches!(arrays::lay(arena, *dtype, *shape, *data), Laid::Not)
+        ("_frombuffer", [data, dtype, shape, order] | [data, dtype, shape, order, _]) => {
+            let objects =
+                matches!(dtype, Value::Instance(id) if arena.instances[*id as usize].object_dtype);
+            let order = ["A", "C", "F", "K"].iter().any(|known| arena.is_name(*order, known));
+            order && !objects && !matches!(arrays::lay(arena, *dtype, *shape, *data), Laid::Not)
         }
         ("_frombuffer", _) => false,
         _ => true,

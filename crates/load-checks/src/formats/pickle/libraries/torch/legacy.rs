@@ -17,11 +17,11 @@ use crate::source::Source;
 
 /// The one version of this format there is.
 const VERSION: i64 = 1001;
-/// Bytes of a storage between two looks at whether to go on.
+/// Bytes of a storage between two checks whether to go on.
 const PIECE: u64 = 16 * 1024 * 1024;
 
 pub(crate) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
-    // That it is the right number is how the format was told.
+    // The format was recognised by this number, so that it is the right one.
     part(source, job).run()?;
     if part(source, job).run()? != Value::Int(VERSION) {
         return job.broken("a version of torch's old format that torch does not know");

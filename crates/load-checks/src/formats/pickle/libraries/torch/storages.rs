@@ -39,9 +39,9 @@ pub(crate) struct Storages {
     /// A sixth part of the id may say that the storage is a view; it must be `None`.
     legacy: bool,
     elsewhere: bool,
-    /// What the functions of torch made, by what stands for it.
+    /// The results of torch's functions, by their instance.
     pub(super) made: HashMap<u32, Made>,
-    /// What the last of them made.
+    /// The last result.
     pub(super) last: Option<Made>,
 }
 

@@ -1,9 +1,6 @@
-//! torch: tensors whose numbers stand outside the pickle.
+//! Tensors: the functions that rebuild one from a storage, a shape and strides.
 //!
-//! torch's own loader resolves a persistent id to a storage, a run of numbers of one kind, and the
-//! functions that rebuild a tensor lay a shape over it. A torch pickle may name storages and
-//! nothing else by a persistent id; every tensor must stay within its storage. Where the storages
-//! are kept is not known here.
+//! Each tensor must stay within its storage, since torch reads the storage where the shape and the strides say.
 
 use crate::formats::pickle::rules::grants::{Make, Rule};
 use crate::formats::pickle::unpickler::arena::Arena;
@@ -11,7 +8,7 @@ use crate::formats::pickle::unpickler::machine::Machine;
 use crate::formats::pickle::unpickler::values::Value;
 use crate::job::Halt;
 
-/// How a function of torch makes what it answers.
+/// The arguments of the functions that rebuild tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rebuild {
     /// `(storage, offset, size, stride)`, and since 0.4 `(..., requires_grad, hooks, metadata?)`
@@ -34,7 +31,7 @@ pub(crate) enum Rebuild {
     Sparse,
 }
 
-/// What a function of torch made, as far as sparse tensors ask for it.
+/// The result of such a function, as far as sparse tensors need it.
 #[derive(Debug)]
 pub(crate) enum Made {
     /// A tensor or a size, of these lengths.
@@ -51,7 +48,7 @@ pub(crate) enum Layout {
 }
 
 impl Machine<'_, '_, '_> {
-    /// What a function of torch answers, if it is called as torch writes it.
+    /// The result of a function of torch; `None` if torch never writes such a call.
     pub(crate) fn rebuilt(
         &mut self,
         what: Rebuild,
