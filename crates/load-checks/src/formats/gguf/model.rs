@@ -56,8 +56,7 @@ const TYPES: [(&str, u32); 30] = [
     ("rope.scaling.finetuned", BOOL),
     ("rope.scaling.original_context_length", U32),
 ];
-const EACH: [&str; 3] =
-    ["attention.head_count", "attention.head_count_kv", "feed_forward_length"];
+const EACH: [&str; 3] = ["attention.head_count", "attention.head_count_kv", "feed_forward_length"];
 /// Keys outside of the architecture's own.
 const GENERAL: [(&str, u32, &str); 5] = [
     ("general.architecture", TEXT, "string"),
@@ -101,11 +100,7 @@ impl<'v> Model<'v> {
 }
 
 /// Checks the model as a whole.
-pub(super) fn check(
-    values: &Values,
-    tensors: &[Tensor],
-    job: &mut Job<'_>,
-) -> Result<Depth, Halt> {
+pub(super) fn check(values: &Values, tensors: &[Tensor], job: &mut Job<'_>) -> Result<Depth, Halt> {
     for (key, kind, wanted) in GENERAL {
         if let Some(value) = values.get(key)
             && value.kind() != kind
@@ -115,7 +110,9 @@ pub(super) fn check(
         }
     }
     let Some(architecture) = values.text("general.architecture") else {
-        return job.broken("there is no general.architecture; convert the model with llama.cpp's converter");
+        return job.broken(
+            "there is no general.architecture; convert the model with llama.cpp's converter",
+        );
     };
     if !ARCHITECTURES.lines().any(|known| known == architecture) {
         return job.broken(format!(
@@ -165,9 +162,9 @@ pub(super) fn check(
 
 /// An adapter changes some tensors of a model by pairs of its own.
 fn adapter(tensors: &[Tensor], job: &mut Job<'_>) -> Result<Depth, Halt> {
-    let strange = tensors.iter().find(|tensor| {
-        !tensor.name.ends_with(".lora_a") && !tensor.name.ends_with(".lora_b")
-    });
+    let strange = tensors
+        .iter()
+        .find(|tensor| !tensor.name.ends_with(".lora_a") && !tensor.name.ends_with(".lora_b"));
     match strange {
         Some(tensor) => job.broken(format!(
             "the file is an adapter, and its tensor \"{}\" is neither a lora_a nor a lora_b",
@@ -232,7 +229,9 @@ fn layers(model: &Model<'_>, job: &mut Job<'_>) -> Option<u64> {
     }
     if ahead > 0 && tensors::COMPLETE.contains(&model.architecture) {
         let (key, architecture) = (model.key("nextn_predict_layers"), model.architecture);
-        job.findings.broken(format!("{key} is {ahead}; the architecture {architecture} has no such layers"));
+        job.findings.broken(format!(
+            "{key} is {ahead}; the architecture {architecture} has no such layers"
+        ));
         return None;
     }
     for key in EACH {
@@ -272,7 +271,9 @@ fn experts(model: &Model<'_>, job: &mut Job<'_>) {
         return;
     };
     let architecture = model.architecture;
-    job.danger(format!("{architecture}.expert_count and its like say {what}; llama.cpp ends its process"));
+    job.danger(format!(
+        "{architecture}.expert_count and its like say {what}; llama.cpp ends its process"
+    ));
 }
 
 fn numbers(model: &Model<'_>, job: &mut Job<'_>) {
@@ -316,7 +317,8 @@ fn blocks(model: &Model<'_>, layers: u64, tensors: &[Tensor], job: &mut Job<'_>)
     }
     let missing = seen.iter().position(|seen| !seen);
     if let Some(missing) = missing.filter(|_| in_blocks(model)) {
-        job.findings.broken(format!("the layer {missing} of {layers} has no tensors (blk.{missing}.…)"));
+        job.findings
+            .broken(format!("the layer {missing} of {layers} has no tensors (blk.{missing}.…)"));
     }
 }
 

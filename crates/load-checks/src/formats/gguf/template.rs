@@ -6,8 +6,8 @@
 //! pieces joined in a subscript, the filter `attr`. Text outside of `{{ }}` and `{% %}` is only
 //! printed, and may hold anything.
 
-use super::super::report::{Finding, quoted};
 use super::super::Job;
+use super::super::report::{Finding, quoted};
 use super::values::{TEXT, Value, Values};
 
 /// Attributes that lead from a value to code and have no underscores around them.
@@ -35,6 +35,11 @@ const REACHING: [&str; 6] =
 const READING: [&str; 4] = ["include", "import", "extends", "from"];
 /// Findings of one template.
 const MOST: usize = 5;
+/// Literals that are joined to look for a name, and letters of each.
+const MAX_PIECES: usize = 64;
+const MAX_PIECE: usize = 128;
+/// Tokens of an expression between brackets; a longer one is taken for one that puts a text together.
+const MAX_EXPRESSION: usize = 512;
 
 /// Writes down what is dangerous in the templates of a model.
 pub(super) fn check(values: &Values, job: &mut Job<'_>) {
@@ -54,7 +59,7 @@ pub(super) fn check(values: &Values, job: &mut Job<'_>) {
 }
 
 fn one(key: &str, text: &str, job: &mut Job<'_>) {
-    for what in dangers(text).into_iter().take(MOST) {
+    for what in dangers(text) {
         let finding = Finding::danger(format!(
             "\"{}\" {what}; a program that runs it could be made to run any command",
             quoted(key)
@@ -77,30 +82,21 @@ enum Token {
 
 fn dangers(template: &str) -> Vec<String> {
     let tokens = tokens(template);
-    let mut found = Vec::new();
-    let mut tell = |what: String| {
-        if !found.contains(&what) {
-            found.push(what);
-        }
-    };
+    let mut found: Vec<String> = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
-        let before = i.checked_sub(1).and_then(|i| tokens.get(i));
-        match token {
-            Token::Name(name) => {
-                if let Some(what) = name_danger(&tokens, i, name, before) {
-                    tell(what);
-                }
-            }
-            Token::Text(text, escaped) => {
-                if let Some(what) = text_danger(&tokens, i, text, *escaped) {
-                    tell(what);
-                }
-            }
-            Token::Mark('[') if is_subscript(before) && builds_a_text(&tokens[i + 1..]) => {
-                tell("reads an attribute whose name it puts together".to_owned());
-            }
-            _ => {}
+        if found.len() == MOST {
+            break;
         }
+        let before = i.checked_sub(1).and_then(|i| tokens.get(i));
+        let what = match token {
+            Token::Name(name) => name_danger(&tokens, i, name, before),
+            Token::Text(text, escaped) => text_danger(&tokens, i, text, *escaped),
+            Token::Mark('[') if is_subscript(before) && builds_a_text(&tokens[i + 1..]) => {
+                Some("reads an attribute whose name it puts together".to_owned())
+            }
+            _ => None,
+        };
+        found.extend(what.filter(|what| !found.contains(what)));
     }
     found
 }
@@ -130,7 +126,8 @@ fn name_danger(tokens: &[Token], i: usize, name: &str, before: Option<&Token>) -
         return Some("puts underscores together".to_owned());
     }
     let first = matches!(before, None | Some(Token::End))
-        || (is(before, '-') && matches!(i.checked_sub(2).map(|i| &tokens[i]), None | Some(Token::End)));
+        || (is(before, '-')
+            && matches!(i.checked_sub(2).map(|i| &tokens[i]), None | Some(Token::End)));
     (first && READING.contains(&name) && !is(tokens.get(i + 1), '.'))
         .then(|| format!("reads another template ({told})"))
 }
@@ -165,9 +162,9 @@ fn text_danger(tokens: &[Token], i: usize, text: &str, escaped: bool) -> Option<
     if !text.is_empty() && text.chars().all(|c| c == '_') && !looked_for {
         return Some("puts underscores together".to_owned());
     }
-    joined(tokens, i).filter(|whole| holds_inner(whole)).map(|whole| {
-        format!("puts \"{}\" together", quoted(&whole))
-    })
+    joined(tokens, i)
+        .filter(|whole| holds_inner(whole))
+        .map(|whole| format!("puts \"{}\" together", quoted(&whole)))
 }
 
 /// The text that literals joined by `~`, `+` or standing in one list make, from the first one on.
@@ -175,8 +172,8 @@ fn joined(tokens: &[Token], first: usize) -> Option<String> {
     let mut whole = String::new();
     let mut pieces = 0;
     let mut i = first;
-    while let Some(Token::Text(text, _)) = tokens.get(i) {
-        whole.push_str(text);
+    while let Some(Token::Text(text, _)) = tokens.get(i).filter(|_| pieces < MAX_PIECES) {
+        whole.extend(text.chars().take(MAX_PIECE));
         pieces += 1;
         match tokens.get(i + 1) {
             Some(Token::Mark('~' | '+' | ',')) => i += 2,
@@ -204,6 +201,9 @@ fn builds_a_text(tokens: &[Token]) -> bool {
     let mut text = false;
     let mut joins = false;
     for (i, token) in tokens.iter().enumerate() {
+        if i == MAX_EXPRESSION {
+            return true;
+        }
         match token {
             Token::End => break,
             Token::Mark('(' | '[' | '{') => depth += 1,

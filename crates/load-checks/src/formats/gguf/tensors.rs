@@ -35,6 +35,8 @@ pub(super) struct Sizes {
     /// Numbers of a key of one head, and of a value.
     pub(super) key: Option<u64>,
     value: Option<u64>,
+    /// Numbers of a head that are turned by their place.
+    turned: Option<u64>,
     experts: Option<u64>,
     expert_forward: Option<u64>,
     context: Option<u64>,
@@ -58,6 +60,7 @@ impl Sizes {
             forward: model.each("feed_forward_length").unwrap_or_else(|| vec![0]),
             key: model.number("attention.key_length").or(each),
             value: model.number("attention.value_length").or(each),
+            turned: model.number("rope.dimension_count"),
             experts: model.number("expert_count"),
             expert_forward: model.number("expert_feed_forward_length"),
             context: model.number("context_length"),
@@ -77,7 +80,7 @@ impl Sizes {
             "F" => at(&self.forward),
             "FF" => times(at(&self.forward), Some(2)),
             "H" => self.key,
-            "HALF" => self.key.map(|key| key / 2),
+            "HALF" => self.turned.or(self.key).map(|turned| turned / 2),
             "W" => self.value,
             "A" => heads,
             "Q" => q,
@@ -174,7 +177,8 @@ pub(super) fn check(
     }
     let strange = tensors.iter().filter(|tensor| {
         COMPLETE.contains(&model.architecture)
-            && !known.contains(&tensor.name) && !COMPANIONS.iter().any(|end| tensor.name.ends_with(end))
+            && !known.contains(&tensor.name)
+            && !COMPANIONS.iter().any(|end| tensor.name.ends_with(end))
     });
     for tensor in strange.take(MOST) {
         job.findings.broken(format!(
@@ -196,8 +200,7 @@ fn is_joined(name: &str, there: &HashMap<&str, &Tensor>) -> bool {
 
 fn compare(rule: &Rule<'_>, sizes: &Sizes, layer: usize, tensor: &Tensor, job: &mut Job<'_>) {
     let name = quoted(&tensor.name);
-    let wanted: Vec<_> =
-        rule.sizes.iter().map(|letter| sizes.of_letter(letter, layer)).collect();
+    let wanted: Vec<_> = rule.sizes.iter().map(|letter| sizes.of_letter(letter, layer)).collect();
     let mut found = tensor.sizes.clone();
     while found.len() > wanted.len() && found.last() == Some(&1) {
         found.pop();
@@ -241,6 +244,7 @@ mod tests {
             forward: vec![1],
             key: Some(1),
             value: Some(1),
+            turned: Some(2),
             experts: Some(1),
             expert_forward: Some(1),
             context: Some(1),
@@ -254,7 +258,10 @@ mod tests {
             assert!(needs.tensors.iter().any(|rule| rule.needed), "{line}");
             for rule in needs.tensors {
                 for letter in rule.sizes {
-                    assert!(letter == "?" || sizes.of_letter(letter, 0).is_some(), "{line}: {letter}");
+                    assert!(
+                        letter == "?" || sizes.of_letter(letter, 0).is_some(),
+                        "{line}: {letter}"
+                    );
                 }
             }
         }

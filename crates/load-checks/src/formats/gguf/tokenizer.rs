@@ -7,9 +7,8 @@ use super::super::report::quoted;
 use super::values::{BOOL, F32, I32, TEXT, Texts, U32, Value, Values};
 
 /// The tokenizers that llama.cpp has.
-const MODELS: [&str; 10] = [
-    "no_vocab", "none", "llama", "bert", "gpt2", "t5", "rwkv", "plamo2", "hybriddna", "gemma4",
-];
+const MODELS: [&str; 10] =
+    ["no_vocab", "none", "llama", "bert", "gpt2", "t5", "rwkv", "plamo2", "hybriddna", "gemma4"];
 /// Those that join pieces by a list of pairs.
 const WITH_MERGES: [&str; 3] = ["gpt2", "hybriddna", "gemma4"];
 /// The ways to cut a text that llama.cpp has for `gpt2`.
@@ -56,7 +55,8 @@ pub(super) fn check(values: &Values, job: &mut Job<'_>) -> Option<u64> {
     types(values, job);
     let Some(model) = values.text("tokenizer.ggml.model") else {
         if values.get("tokenizer.ggml.model").is_none() {
-            job.findings.broken("there is no tokenizer.ggml.model; convert the model with its tokenizer");
+            job.findings
+                .broken("there is no tokenizer.ggml.model; convert the model with its tokenizer");
         }
         return None;
     };
@@ -158,7 +158,8 @@ fn charsmap(values: &Values, job: &mut Job<'_>) {
 
 fn tokens(values: &Values, job: &mut Job<'_>, model: &str) -> Option<u64> {
     if values.get("tokenizer.ggml.tokens").is_none() {
-        job.findings.broken("there is no tokenizer.ggml.tokens; convert the model with its tokenizer");
+        job.findings
+            .broken("there is no tokenizer.ggml.tokens; convert the model with its tokenizer");
     }
     let count = array(values, job, "tokens", &[TEXT], "string")?;
     if count == 0 {

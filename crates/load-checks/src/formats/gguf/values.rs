@@ -15,14 +15,16 @@ pub(super) const BOOL: u32 = 7;
 pub(super) const TEXT: u32 = 8;
 
 /// The names of the types, as llama.cpp writes them.
-const KINDS: [&str; 13] = [
-    "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64",
-];
+const KINDS: [&str; 13] =
+    ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"];
 
 /// One value.
 #[derive(Debug)]
 pub(super) enum Value {
-    Number { kind: u32, bits: u64 },
+    Number {
+        kind: u32,
+        bits: u64,
+    },
     /// Empty where nothing asks for it.
     Text(String),
     List(List),

@@ -252,7 +252,7 @@ impl Step<'_> {
             return Ok(());
         };
         let least = if op == "Upsample" { 1.0 } else { f32::MIN_POSITIVE };
-        if let Some(scale) = scales.iter().find(|scale| !(**scale >= least)) {
+        if let Some(scale) = scales.iter().find(|scale| scale.is_nan() || **scale < least) {
             let wanted = if op == "Upsample" { "1 or more" } else { "more than 0" };
             return Err(format!("a scale is {scale}; it must be {wanted}"));
         }

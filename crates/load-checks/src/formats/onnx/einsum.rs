@@ -20,7 +20,11 @@ pub(super) fn check(equation: &str, ranks: &[Option<usize>]) -> Result<(), Wrong
     };
     let operands: Vec<_> = inputs.split(',').map(operand).collect::<Result<_, _>>()?;
     if operands.len() != ranks.len() {
-        return Err(format!("its equation has {} inputs; {} are given", operands.len(), ranks.len()));
+        return Err(format!(
+            "its equation has {} inputs; {} are given",
+            operands.len(),
+            ranks.len()
+        ));
     }
     let mut covered = None;
     for (i, (operand, rank)) in operands.iter().zip(ranks).enumerate() {
@@ -28,12 +32,16 @@ pub(super) fn check(equation: &str, ranks: &[Option<usize>]) -> Result<(), Wrong
         let Some(rank) = rank else { continue };
         if !operand.ellipsis {
             if letters != *rank {
-                return Err(format!("its equation has {letters} letters for input {i} of {rank} dimensions"));
+                return Err(format!(
+                    "its equation has {letters} letters for input {i} of {rank} dimensions"
+                ));
             }
             continue;
         }
         let Some(rest) = rank.checked_sub(letters) else {
-            return Err(format!("its equation has {letters} letters for input {i} of {rank} dimensions"));
+            return Err(format!(
+                "its equation has {letters} letters for input {i} of {rank} dimensions"
+            ));
         };
         if covered.is_some_and(|covered| covered != rest) {
             return Err("its ellipses stand for different numbers of dimensions".to_owned());
@@ -44,7 +52,9 @@ pub(super) fn check(equation: &str, ranks: &[Option<usize>]) -> Result<(), Wrong
     let output = result(output)?;
     for letter in &output {
         if !operands.iter().any(|operand| operand.letters.contains(letter)) {
-            return Err(format!("its equation has the letter {letter} in the output and in no input"));
+            return Err(format!(
+                "its equation has the letter {letter} in the output and in no input"
+            ));
         }
     }
     Ok(())
@@ -72,7 +82,10 @@ fn operand(text: &str) -> Result<Operand, Wrong> {
             continue;
         }
         if !first.is_ascii_alphabetic() {
-            return Err(format!("its equation holds '{}', which is no letter", first.escape_default()));
+            return Err(format!(
+                "its equation holds '{}', which is no letter",
+                first.escape_default()
+            ));
         }
         operand.letters.push(first);
         rest = &rest[1..];

@@ -93,15 +93,17 @@ pub(super) fn fault(node: &Node, since: i64, names: &Names) -> Option<String> {
         _ if WINDOWS.contains(&op) => window(node, names, op),
         "DepthToSpace" | "SpaceToDepth" => positive("blocksize"),
         "LRN" => positive("size").or_else(|| {
-            int("size").filter(|size| size % 2 == 0).map(|size| format!("size is {size}; it must be odd"))
+            int("size")
+                .filter(|size| size % 2 == 0)
+                .map(|size| format!("size is {size}; it must be odd"))
         }),
         "GroupNormalization" => positive("num_groups"),
         "LSTM" | "GRU" | "RNN" => positive("hidden_size").or_else(|| {
             int("hidden_size").is_none().then(|| "the attribute hidden_size is missing".to_owned())
         }),
-        "LpNormalization" => int("p")
-            .filter(|p| !matches!(p, 1 | 2))
-            .map(|p| format!("p is {p}; it must be 1 or 2")),
+        "LpNormalization" => {
+            int("p").filter(|p| !matches!(p, 1 | 2)).map(|p| format!("p is {p}; it must be 1 or 2"))
+        }
         "MaxRoiPool" => numbers(node, names, "pooled_shape", 1),
         "RandomNormal" | "RandomUniform" => numbers(node, names, "shape", 0),
         "RoiAlign" => int("sampling_ratio")
@@ -117,7 +119,9 @@ pub(super) fn fault(node: &Node, since: i64, names: &Names) -> Option<String> {
         "Split" if since >= 18 => {
             let sizes = node.inputs.get(1).is_some_and(|name| *name != super::model::NONE);
             if int("num_outputs").is_none() && !sizes {
-                return Some("neither the sizes nor the number of its outputs are given".to_owned());
+                return Some(
+                    "neither the sizes nor the number of its outputs are given".to_owned(),
+                );
             }
             positive("num_outputs")
         }

@@ -251,7 +251,12 @@ impl Step<'_> {
             "Pow" => keep(self.broadcast(7)?),
             "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" => {
                 self.same_types()?;
-                Ok(Some(Info { element: BOOL, shape: self.broadcast(7)?, ints: None, floats: None }))
+                Ok(Some(Info {
+                    element: BOOL,
+                    shape: self.broadcast(7)?,
+                    ints: None,
+                    floats: None,
+                }))
             }
             "Where" => {
                 let shape = self.broadcast(7)?;

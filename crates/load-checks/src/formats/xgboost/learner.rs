@@ -159,7 +159,9 @@ impl<'v> Learner<'v> {
         if matches!(self.objective, "binary:logistic" | "reg:logistic" | "binary:logitraw")
             && let Some(score) = self.base_score.iter().find(|score| !within(score))
         {
-            return Err(format!("base_score is {score}; for a logistic objective it must be from 0 to 1"));
+            return Err(format!(
+                "base_score is {score}; for a logistic objective it must be from 0 to 1"
+            ));
         }
         match self.name {
             "gbtree" => self.ensemble(trees),
@@ -294,7 +296,8 @@ fn is_whole(kind: Kind) -> bool {
 fn base_score(text: &str) -> Result<Vec<f64>, String> {
     let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let listed = list.len() != text.len();
-    let word_of = |word: &str| if listed { word.trim() } else { word.trim_ascii_start() }.to_owned();
+    let word_of =
+        |word: &str| if listed { word.trim() } else { word.trim_ascii_start() }.to_owned();
     let number = |word: &str| match word_of(word).parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err(format!("base_score is \"{}\"", quoted(text))),

@@ -19,7 +19,8 @@ const INITIALIZERS: &str = "GlorotNormal GlorotUniform HeNormal HeUniform Identi
     LecunUniform Ones Orthogonal OrthogonalInitializer RandomNormal RandomUniform STFT STFTInitializer TruncatedNormal \
     VarianceScaling Zeros glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform normal \
     one ones orthogonal random_normal random_uniform stft truncated_normal uniform variance_scaling zero zeros";
-const REGULARIZERS: &str = "L1 L1L2 L2 OrthogonalRegularizer l1 l1_l2 l1l2 l2 orthogonal_regularizer";
+const REGULARIZERS: &str =
+    "L1 L1L2 L2 OrthogonalRegularizer l1 l1_l2 l1l2 l2 orthogonal_regularizer";
 const CONSTRAINTS: &str =
     "MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm non_neg unit_norm";
 /// Numbers along one dimension of a layer; the largest vocabularies have some millions.

@@ -164,11 +164,8 @@ impl Walk {
 
 fn walk(file: &File<'_>, job: &Job<'_>) -> Checked<Shapes> {
     let root = superblock(file)?;
-    let mut walk = Walk {
-        left: vec![(root, String::new())],
-        shapes: Shapes::new(),
-        seen: HashSet::new(),
-    };
+    let mut walk =
+        Walk { left: vec![(root, String::new())], shapes: Shapes::new(), seen: HashSet::new() };
     while let Some((at, path)) = walk.left.pop() {
         if walk.visit(job, at)? {
             object(file, job, &mut walk, at, path)?;
@@ -188,13 +185,7 @@ struct Object {
     data: Option<(u64, u64)>,
 }
 
-fn object(
-    file: &File<'_>,
-    job: &Job<'_>,
-    walk: &mut Walk,
-    at: u64,
-    path: String,
-) -> Checked<()> {
+fn object(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64, path: String) -> Checked<()> {
     if file.u8(at)? != 1 {
         return fault("an object of a later layout than Keras writes", at);
     }

@@ -112,9 +112,7 @@ fn compare(needed: &[Needed<'_>], any_order: bool, shapes: &Shapes, job: &mut Jo
 /// The variables that the weights hold for a layer, in order.
 fn found<'s>(group: &str, class: &str, shapes: &'s Shapes) -> Vec<&'s Vec<u64>> {
     let inner = if matches!(class, "LSTM" | "GRU" | "SimpleRNN") { "cell/" } else { "" };
-    (0..)
-        .map_while(|i| shapes.get(&format!("{group}/{inner}vars/{i}")))
-        .collect()
+    (0..).map_while(|i| shapes.get(&format!("{group}/{inner}vars/{i}"))).collect()
 }
 
 fn fits(wanted: &Variables, found: &[&Vec<u64>]) -> bool {
@@ -149,10 +147,8 @@ fn variables(class: &str, layer: &Value) -> Option<Variables> {
     let config = layer.get("config")?;
     let plain = |key: &str| config.get(key).is_none_or(Value::is_null);
     let policy = config.pointer("/dtype/class_name").and_then(Value::as_str);
-    let own = layer
-        .get("module")
-        .and_then(Value::as_str)
-        .is_some_and(|module| module == "keras.layers");
+    let own =
+        layer.get("module").and_then(Value::as_str).is_some_and(|module| module == "keras.layers");
     if !own
         || !plain("quantization_config")
         || !plain("lora_rank")
@@ -198,10 +194,12 @@ fn variables(class: &str, layer: &Value) -> Option<Variables> {
             vec![size; kept + 2]
         }
         "LayerNormalization" => {
-            let size = vec![at(config.get("axis")?.as_array().map_or(
-                config.get("axis")?.as_i64(),
-                |axes| axes.first().filter(|_| axes.len() == 1)?.as_i64(),
-            )?)];
+            let size = vec![at(config
+                .get("axis")?
+                .as_array()
+                .map_or(config.get("axis")?.as_i64(), |axes| {
+                    axes.first().filter(|_| axes.len() == 1)?.as_i64()
+                })?)];
             let kept = usize::from(is("scale", true)) + usize::from(is("center", true));
             if is("rms_scaling", false) {
                 return None;
