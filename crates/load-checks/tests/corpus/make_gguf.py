@@ -13,6 +13,7 @@ import glob
 import os
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -231,13 +232,23 @@ def hostile():
     }
 
 
-def outcome(folder, path):
+def complaint(folder, path):
+    """What llama.cpp says of a file that it does not load; empty where it loads it."""
+    said, log = tempfile.mkstemp()
+    loaded = outcome(folder, path, said, decode=False) == "loaded"
+    text = Path(log).read_text(errors="replace")
+    os.close(said)
+    os.unlink(log)
+    return "" if loaded else text or "nothing"
+
+
+def outcome(folder, path, log=None, decode=True):
     """What llama.cpp does with a file: `loaded`, `refused`, or `ended` by a signal."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         for descriptor in (1, 2):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            os.dup2(log if log is not None else os.open(os.devnull, os.O_WRONLY), descriptor)
         os.environ["GGML_NO_BACKTRACE"] = "1"
         whole = {name: ctypes.CDLL(glob.glob(f"{folder}/lib{name}.so")[0], ctypes.RTLD_GLOBAL)
                  for name in ("ggml-base", "ggml.v*", "llama.v*")}
@@ -260,6 +271,9 @@ def outcome(folder, path):
         ]:
             getattr(llama, name).restype, getattr(llama, name).argtypes = answers, takes
         model = llama.llama_model_load_from_file(os.fsencode(path), llama.llama_model_default_params())
+        if not decode:
+            os.write(writer, b"loaded" if model else b"refused")
+            os._exit(0)
         context = model and llama.llama_init_from_model(model, llama.llama_context_default_params())
         tokens = (ctypes.c_int32 * 1)(1)
         done = context and llama.llama_decode(context, llama.llama_batch_get_one(tokens, 1)) == 0
