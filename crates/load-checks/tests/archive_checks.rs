@@ -271,6 +271,44 @@ fn every_object_of_a_keras_configuration_is_kerass_own() {
 }
 
 #[test]
+fn a_class_of_ones_own_is_told_with_a_remedy_that_works() {
+    let model = |module: &str, registered: &str| {
+        keras(&format!(
+            r#"{{"class_name": "Sequential", "module": "keras", "config": {{"layers": [
+                {{"class_name": "Scale", "module": {module}, "registered_name": {registered}, "config": {{}}}}]}}}}"#
+        ))
+    };
+    for (module, registered, place) in [
+        ("null", "\"desk>Scale\"", "desk"),
+        ("null", "\"Custom>Scale\"", "Custom"),
+        ("\"libs.layers\"", "\"desk>Scale\"", "libs.layers"),
+        ("\"libs.layers\"", "\"Scale\"", "libs.layers"),
+    ] {
+        let bytes = model(module, registered);
+        let told = report(&bytes).errors[0].clone();
+        let remedy = format!("add \"{place}.Scale\" to [pickle] trusted");
+        assert!(told.contains(&remedy), "{told}");
+        assert_eq!(trusting(&bytes, place, "Scale").verdict, Verdict::Loadable, "{told}");
+    }
+    // What the policy file cannot name or never takes is not told as a remedy.
+    for (module, registered) in [
+        ("null", "\"Scale\""),
+        ("null", "null"),
+        ("null", "\"our desk>Scale\""),
+        ("null", "\"9desk>Scale\""),
+        ("\"os\"", "null"),
+        ("\"keras.layers\"", "\"Scale\""),
+    ] {
+        let report = report(&model(module, registered));
+        assert_eq!(report.verdict, Verdict::Unsafe);
+        assert!(!report.errors[0].contains("[pickle] trusted"), "{:?}", report.errors);
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hostile");
+    let given = fs::read(folder.join("keras_registered_by_package.keras")).unwrap();
+    assert_eq!(trusting(&given, "desk", "Scale").errors, Vec::<String>::new());
+}
+
+#[test]
 fn changed_weights_of_a_keras_model_never_panic() {
     let config = r#"{"class_name": "Sequential", "module": "keras", "config": {}}"#;
     let bytes = keras(config);

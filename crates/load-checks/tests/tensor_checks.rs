@@ -79,9 +79,11 @@ fn safetensors_headers_are_held_to_every_rule_of_their_loader() {
     }
 }
 
+/// A file that is a part of a model: of such one, the container alone is looked at.
 fn gguf(version: u32, tensors: u64, values: u64, rest: &[u8]) -> Vec<u8> {
-    [b"GGUF", &version.to_le_bytes()[..], &tensors.to_le_bytes(), &values.to_le_bytes(), rest]
-        .concat()
+    let part = [&text("general.architecture")[..], &8_u32.to_le_bytes(), &text("clip")].concat();
+    let counts = [tensors.to_le_bytes(), values.wrapping_add(1).to_le_bytes()].concat();
+    [b"GGUF", &version.to_le_bytes()[..], &counts, &part, rest].concat()
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -111,7 +113,7 @@ fn gguf_tensors_stand_where_their_loader_looks_for_them() {
     ] {
         let report = report(&good);
         assert_eq!(report.errors, Vec::<String>::new());
-        assert_eq!((report.format, report.depth), (Format::Gguf, Depth::Typed));
+        assert_eq!((report.format, report.depth), (Format::Gguf, Depth::Parsed));
     }
     let key = |key: &str, kind: u32, value: &[u8]| {
         gguf(3, 0, 1, &[&text(key)[..], &kind.to_le_bytes(), value].concat())
@@ -122,7 +124,7 @@ fn gguf_tensors_stand_where_their_loader_looks_for_them() {
         (gguf(9, 0, 0, b""), "no GGUF version 9"),
         (gguf(3 << 24, 0, 0, b""), "big-endian"),
         (gguf(3, 1, 0, b""), "truncated"),
-        (gguf(3, u64::MAX, u64::MAX, b""), "truncated"),
+        (gguf(3, u64::MAX, u64::MAX - 1, b""), "truncated"),
         (of_tensors(&[tensor("a", &[3], 0, 0)], 11), "truncated"),
         (of_tensors(&[tensor("a", &[3], 0, 0)], 33), "after the last tensor"),
         (of_tensors(&[tensor("a", &[3], 0, 32)], 64), "0 was expected"),

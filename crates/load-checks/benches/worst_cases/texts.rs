@@ -72,6 +72,10 @@ fn text(text: &str) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
 }
 
+fn architecture() -> Vec<u8> {
+    [text("general.architecture"), vec![8, 0, 0, 0], text("llama")].concat()
+}
+
 pub(super) fn cases() -> Cases {
     let mut cases = Cases::new();
     let mut add =
@@ -189,6 +193,27 @@ pub(super) fn cases() -> Cases {
         let mut body: Vec<u8> = (0..140_000).flat_map(one).collect();
         body.resize(body.len().next_multiple_of(32) + 24 + 140_000 * 32, 0);
         gguf(0, body, 140_000)
+    });
+    add("gguf, a chat template", || {
+        let template = again(b"{{ ", b"'a'~b[", b"");
+        let body = [
+            architecture(),
+            text("tokenizer.chat_template"),
+            vec![8, 0, 0, 0],
+            1_000_000_u64.to_le_bytes().to_vec(),
+            template[..1_000_000].to_vec(),
+        ];
+        gguf(2, body.concat(), 0)
+    });
+    add("gguf, tokens", || {
+        let body = [
+            architecture(),
+            text("tokenizer.ggml.tokens"),
+            vec![9, 0, 0, 0, 8, 0, 0, 0],
+            700_000_u64.to_le_bytes().to_vec(),
+            (0..700_000).flat_map(|i| text(&format!("{i:06}"))).collect(),
+        ];
+        gguf(2, body.concat(), 0)
     });
     add("npy, fields", || {
         let mut header = String::from("{'descr': [");

@@ -1,7 +1,7 @@
-"""Writes the corpus files of tensors and tables: safetensors, ONNX, GGUF, Parquet and Arrow.
+"""Writes the corpus files of tensors and tables: safetensors, ONNX, Parquet and Arrow.
 
     python -m venv venv
-    venv/bin/pip install numpy safetensors onnx skl2onnx onnxmltools onnxruntime gguf pyarrow \
+    venv/bin/pip install numpy safetensors onnx skl2onnx onnxmltools onnxruntime pyarrow \
         polars scikit-learn pandas
     venv/bin/python tests/corpus/make_tensors.py
 
@@ -518,33 +518,6 @@ def broken_onnx():
     )
 
 
-def gguf_files():
-    import gguf
-
-    rng = np.random.default_rng(5)
-    writer = gguf.GGUFWriter(REAL / "tiny_llama.gguf", "llama")
-    writer.add_block_count(1)
-    writer.add_context_length(64)
-    writer.add_name("tiny")
-    writer.add_float32("llama.rope.freq_base", 10000.0)
-    writer.add_token_list(["<s>", "</s>", "buy", "sell"])
-    writer.add_token_scores([0.0, 0.0, -1.0, -2.0])
-    writer.add_array("corpus.flags", [True, False])
-    writer.add_tensor("token_embd.weight", rng.normal(size=(4, 32)).astype(np.float32))
-    writer.add_tensor("output_norm.weight", rng.normal(size=(33,)).astype(np.float16))
-    quantised = gguf.quants.quantize(
-        rng.normal(size=(8, 64)).astype(np.float32), gguf.GGMLQuantizationType.Q8_0
-    )
-    writer.add_tensor(
-        "output.weight", quantised, raw_dtype=gguf.GGMLQuantizationType.Q8_0
-    )
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    gguf.GGUFReader(REAL / "tiny_llama.gguf")
-
-
 def tables():
     import datetime
     import decimal
@@ -641,7 +614,6 @@ def main():
     built_onnx()
     lightgbm_and_xgboost_onnx()
     broken_onnx()
-    gguf_files()
     tables()
 
 

@@ -11,7 +11,7 @@ use super::model::{
 use super::scopes::Scopes;
 use super::shapes::Shapes;
 use super::trees::Bad;
-use super::{Opsets, operators, tensors, trees};
+use super::{Opsets, operators, rules, tensors, trees};
 
 /// Findings after which a graph is read no further.
 const MAX_FAULTS: usize = 100;
@@ -191,6 +191,18 @@ impl Checker<'_, '_, '_> {
             if self.names.get(node.domain) == "ai.onnx.ml" {
                 self.trees(node);
             }
+            if let Some(since) = operator
+                && let Some(what) = rules::fault(node, since, self.names)
+            {
+                let node_told = self.node_told(node);
+                self.fault(node.at, format!("{node_told}: {what}"));
+            }
+            if let (Some(shapes), Some(since)) = (shapes.as_deref(), operator)
+                && let Some(what) = shapes.crash(node, since, self.names)
+            {
+                let told = format!("{}: {what}, at byte {}", self.node_told(node), node.at);
+                self.job.findings.add(Finding::danger(told).at(node.at));
+            }
             if let (Some(shapes), Some(since)) = (shapes.as_deref_mut(), operator)
                 && let Some(what) = shapes.step(node, since, self.names)
             {
@@ -239,7 +251,17 @@ impl Checker<'_, '_, '_> {
             }
             return None;
         }
-        if !operators::knows(domain) && !operators::may_be_known(domain) {
+        let op = self.names.get(node.op);
+        if !operators::knows(domain) && operators::calls_python(op) {
+            let told = self.node_told(node);
+            let what = format!(
+                "{told} calls a function of Python that the model names, at byte {}",
+                node.at
+            );
+            self.job.findings.add(Finding::danger(what).at(node.at));
+            return None;
+        }
+        if !operators::knows(domain) && !operators::may_be_known(domain, op) {
             let (told, domain) = (self.node_told(node), quoted(domain));
             self.fault(node.at, format!(
                 "{told} is of {domain}, which is neither in the model nor in any stock loader; export it with ONNX's own operators or with its functions"
@@ -254,7 +276,6 @@ impl Checker<'_, '_, '_> {
             ));
             return None;
         }
-        let op = self.names.get(node.op);
         let Some(operator) = operators::operator(domain, op, *version) else {
             let told = self.node_told(node);
             self.fault(node.at, format!("{told}: there is no such operator in opset {version}"));

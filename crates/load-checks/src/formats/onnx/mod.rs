@@ -5,11 +5,14 @@
 //! says; a contradiction between shapes is found before the first prediction. Operators of a
 //! domain that ONNX does not define are passed over with a note: their loader must bring them.
 
+mod constants;
+mod einsum;
 mod functions;
 mod graph;
 mod model;
 mod operators;
 mod read;
+mod rules;
 mod scopes;
 mod shape_moves;
 mod shapes;

@@ -150,6 +150,13 @@ impl Node {
         }
     }
 
+    pub(super) fn text(&self, names: &Names, name: &str) -> Option<&str> {
+        match self.attribute(names, name) {
+            Some(Given::Text(text)) => text.as_deref(),
+            _ => None,
+        }
+    }
+
     pub(super) fn ints(&self, names: &Names, name: &str) -> Option<&[i64]> {
         match self.attribute(names, name) {
             Some(Given::Ints(values)) => Some(values),
@@ -178,7 +185,8 @@ pub(super) enum Given {
     Nothing,
     Float,
     Int(i64),
-    Text,
+    /// Its text, where it is short enough to be a word or an equation.
+    Text(Option<Box<str>>),
     Tensor(Box<Tensor>),
     Graph(Box<Graph>),
     Floats(u64),
@@ -198,7 +206,7 @@ impl Given {
             Given::Nothing => 0,
             Given::Float => 1,
             Given::Int(_) => 2,
-            Given::Text => 3,
+            Given::Text(_) => 3,
             Given::Tensor(_) => 4,
             Given::Graph(_) => 5,
             Given::Floats(_) => 6,
@@ -259,6 +267,7 @@ pub(super) struct Tensor {
     /// What it holds, where that is short enough to be a shape.
     pub(super) small_raw: Vec<u8>,
     pub(super) small_ints: Vec<i64>,
+    pub(super) small_floats: Vec<f32>,
 }
 
 #[derive(Default)]

@@ -7,18 +7,10 @@ use std::sync::OnceLock;
 
 /// Domains whose operators are all in the table, as a node names them.
 const DOMAINS: [&str; 4] = ["", "ai.onnx.ml", "ai.onnx.preview", "ai.onnx.preview.training"];
-/// Domains of operators that onnxruntime and its extensions bring.
-const OTHERS: [&str; 9] = [
-    "com.microsoft",
-    "com.microsoft.nchwc",
-    "com.microsoft.experimental",
-    "com.microsoft.dml",
-    "com.microsoft.extensions",
-    "com.ms.internal.nhwc",
-    "ai.onnx.training",
-    "ai.onnx.contrib",
-    "org.pytorch.aten",
-];
+/// The operators that onnxruntime 1.32 adds, each with its domain, as it lists them.
+const ADDED: &str = include_str!("microsoft.txt");
+/// Operators that call a function of Python.
+const PYTHON: [&str; 2] = ["PyOp", "PythonOp"];
 /// Names of attribute types by their numbers.
 const KINDS: [&str; 15] = [
     "undefined",
@@ -123,9 +115,14 @@ pub(super) fn knows(domain: &str) -> bool {
     DOMAINS.contains(&domain)
 }
 
-/// Whether the operators of a domain are no part of ONNX, and yet of a stock loader.
-pub(super) fn may_be_known(domain: &str) -> bool {
-    OTHERS.contains(&domain)
+/// Whether an operator is no part of ONNX, and yet of a stock loader.
+pub(super) fn may_be_known(domain: &str, name: &str) -> bool {
+    ADDED.lines().any(|line| line.split_once(' ') == Some((domain, name)))
+}
+
+/// Whether an operator that is not ONNX's calls a function of Python where it is known.
+pub(super) fn calls_python(name: &str) -> bool {
+    PYTHON.contains(&name)
 }
 
 /// The newest version of a domain that the table knows.

@@ -240,8 +240,14 @@ impl<'r, 'a> Reader<'r, 'a> {
             (2, Field::Fixed32(_), _) => *given = Given::Float,
             (3, Field::Varint(value), _) => *given = Given::Int(value.cast_signed()),
             (4, Field::Bytes(length), _) => {
-                self.wire.skip(length)?;
-                *given = Given::Text;
+                let text = if length <= MAX_SHAPE {
+                    self.hold(length)?;
+                    Some(String::from_utf8_lossy(&self.wire.bytes(length)?).into())
+                } else {
+                    self.wire.skip(length)?;
+                    None
+                };
+                *given = Given::Text(text);
             }
             (
                 5 | 6 | 22,
@@ -448,7 +454,7 @@ impl<'r, 'a> Reader<'r, 'a> {
                     t.segment = true;
                     self.fields(length)?;
                 }
-                (4, _) => t.floats += self.wire.count_fixed(field, 4)?,
+                (4, _) => self.small_floats(field, &mut t.floats, &mut t.small_floats)?,
                 (5, _) => self.small_ints(field, &mut t.int32s, &mut t.small_ints)?,
                 (6, Field::Bytes(length)) => {
                     t.strings += 1;
@@ -491,6 +497,25 @@ impl<'r, 'a> Reader<'r, 'a> {
             }
             Ok(())
         })
+    }
+
+    /// Counts the numbers, and keeps as many as there may be scales.
+    fn small_floats(&mut self, field: Field, count: &mut u64, kept: &mut Vec<f32>) -> Read<()> {
+        match field {
+            Field::Fixed32(bits) if (kept.len() as u64) * 4 < MAX_SHAPE => {
+                self.hold(4)?;
+                kept.push(f32::from_bits(bits));
+                *count += 1;
+            }
+            Field::Bytes(length) if length <= MAX_SHAPE && length.is_multiple_of(4) => {
+                self.hold(length)?;
+                let bytes = self.wire.bytes(length)?;
+                kept.extend(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+                *count += length / 4;
+            }
+            _ => *count += self.wire.count_fixed(field, 4)?,
+        }
+        Ok(())
     }
 
     fn external(&mut self, length: u64, tensor: &mut Tensor) -> Read<()> {

@@ -24,6 +24,8 @@ struct Info {
     shape: Option<Vec<Dim>>,
     /// What it holds, where it may be a shape or axes.
     ints: Option<Vec<i64>>,
+    /// What it holds, where it may be scales.
+    floats: Option<Vec<f32>>,
 }
 
 pub(super) struct Shapes {
@@ -50,7 +52,7 @@ impl Shapes {
                 Type::Tensor { element, shape } => {
                     shapes.put(
                         value.name,
-                        Info { element: *element, shape: shape.clone(), ints: None },
+                        Info { element: *element, shape: shape.clone(), ints: None, floats: None },
                     );
                 }
                 Type::Unknown | Type::Other => {
@@ -66,10 +68,12 @@ impl Shapes {
     fn put(&mut self, name: Name, mut info: Info) {
         info.shape = info.shape.filter(|shape| shape.len() <= MAX_RANK);
         info.ints = info.ints.filter(|ints| ints.len() <= MAX_INTS);
+        info.floats = info.floats.filter(|floats| floats.len() <= MAX_INTS);
         let cost = info.shape.as_ref().map_or(0, |shape| size_of_val(&shape[..]))
-            + info.ints.as_ref().map_or(0, |ints| size_of_val(&ints[..]));
+            + info.ints.as_ref().map_or(0, |ints| size_of_val(&ints[..]))
+            + info.floats.as_ref().map_or(0, |floats| size_of_val(&floats[..]));
         if self.held + cost > MAX_FOLLOWED {
-            (info.shape, info.ints) = (None, None);
+            (info.shape, info.ints, info.floats) = (None, None, None);
         } else {
             self.held += cost;
         }
@@ -87,12 +91,17 @@ impl Shapes {
         self.of.get(name as usize).map_or(0, |info| info.element)
     }
 
+    /// What would end the runtime's process when it computes a node of constants.
+    pub(super) fn crash(&self, node: &Node, since: i64, names: &Names) -> Option<Wrong> {
+        Step { shapes: self, node, names, since }.crash(names.get(node.op))
+    }
+
     /// Carries what is known through a node of ONNX's own, as it is since that version.
     pub(super) fn step(&mut self, node: &Node, since: i64, names: &Names) -> Option<Wrong> {
         let step = Step { shapes: self, node, names, since };
         let domain = names.get(node.domain);
         let outcome = match domain {
-            "" => step.run(names.get(node.op)),
+            "" => step.constants(names.get(node.op)).and_then(|()| step.run(names.get(node.op))),
             "ai.onnx.ml" => Ok(step.answer(names.get(node.op))),
             _ => Ok(None),
         };
@@ -119,6 +128,7 @@ impl Info {
             element: tensor.data_type,
             shape: Some(tensor.dims.iter().map(|dim| Some(*dim)).collect()),
             ints: tensor.as_ints(),
+            floats: tensor.as_floats(),
         }
     }
 }
@@ -127,7 +137,7 @@ pub(super) struct Step<'s> {
     shapes: &'s Shapes,
     pub(super) node: &'s Node,
     pub(super) names: &'s Names,
-    since: i64,
+    pub(super) since: i64,
 }
 
 impl Step<'_> {
@@ -139,12 +149,16 @@ impl Step<'_> {
         self.input(i)?.shape.as_deref()
     }
 
-    fn element(&self, i: usize) -> i64 {
+    pub(super) fn element(&self, i: usize) -> i64 {
         self.input(i).map_or(0, |info| info.element)
     }
 
     pub(super) fn ints(&self, i: usize) -> Option<&[i64]> {
         self.input(i)?.ints.as_deref()
+    }
+
+    pub(super) fn floats(&self, i: usize) -> Option<&[f32]> {
+        self.input(i)?.floats.as_deref()
     }
 
     pub(super) fn int(&self, name: &str) -> Option<i64> {
@@ -169,7 +183,7 @@ impl Step<'_> {
 
     fn run(&self, op: &str) -> Result<Option<Info>, Wrong> {
         let element = self.element(0);
-        let keep = |shape: Shape| Ok(Some(Info { element, shape, ints: None }));
+        let keep = |shape: Shape| Ok(Some(Info { element, shape, ints: None, floats: None }));
         match op {
             "Identity" => Ok(self.input(0).cloned()),
             "Relu"
@@ -226,21 +240,27 @@ impl Step<'_> {
             "Cast" => self.cast(),
             "IsNaN" | "IsInf" => {
                 let shape = self.input(0).and_then(|i| i.shape.clone());
-                Ok(Some(Info { element: BOOL, shape, ints: None }))
+                Ok(Some(Info { element: BOOL, shape, ints: None, floats: None }))
             }
             "Add" | "Sub" | "Mul" | "Div" | "And" | "Or" | "Xor" | "Mod" | "BitwiseAnd"
             | "BitwiseOr" | "BitwiseXor" | "Max" | "Min" | "Sum" | "Mean" => {
                 self.same_types()?;
-                keep(self.broadcast(7)?)
+                let (shape, ints) = (self.broadcast(7)?, self.folded(op));
+                Ok(Some(Info { element, shape, ints, floats: None }))
             }
             "Pow" => keep(self.broadcast(7)?),
             "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" => {
                 self.same_types()?;
-                Ok(Some(Info { element: BOOL, shape: self.broadcast(7)?, ints: None }))
+                Ok(Some(Info {
+                    element: BOOL,
+                    shape: self.broadcast(7)?,
+                    ints: None,
+                    floats: None,
+                }))
             }
             "Where" => {
                 let shape = self.broadcast(7)?;
-                Ok(Some(Info { element: self.element(1), shape, ints: None }))
+                Ok(Some(Info { element: self.element(1), shape, ints: None, floats: None }))
             }
             "MatMul" => {
                 self.same_types()?;
@@ -276,7 +296,7 @@ impl Step<'_> {
             "ArgMax" | "ArgMin" => {
                 let axis = self.int("axis").unwrap_or(0);
                 let shape = self.reduced(Some(vec![axis]), "axis")?;
-                Ok(Some(Info { element: INT64, shape, ints: None }))
+                Ok(Some(Info { element: INT64, shape, ints: None, floats: None }))
             }
             _ if op.starts_with("Reduce") => {
                 let Ok(axes) = self.axes("axes", 1) else {
@@ -294,7 +314,7 @@ impl Step<'_> {
     }
 
     /// Operators that take several tensors take them of one type.
-    fn same_types(&self) -> Result<(), Wrong> {
+    pub(super) fn same_types(&self) -> Result<(), Wrong> {
         let mut known =
             (0..self.node.inputs.len()).map(|i| self.element(i)).filter(|element| *element != 0);
         let Some(first) = known.next() else {
@@ -445,7 +465,7 @@ impl Step<'_> {
             }
             _ => return None,
         };
-        Some(Info { element, shape: None, ints: None })
+        Some(Info { element, shape: None, ints: None, floats: None })
     }
 
     fn cast(&self) -> Result<Option<Info>, Wrong> {
@@ -456,7 +476,8 @@ impl Step<'_> {
         Ok(Some(Info {
             element: to.unwrap_or(0),
             shape: self.input(0).and_then(|info| info.shape.clone()),
-            ints: self.ints(0).map(<[_]>::to_vec).filter(|_| to == Some(INT64)),
+            ints: self.cast_ints(to),
+            floats: None,
         }))
     }
 
@@ -468,6 +489,7 @@ impl Step<'_> {
             element: INT64,
             shape: Some(vec![rank]),
             ints: shape.and_then(|shape| shape.iter().copied().collect()),
+            floats: None,
         }
     }
 
@@ -487,22 +509,23 @@ impl Step<'_> {
                 .collect(),
             _ => None,
         };
-        Ok(Some(Info { element, shape: Some(shape), ints }))
+        Ok(Some(Info { element, shape: Some(shape), ints, floats: None }))
     }
 
     fn constant(&self) -> Option<Info> {
-        let one = |element, ints| Info { element, shape: Some(Vec::new()), ints };
+        let one = |element, ints| Info { element, shape: Some(Vec::new()), ints, floats: None };
         let row = |element, len: usize, ints| Info {
             element,
             shape: Some(vec![i64::try_from(len).ok()]),
             ints,
+            floats: None,
         };
         let attribute = self.node.attributes.first()?;
         Some(match &attribute.given {
             Given::Tensor(tensor) => Info::of(tensor),
             Given::Int(value) => one(INT64, Some(vec![*value])),
             Given::Float => one(FLOAT, None),
-            Given::Text => one(tensors::STRING, None),
+            Given::Text(_) => one(tensors::STRING, None),
             Given::Ints(values) => {
                 row(INT64, values.len(), Some(values.clone()).filter(|v| v.len() <= MAX_INTS))
             }

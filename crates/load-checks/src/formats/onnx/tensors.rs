@@ -48,10 +48,35 @@ impl Tensor {
             (INT32, Some(_)) => {
                 raw.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes).into()).collect()
             }
-            (INT32 | INT64, None) => self.small_ints.clone(),
+            (2 | 9, Some(_)) => raw.iter().map(|byte| i64::from(*byte)).collect(),
+            (3, Some(_)) => raw.iter().map(|byte| i64::from(byte.cast_signed())).collect(),
+            (4, Some(_)) => {
+                raw.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes).into()).collect()
+            }
+            (5, Some(_)) => {
+                raw.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes).into()).collect()
+            }
+            (12, Some(_)) => {
+                raw.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes).into()).collect()
+            }
+            (2..=5 | INT32 | INT64, None) => self.small_ints.clone(),
             _ => return None,
         };
         (ints.len() == wanted && !self.external).then_some(ints)
+    }
+
+    /// The numbers it holds, where they may be scales.
+    pub(super) fn as_floats(&self) -> Option<Vec<f32>> {
+        let wanted = usize::try_from(count(&self.dims)?).ok()?;
+        let floats = match (self.data_type, self.raw) {
+            (FLOAT, Some(_)) => {
+                let raw = self.small_raw.as_chunks().0.iter();
+                raw.map(|bytes| f32::from_le_bytes(*bytes)).collect()
+            }
+            (FLOAT, None) => self.small_floats.clone(),
+            _ => return None,
+        };
+        (floats.len() == wanted && !self.external).then_some(floats)
     }
 }
 

@@ -150,7 +150,8 @@ impl Builder {
         };
         match &mut frame.value {
             Value::Object(entries) => {
-                self.boosted |= in_learner && frame.key == "gradient_booster";
+                self.boosted |= in_learner
+                    && matches!(frame.key.as_str(), "gradient_booster" | "learner_model_param");
                 entries.push((std::mem::take(&mut frame.key), value));
                 Ok(())
             }

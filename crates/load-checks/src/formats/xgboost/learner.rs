@@ -4,6 +4,7 @@ use super::super::report::{Depth, quoted};
 use super::super::trees::{self, Ensemble, Member, Tree};
 use super::super::{Halt, Job};
 use super::objective;
+use super::parameters;
 use super::tree;
 use super::value::{Kind, Value};
 
@@ -111,6 +112,7 @@ impl<'v> Learner<'v> {
         let learner = root.object("learner")?;
         let booster = learner.object("gradient_booster")?;
         let param = learner.object("learner_model_param")?;
+        parameters::check(learner)?;
         let features = param.count("num_feature")?;
         let classes = param.count("num_class")?;
         let targets = match param.get("num_target") {
@@ -152,12 +154,22 @@ impl<'v> Learner<'v> {
         if objective::of(self.objective).is_none() {
             return Err(format!("unknown objective \"{}\"", quoted(self.objective)));
         }
-        if self.objective.starts_with("multi:") {
-            self.about_objective.object("softmax_multiclass_param")?.count("num_class")?;
+        parameters::check_objective(self.about_objective, self.objective)?;
+        let within = |score: &f64| (0.0..=1.0).contains(score);
+        if matches!(self.objective, "binary:logistic" | "reg:logistic" | "binary:logitraw")
+            && let Some(score) = self.base_score.iter().find(|score| !within(score))
+        {
+            return Err(format!(
+                "base_score is {score}; for a logistic objective it must be from 0 to 1"
+            ));
         }
         match self.name {
             "gbtree" => self.ensemble(trees),
             "dart" => {
+                let inner = self.booster.object("gbtree")?.text("name")?;
+                if inner != "gbtree" {
+                    return Err(format!("a dart booster around \"{}\"", quoted(inner)));
+                }
                 self.ensemble(trees)?;
                 self.dropped(trees.seen.len()).map(|_| ())
             }
@@ -283,7 +295,10 @@ fn is_whole(kind: Kind) -> bool {
 /// One number, or since 3.1 a list of them within the string.
 fn base_score(text: &str) -> Result<Vec<f64>, String> {
     let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let number = |word: &str| match word.trim().parse::<f64>() {
+    let listed = list.len() != text.len();
+    let word_of =
+        |word: &str| if listed { word.trim() } else { word.trim_ascii_start() }.to_owned();
+    let number = |word: &str| match word_of(word).parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
         _ => Err(format!("base_score is \"{}\"", quoted(text))),
     };

@@ -9,6 +9,7 @@
 mod builder;
 mod learner;
 mod objective;
+mod parameters;
 mod tree;
 mod ubjson;
 mod value;

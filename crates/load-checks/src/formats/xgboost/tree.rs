@@ -95,18 +95,19 @@ impl<'v> Arrays<'v> {
         let small = |key: &str| exactly(key, value.numbers(key, |kind| kinds.small(kind))?, nodes);
         let values = nodes.checked_mul(width).ok_or("its leaves are too large")?;
         let weights = float("base_weights", values)?;
-        let numbered = width > 1 && value.get("leaf_weights").is_some();
+        let numbered = width > 1;
+        if numbered && value.get("leaf_weights").is_none() {
+            return Err("its leaves are vectors and it has no leaf_weights, without which XGBoost 3 crashes; load the \
+                 model with the XGBoost that wrote it, and save it with a newer one"
+                .to_owned());
+        }
         let leaf_values = if numbered {
             value.numbers("leaf_weights", |kind| kinds.float(kind))?
         } else {
             weights
         };
-        // Trees of vectors were written without these once; where the loader looks for one, it crashes without.
-        let statistics = ["loss_changes", "sum_hessian"];
-        if width == 1 || numbered || statistics.iter().any(|key| value.get(key).is_some()) {
-            for key in statistics {
-                float(key, nodes)?;
-            }
+        for key in ["loss_changes", "sum_hessian"] {
+            float(key, nodes)?;
         }
         let types = match value.get("split_type") {
             Some(_) => Some(small("split_type")?),

@@ -2,10 +2,10 @@
 //!
 //! Follows every group and every object header of the file in memory and compares each place with
 //! its length. Links into other places and other files are refused, because they are followed
-//! while loading. Later layouts of HDF5, which Keras does not write, are refused too. Knows
-//! nothing of layers.
+//! while loading. Later layouts of HDF5, which Keras does not write, are refused too. Answers the
+//! shape of every dataset by its path. Knows nothing of layers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::super::report::quoted;
 use super::super::super::{Halt, Job};
@@ -23,6 +23,12 @@ const ENTRY: u64 = 40;
 const POLL_EVERY: usize = 1024;
 /// Dimensions HDF5 allows.
 const MAX_RANK: u64 = 32;
+
+/// Bytes of a path; Keras's have some forty. What stands deeper is not told of.
+const MAX_PATH: usize = 512;
+
+/// The shapes of datasets by their paths, for example `layers/dense/vars/0`.
+pub(super) type Shapes = HashMap<String, Vec<u64>>;
 
 /// Why a file is refused.
 enum Refusal {
@@ -45,15 +51,15 @@ pub(super) fn check_frame(job: &mut Job<'_>, head: &[u8], len: u64) -> Result<()
 }
 
 /// Checks a whole file that is held in memory.
-pub(super) fn check(job: &mut Job<'_>, bytes: &[u8]) -> Result<(), Halt> {
+pub(super) fn check(job: &mut Job<'_>, bytes: &[u8]) -> Result<Shapes, Halt> {
     let file = File { bytes, len: bytes.len() as u64 };
     let walked = walk(&file, job);
     told(job, walked)
 }
 
-fn told(job: &mut Job<'_>, checked: Checked<()>) -> Result<(), Halt> {
+fn told<T>(job: &mut Job<'_>, checked: Checked<T>) -> Result<T, Halt> {
     match checked {
-        Ok(()) => Ok(()),
+        Ok(done) => Ok(done),
         Err(Refusal::Fault(what, at)) => job.broken(format!("{what} at byte {at}")),
         Err(Refusal::Danger(what)) => {
             job.danger(what);
@@ -140,8 +146,9 @@ fn superblock(file: &File<'_>) -> Checked<u64> {
 }
 
 struct Walk {
-    /// Object headers still to be visited.
-    left: Vec<u64>,
+    /// Object headers still to be visited, with their paths.
+    left: Vec<(u64, String)>,
+    shapes: Shapes,
     /// Every place that was visited, so that a circle ends.
     seen: HashSet<u64>,
 }
@@ -155,15 +162,16 @@ impl Walk {
     }
 }
 
-fn walk(file: &File<'_>, job: &Job<'_>) -> Checked<()> {
+fn walk(file: &File<'_>, job: &Job<'_>) -> Checked<Shapes> {
     let root = superblock(file)?;
-    let mut walk = Walk { left: vec![root], seen: HashSet::new() };
-    while let Some(at) = walk.left.pop() {
+    let mut walk =
+        Walk { left: vec![(root, String::new())], shapes: Shapes::new(), seen: HashSet::new() };
+    while let Some((at, path)) = walk.left.pop() {
         if walk.visit(job, at)? {
-            object(file, job, &mut walk, at)?;
+            object(file, job, &mut walk, at, path)?;
         }
     }
-    Ok(())
+    Ok(walk.shapes)
 }
 
 /// What the messages of one object header say.
@@ -171,12 +179,13 @@ fn walk(file: &File<'_>, job: &Job<'_>) -> Checked<()> {
 struct Object {
     group: Option<(u64, u64)>,
     items: Option<u64>,
+    dims: Vec<u64>,
     item: Option<u64>,
     /// Where the data stands, and how many bytes of it.
     data: Option<(u64, u64)>,
 }
 
-fn object(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64) -> Checked<()> {
+fn object(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64, path: String) -> Checked<()> {
     if file.u8(at)? != 1 {
         return fault("an object of a later layout than Keras writes", at);
     }
@@ -205,16 +214,19 @@ fn object(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64) -> Checked<(
         }
     }
     if let Some((tree, heap)) = object.group {
-        return group(file, job, walk, tree, heap);
+        return group(file, job, walk, (tree, heap), &path);
     }
     match object {
-        Object { items: Some(items), item: Some(item), data: Some((start, len)), .. } => {
+        Object { items: Some(items), item: Some(item), data: Some((start, len)), dims, .. } => {
             if items.checked_mul(item) != Some(len) {
                 return fault("a dataset whose data is not as large as its shape", at);
             }
             // A dataset without items has no place.
             if len > 0 {
                 file.slice(start, len)?;
+            }
+            if path.len() <= MAX_PATH {
+                walk.shapes.insert(path, dims);
             }
             Ok(())
         }
@@ -251,8 +263,11 @@ fn message(
                 return fault("a dataset with too many dimensions", at);
             }
             let mut items = 1_u64;
+            object.dims.clear();
             for dim in 0..rank {
-                items = items.saturating_mul(file.u64(dims + dim * 8)?);
+                let size = file.u64(dims + dim * 8)?;
+                items = items.saturating_mul(size);
+                object.dims.push(size);
             }
             object.items = Some(items);
         }
@@ -307,7 +322,13 @@ fn message(
 }
 
 /// Goes through the tree of a group's entries.
-fn group(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, tree: u64, heap: u64) -> Checked<()> {
+fn group(
+    file: &File<'_>,
+    job: &Job<'_>,
+    walk: &mut Walk,
+    (tree, heap): (u64, u64),
+    path: &str,
+) -> Checked<()> {
     file.signed(heap, b"HEAP")?;
     let (size, names) = (file.u64(heap + 8)?, file.u64(heap + 24)?);
     let names = file.slice(names, size)?;
@@ -324,13 +345,23 @@ fn group(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, tree: u64, heap: u64) 
         for child in 0..used {
             // Keys and children take turns after the node's own head and its two neighbours.
             let child = file.u64(at + 24 + child * 16 + 8)?;
-            if level == 0 { entries(file, job, walk, child, names)? } else { nodes.push(child) }
+            if level == 0 {
+                entries(file, job, walk, child, (names, path))?;
+            } else {
+                nodes.push(child);
+            }
         }
     }
     Ok(())
 }
 
-fn entries(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64, names: &[u8]) -> Checked<()> {
+fn entries(
+    file: &File<'_>,
+    job: &Job<'_>,
+    walk: &mut Walk,
+    at: u64,
+    (names, path): (&[u8], &str),
+) -> Checked<()> {
     if !walk.visit(job, at)? {
         return fault("two groups share their entries", at);
     }
@@ -341,14 +372,20 @@ fn entries(file: &File<'_>, job: &Job<'_>, walk: &mut Walk, at: u64, names: &[u8
         let Some(end) = name.and_then(|name| name.iter().position(|b| *b == 0)) else {
             return fault("a name that does not stand among its group's", here);
         };
+        let name = String::from_utf8_lossy(name.and_then(|n| n.get(..end)).unwrap_or_default());
         if file.u32(here + 16)? == CACHED_LINK {
-            let name = String::from_utf8_lossy(name.and_then(|n| n.get(..end)).unwrap_or_default());
             return Err(Refusal::Danger(format!(
                 "{} is a link to another place; Keras refuses it, and older versions follow it",
                 quoted(&name)
             )));
         }
-        walk.left.push(file.u64(here + 8)?);
+        let mut below = path.to_owned();
+        if below.len() <= MAX_PATH {
+            let slash = if path.is_empty() { "" } else { "/" };
+            below.push_str(slash);
+            below.push_str(name.get(..MAX_PATH).unwrap_or(&name));
+        }
+        walk.left.push((file.u64(here + 8)?, below));
     }
     Ok(())
 }

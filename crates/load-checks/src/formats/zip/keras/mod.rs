@@ -4,12 +4,15 @@
 //! and builds it. Here each must be one of Keras's own (`names`), because with any other, and with
 //! a few of its own, loading runs code or reads other files. The weights are an HDF5 file.
 
+mod arguments;
 mod hdf5;
+mod layers;
 mod names;
 
 use serde_json::Value;
 
 use super::super::json::scan_slice;
+use super::super::pickle::runs_anything;
 use super::super::report::{Depth, Finding, quoted};
 use super::super::source::Source;
 use super::super::{Halt, Job};
@@ -45,16 +48,23 @@ pub(super) fn check(
     members: &[Member],
 ) -> Result<Depth, Halt> {
     let mut weighted = false;
+    let (mut document, mut shapes) = (None, None);
     for one in members {
         job.poll()?;
         let checked = match one.name.as_str() {
-            CONFIG => member::open(source, job, one, |inner, job| config(inner, job, one.size)),
+            CONFIG => member::open(source, job, one, |inner, job| {
+                document = Some(config(inner, job, one.size)?);
+                Ok(())
+            }),
             METADATA => {
                 member::open(source, job, one, |inner, job| json(inner, job, one.size).map(drop))
             }
             WEIGHTS => {
                 weighted = true;
-                member::open(source, job, one, weights)
+                member::open(source, job, one, |inner, job| {
+                    shapes = weights(inner, job)?;
+                    Ok(())
+                })
             }
             name if name.starts_with(ASSETS) => member::pass(source, job, one),
             other => job.broken(format!("{} is no part of a Keras model", quoted(other))),
@@ -67,6 +77,10 @@ pub(super) fn check(
     }
     if !weighted {
         return job.broken(format!("the archive holds no {WEIGHTS}"));
+    }
+    // A model with code in it is told of before its sizes are.
+    if let (Some(document), Some(shapes)) = (document, shapes) {
+        layers::check(&document, &shapes, job)?;
     }
     Ok(Depth::Typed)
 }
@@ -89,7 +103,7 @@ fn json(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<Value, 
 }
 
 /// Looks at every object of the configuration, however deep.
-fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<(), Halt> {
+fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<Value, Halt> {
     let document = json(source, job, size)?;
     if document.get("class_name").is_none() || document.get("config").is_none() {
         return job.broken("the configuration describes no model");
@@ -114,7 +128,8 @@ fn config(source: &mut Source<'_>, job: &mut Job<'_>, size: u64) -> Result<(), H
             _ => {}
         }
     }
-    Ok(())
+    arguments::check(&document, job)?;
+    Ok(document)
 }
 
 /// One object: its class must be Keras's own, under a name of Keras's own.
@@ -172,29 +187,51 @@ fn object(job: &mut Job<'_>, class: &Value, object: &Value) {
         return;
     }
     let module = module.unwrap_or_default();
-    if !is_own(module) && job.trusted.contains(module, class) {
+    // A class is looked up by the package and name that it was registered by, then in its module.
+    let package = registered.and_then(|name| name.strip_suffix(class)?.strip_suffix('>'));
+    let places = [Some(module).filter(|module| !module.is_empty()), package];
+    let trusted = |place: &str| !is_own(place) && job.trusted.contains(place, class);
+    if places.iter().flatten().any(|place| trusted(place)) {
         return;
     }
-    let full = match module {
-        "" => quoted(class),
-        module => quoted(&format!("{module}.{class}")),
+    let full = match places[0].or(package) {
+        Some(place) => quoted(&format!("{place}.{class}")),
+        None => quoted(class),
     };
-    let registered = match registered.filter(|name| *name != class) {
+    let told = match registered.filter(|name| *name != class) {
         Some(name) => format!(" (registered as {})", quoted(name)),
         None => String::new(),
-    };
-    let remedy = if is_own(module) {
-        "no model needs it as a part".to_owned()
-    } else {
-        format!(
-            "if this class is yours and safe, add \"{full}\" to [pickle] trusted in the policy file"
-        )
     };
     danger(
         job,
         &full,
-        &format!("{full}{registered} is none of Keras's plain layers or their parts; {remedy}"),
+        &format!(
+            "{full}{told} is none of Keras's plain layers or their parts; {}",
+            remedy(places[0].or(package), class)
+        ),
     );
+}
+
+/// What an operator can do about a class that is not Keras's: only what the policy file takes.
+fn remedy(place: Option<&str>, class: &str) -> String {
+    let identifier = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(|c: char| c.is_ascii_digit())
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    match place {
+        Some(place) if is_own(place) => "no model needs it as a part".to_owned(),
+        Some(place) if let Some(top) = runs_anything(place) => format!(
+            "{top} runs whatever it is told and is never trusted; do not load this file, and have the model saved \
+             again without it"
+        ),
+        Some(place) if identifier(class) && place.split('.').all(identifier) => format!(
+            "if this class is yours and safe, add \"{place}.{class}\" to [pickle] trusted in the policy file"
+        ),
+        _ => "the policy file cannot name it; register the class under a package whose name is one word, and save \
+              the model again"
+            .to_owned(),
+    }
 }
 
 /// What Keras takes for the configuration of a class: an object, or whatever Python takes for nothing.
@@ -238,15 +275,16 @@ fn danger(job: &mut Job<'_>, global: &str, sentence: &str) {
 }
 
 /// Larger weights are not held in memory: of them the frame alone is checked, and the checksum.
-fn weights(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
+fn weights(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Option<hdf5::Shapes>, Halt> {
     let size = source.len().unwrap_or_default();
     if size > MAX_WALKED {
         let head = source.head().get(..hdf5::SUPERBLOCK).unwrap_or_default().to_vec();
         job.findings.note("the weights are too large to follow their groups; their frame is whole");
-        return hdf5::check_frame(job, &head, size);
+        hdf5::check_frame(job, &head, size)?;
+        return Ok(None);
     }
     match source.read_bytes(size)? {
-        Some(bytes) => hdf5::check(job, &bytes),
+        Some(bytes) => hdf5::check(job, &bytes).map(Some),
         None => job.broken("the weights end too early"),
     }
 }

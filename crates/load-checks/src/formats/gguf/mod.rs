@@ -1,13 +1,21 @@
 //! GGUF: named values, a table of tensors, and the tensors' bytes, each at a multiple of an alignment.
 //!
 //! Reads as llama.cpp does: versions 2 and 3 in little-endian order, tensors one after the other
-//! without a gap. Nothing is allocated for a declared number; of the tensors only sizes matter.
+//! without a gap. No memory is taken for a declared number. The container is read here; `model`,
+//! `tensors`, `tokenizer` and `template` check what is in it.
+
+mod model;
+mod template;
+mod tensors;
+mod tokenizer;
+mod values;
 
 use std::collections::HashSet;
 
 use super::report::{Depth, quoted};
 use super::source::Source;
 use super::{Halt, Job};
+use values::{List, Value, Values};
 
 /// Bytes of a key, by the format's description.
 const MAX_KEY: u64 = 65_535;
@@ -16,6 +24,16 @@ const MAX_NAME: u64 = 63;
 const MAX_DIMENSIONS: u32 = 4;
 const ALIGNMENT: &[u8] = b"general.alignment";
 const DEFAULT_ALIGNMENT: u64 = 32;
+/// llama.cpp ends its process where the tensors are aligned to less.
+const LEAST_ALIGNMENT: u64 = 8;
+/// Bytes of all chat templates; real ones have some ten thousand.
+const MAX_TEMPLATES: u64 = 1024 * 1024;
+/// Bytes of the tokens of a vocabulary; the largest real ones take some 5 million.
+const MAX_TOKEN_BYTES: u64 = 128 * 1024 * 1024;
+/// Tokens of a vocabulary; the largest real ones have 300,000.
+const MAX_TOKENS: u64 = 8 * 1024 * 1024;
+/// Numbers of an array that holds one for each layer.
+const MAX_LAYERS: u64 = 1024;
 /// Values or tensors between two questions whether to go on.
 const POLL_EVERY: u64 = 1024;
 
@@ -32,12 +50,21 @@ const TYPES: [(u64, u64); 42] = [
 
 struct Tensor {
     name: String,
+    kind: u32,
+    /// As many as it was declared with.
+    sizes: Vec<u64>,
     offset: u64,
     bytes: u64,
 }
 
 pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
-    let mut reader = Reader { source, job, alignment: DEFAULT_ALIGNMENT };
+    let mut reader = Reader {
+        source,
+        job,
+        alignment: DEFAULT_ALIGNMENT,
+        values: Values::default(),
+        template_bytes: 0,
+    };
     reader.number::<4>("its magic")?;
     match reader.number::<4>("its version")? {
         2 | 3 => {}
@@ -57,13 +84,18 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     let values = reader.number::<8>("the number of values")?;
     reader.values(values)?;
     let tensors = reader.tensors(tensors)?;
-    reader.data(&tensors)
+    reader.data(&tensors)?;
+    let values = reader.values;
+    template::check(&values, job);
+    model::check(&values, &tensors, job)
 }
 
 struct Reader<'r, 's, 'j> {
     source: &'r mut Source<'s>,
     job: &'r mut Job<'j>,
     alignment: u64,
+    values: Values,
+    template_bytes: u64,
 }
 
 impl Reader<'_, '_, '_> {
@@ -105,7 +137,6 @@ impl Reader<'_, '_, '_> {
     }
 
     fn values(&mut self, count: u64) -> Result<(), Halt> {
-        let mut seen = HashSet::new();
         for i in 0..count {
             if i.is_multiple_of(POLL_EVERY) {
                 self.job.poll()?;
@@ -117,14 +148,14 @@ impl Reader<'_, '_, '_> {
                 return self.job.broken(format!("a value without a key at byte {at}"));
             }
             let kind = self.small::<4>("the type of a value")?;
-            if key == ALIGNMENT {
-                self.alignment(kind)?;
+            let value = if key == ALIGNMENT {
+                self.alignment(kind)?
             } else if kind == 9 {
-                self.array(&name)?;
+                self.array(&key, &name)?
             } else {
-                self.value(kind, &name)?;
-            }
-            if !seen.insert(key.into_boxed_slice()) {
+                self.value(kind, &key, &name)?
+            };
+            if !self.values.insert(key, value) {
                 return self
                     .job
                     .broken(format!("the key \"{name}\" is there twice, again at byte {at}"));
@@ -133,47 +164,118 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    fn alignment(&mut self, kind: u32) -> Result<(), Halt> {
+    fn alignment(&mut self, kind: u32) -> Result<Value, Halt> {
         let value = if kind == 4 { self.number::<4>("general.alignment")? } else { 0 };
         if !value.is_power_of_two() {
             return self.job.broken("general.alignment must be a power of two, as a 32-bit number");
         }
+        if value < LEAST_ALIGNMENT {
+            self.job.danger(format!(
+                "general.alignment is {value}; llama.cpp ends its process where it is below {LEAST_ALIGNMENT}"
+            ));
+        }
         self.alignment = value;
-        Ok(())
+        Ok(Value::Number { kind, bits: value })
     }
 
-    fn value(&mut self, kind: u32, key: &str) -> Result<(), Halt> {
+    fn value(&mut self, kind: u32, key: &[u8], name: &str) -> Result<Value, Halt> {
         match size_of_kind(kind) {
-            Some(size) => self.skip(size, "a value"),
+            Some(size) => {
+                let mut bytes = [0; 8];
+                if self.source.exact(&mut bytes[..size as usize])? {
+                    return Ok(Value::Number { kind, bits: u64::from_le_bytes(bytes) });
+                }
+                self.truncated("a value")
+            }
             None if kind == 8 => {
-                let length = self.number::<8>("a string")?;
-                self.skip(length, "a string")
+                let wanted = values::is_read(key);
+                Ok(Value::Text(self.string(wanted, values::is_template(key), name)?))
             }
             None => {
                 let at = self.source.offset();
                 self.job
-                    .broken(format!("the value of \"{key}\" has no type {kind}, before byte {at}"))
+                    .broken(format!("the value of \"{name}\" has no type {kind}, before byte {at}"))
             }
         }
     }
 
-    fn array(&mut self, key: &str) -> Result<(), Halt> {
+    /// A string, kept where it is wanted.
+    fn string(&mut self, wanted: bool, template: bool, name: &str) -> Result<String, Halt> {
+        if !wanted {
+            let length = self.number::<8>("a string")?;
+            self.skip(length, "a string")?;
+            return Ok(String::new());
+        }
+        let bytes = self.text(MAX_TEMPLATES, &format!("\"{name}\""))?;
+        if template {
+            self.template_bytes += bytes.len() as u64;
+            if self.template_bytes > MAX_TEMPLATES {
+                return self.job.broken(format!(
+                    "the chat templates have more than {MAX_TEMPLATES} bytes; that many are not read"
+                ));
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn array(&mut self, key: &[u8], name: &str) -> Result<Value, Halt> {
         let kind = self.small::<4>("the type of an array")?;
         let count = self.number::<8>("the length of an array")?;
+        let mut list = List { kind, count, ..List::default() };
         let Some(size) = size_of_kind(kind) else {
-            // An array within an array is read by no loader; `value` refuses it with the others.
+            self.strings(&mut list, key, name)?;
+            return Ok(Value::List(list));
+        };
+        if count <= MAX_LAYERS || (values::is_token_types(key) && count <= MAX_TOKENS) {
             for i in 0..count {
                 if i.is_multiple_of(POLL_EVERY) {
                     self.job.poll()?;
                 }
-                self.value(kind, key)?;
+                let mut bytes = [0; 8];
+                if !self.source.exact(&mut bytes[..size as usize])? {
+                    return self.truncated("an array");
+                }
+                list.numbers.push(u64::from_le_bytes(bytes));
             }
-            return if kind == 8 || count > 0 { Ok(()) } else { self.value(kind, key) };
-        };
-        match count.checked_mul(size) {
-            Some(bytes) => self.skip(bytes, "an array"),
-            None => self.truncated("an array"),
+            return Ok(Value::List(list));
         }
+        match count.checked_mul(size) {
+            Some(bytes) => self.skip(bytes, "an array")?,
+            None => self.truncated("an array")?,
+        }
+        Ok(Value::List(list))
+    }
+
+    fn strings(&mut self, list: &mut List, key: &[u8], name: &str) -> Result<(), Halt> {
+        let (kind, count) = (list.kind, list.count);
+        let tokens = kind == 8 && values::is_tokens(key);
+        let template = kind == 8 && values::is_template(key);
+        if tokens && count > MAX_TOKENS {
+            return self.job.broken(format!("{count} tokens; {MAX_TOKENS} at most are read"));
+        }
+        for i in 0..count {
+            if i.is_multiple_of(POLL_EVERY) {
+                self.job.poll()?;
+            }
+            if tokens {
+                let token = self.text(MAX_TOKEN_BYTES, "a token")?;
+                if !list.texts.add(&token, MAX_TOKEN_BYTES) {
+                    return self
+                        .job
+                        .broken(format!("tokens of more than {MAX_TOKEN_BYTES} bytes together"));
+                }
+            } else if template {
+                let text = self.string(true, true, name)?;
+                list.texts.add(text.as_bytes(), MAX_TEMPLATES);
+            } else {
+                // An array within an array is read by no loader; `value` refuses it with the others.
+                self.value(kind, b"", name)?;
+            }
+        }
+        if kind != 8 && count == 0 {
+            self.value(kind, b"", name)?;
+        }
+        Ok(())
     }
 
     fn tensors(&mut self, count: u64) -> Result<Vec<Tensor>, Halt> {
@@ -211,15 +313,16 @@ impl Reader<'_, '_, '_> {
                     .job
                     .broken(format!("tensor \"{name}\" is there twice, again at byte {at}"));
             }
-            tensors.push(Tensor { name, offset, bytes });
+            let rank = (dimensions as usize).max(1);
+            tensors.push(Tensor { name, kind, sizes: sizes[..rank].to_vec(), offset, bytes });
         }
         Ok(tensors)
     }
 
-    fn data(&mut self, tensors: &[Tensor]) -> Result<Depth, Halt> {
+    fn data(&mut self, tensors: &[Tensor]) -> Result<(), Halt> {
         let mut expected = 0_u64;
         if tensors.is_empty() && self.source.at_end()? {
-            return Ok(Depth::Typed);
+            return Ok(());
         }
         self.padding(tensors.is_empty())?;
         for (i, tensor) in tensors.iter().enumerate() {
@@ -241,7 +344,7 @@ impl Reader<'_, '_, '_> {
             let at = self.source.offset();
             return self.job.broken(format!("bytes after the last tensor, from byte {at}"));
         }
-        Ok(Depth::Typed)
+        Ok(())
     }
 
     /// Zeroes up to the next multiple of the alignment; after the last tensor they may be missing.
