@@ -1,7 +1,6 @@
 //! Which containers a pickle may fill, and what is remembered of their items.
 
 use crate::formats::pickle::cost::hashing::MAX_KEY_DEPTH;
-use crate::formats::pickle::libraries::sklearn::tree::TreeState;
 use crate::formats::pickle::libraries::{models, pandas, sklearn};
 use crate::formats::pickle::rules::grants::Fill;
 use crate::formats::pickle::unpickler::machine::Machine;
@@ -107,14 +106,9 @@ impl Machine<'_, '_, '_> {
         note.seen.standard.note(value);
         note.seen.statsmodels.note(name);
         note.seen.torch.note(name, value);
-        let of_tree = TreeState::has(name).then(|| name.to_vec());
         arena.dicts[dict as usize] = note;
         if note.settled {
             arena.late |= span;
-        }
-        if let Some(name) = of_tree {
-            let array = arena.array(value);
-            arena.trees.entry(dict).or_default().note(&name, value, array);
         }
         if handle {
             self.note_model(dict, value);

@@ -10,7 +10,6 @@ use super::values::{Form, NOT_BYTES, Name, UNKNOWN, Value};
 use crate::formats::pickle::cost::hashing::{Big, MAX_KEY_DEPTH, Weight, print_of_text};
 use crate::formats::pickle::libraries::library_of;
 use crate::formats::pickle::libraries::numpy::arrays::Array;
-use crate::formats::pickle::libraries::sklearn::tree::TreeState;
 use crate::formats::pickle::rules::grants::Grant;
 
 /// Items kept of a tuple. No allowed call takes more arguments.
@@ -28,8 +27,6 @@ pub(crate) struct Arena {
     pub(crate) lists: Vec<ListNote>,
     bigs: Vec<Big>,
     arrays: Vec<Array>,
-    /// States that could be a tree's of scikit-learn.
-    pub(crate) trees: HashMap<u32, TreeState>,
     pub(crate) instances: Vec<InstanceNote>,
     globals: Vec<GlobalNote>,
     /// Unexpanded numbers that were put into a list or dict after that was put into another value.
@@ -54,7 +51,6 @@ impl Arena {
             + self.keys.capacity() * 2 * size_of::<u64>()
             + self.bigs.capacity() * size_of::<Big>()
             + self.arrays.capacity() * size_of::<Array>()
-            + self.trees.capacity() * size_of::<(u32, TreeState)>() * 2
             + self.instances.capacity() * size_of::<InstanceNote>()
             + self.globals.capacity() * (size_of::<GlobalNote>() + 128)
             + self.by_text.capacity() * 32
@@ -102,12 +98,14 @@ impl Arena {
     /// An array, where its type and shape are known.
     pub(crate) fn array(&self, value: Value) -> Option<Array> {
         match value {
-            Value::Instance(id) => {
-                let at = self.instances[id as usize].array.checked_sub(1)?;
-                self.arrays.get(at as usize).copied()
-            }
+            Value::Instance(id) => self.array_numbered(self.instances[id as usize].array),
             _ => None,
         }
+    }
+
+    /// An array by its number, counted from 1.
+    pub(crate) fn array_numbered(&self, number: u32) -> Option<Array> {
+        self.arrays.get(number.checked_sub(1)? as usize).copied()
     }
 
     /// Remembers the type and the shape of an array.

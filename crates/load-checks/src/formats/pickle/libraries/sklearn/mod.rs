@@ -131,6 +131,8 @@ pub(crate) struct Items {
     odd_version: bool,
     /// An attribute that should be an array and is none.
     odd_array: bool,
+    /// What a decision tree's state needs.
+    tree: tree::TreeState,
     /// An array that another state already holds, and that is copied out of this one.
     shared_array: bool,
 }
@@ -142,6 +144,7 @@ impl Items {
         self.odd_version |= key == b"_sklearn_version" && !text;
         self.odd_array |= is_copied(key) && !is_array(arena, value);
         self.shared_array |= shared;
+        self.tree.note(arena, key, value);
     }
 }
 

@@ -17,30 +17,30 @@ const NODE: [(&[u8], &[u8; 3], u64); 8] = [
     (b"missing_go_to_left", b"u1\0", 56),
 ];
 
-/// What was seen of a dict that could be the state of a decision tree.
+/// What is remembered of a dict that could be the state of a decision tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TreeState {
-    nodes: Option<Array>,
-    values: Option<Array>,
-    node_count: Option<u64>,
+    /// The numbers of the arrays in the arena; 0 where there is none.
+    nodes: u32,
+    values: u32,
+    node_count: u32,
     max_depth: bool,
 }
 
 impl TreeState {
-    /// Whether an attribute of this name is one of a tree's.
-    pub(crate) fn has(key: &[u8]) -> bool {
-        matches!(key, b"nodes" | b"values" | b"node_count" | b"max_depth")
-    }
-
     /// Remembers an item.
-    pub(crate) fn note(&mut self, key: &[u8], value: Value, array: Option<Array>) {
+    pub(crate) fn note(&mut self, arena: &Arena, key: &[u8], value: Value) {
+        let array = || match value {
+            Value::Instance(id) => arena.instances[id as usize].array,
+            _ => 0,
+        };
         match key {
-            b"nodes" => self.nodes = array,
-            b"values" => self.values = array,
+            b"nodes" => self.nodes = array(),
+            b"values" => self.values = array(),
             b"node_count" => {
                 self.node_count = match value {
-                    Value::Int(count) => u64::try_from(count).ok(),
-                    _ => None,
+                    Value::Int(count) => u32::try_from(count).unwrap_or(0),
+                    _ => 0,
                 };
             }
             b"max_depth" => self.max_depth = matches!(value, Value::Int(_)),
@@ -49,15 +49,18 @@ impl TreeState {
     }
 
     /// Whether it is the whole state of a tree of so many outputs.
-    fn is_tree_of(&self, outputs: u64) -> bool {
-        let (Some(nodes), Some(values), Some(count)) = (self.nodes, self.values, self.node_count)
+    fn is_tree_of(&self, arena: &Arena, outputs: u64) -> bool {
+        let (Some(nodes), Some(values)) =
+            (arena.array_numbered(self.nodes), arena.array_numbered(self.values))
         else {
             return false;
         };
+        let count = u64::from(self.node_count);
         let values_fit = matches!(
             values.dims(), Some([of, outs, _]) if *of == count && *outs == outputs
         );
-        self.max_depth
+        count > 0
+            && self.max_depth
             && is_nodes(&nodes)
             && nodes.dims() == Some(&[count])
             && values_fit
@@ -93,7 +96,7 @@ pub(crate) fn is_state_of_tree(arena: &Arena, state: Value, classes: Option<Arra
     else {
         return false;
     };
-    arena.trees.get(&id).is_some_and(|tree| tree.is_tree_of(*outputs))
+    arena.dicts[id as usize].seen.sklearn.tree.is_tree_of(arena, *outputs)
 }
 
 /// Whether a state is one that `KDTree` and `BallTree` write.
