@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl;
+use futures_util::future::join;
 
 use super::{
     Conn,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Rows of a page.
-const PAGE: i64 = 4096;
+const PAGE: i64 = 256;
 
 /// The most discrepancies that are listed.
 const MAX_LISTED: usize = 1000;
@@ -76,19 +77,13 @@ impl Auditor {
     }
 
     async fn read_log(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
-        let mut next = 0;
-        loop {
-            let page: Vec<EntryRow> = log_entries::table
-                .filter(log_entries::sequence.ge(next))
-                .order(log_entries::sequence)
-                .limit(PAGE)
-                .load(conn)
-                .await?;
-            let Some(last) = page.last() else { break };
-            next = last.sequence() + 1;
-            for row in page {
-                self.take_entry(row);
-            }
+        let mut page = page_of_entries(conn, 0).await?;
+        while let Some(last) = page.last() {
+            let next = page_of_entries(conn, last.sequence() + 1);
+            // The database reads the next page while this one is looked at.
+            let looked_at = async { page.into_iter().for_each(|row| self.take_entry(row)) };
+            let (next, ()) = join(next, looked_at).await;
+            page = next?;
         }
         self.compare_subtrees();
         Ok(())
@@ -150,19 +145,13 @@ impl Auditor {
     }
 
     async fn read_versions(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
-        let mut after = String::new();
-        loop {
-            let page: Vec<VersionRow> = versions::table
-                .filter(versions::model_id.gt(&after))
-                .order(versions::model_id)
-                .limit(PAGE)
-                .load(conn)
-                .await?;
-            let Some(last) = page.last() else { break };
-            last.model_id().clone_into(&mut after);
-            for row in page {
-                self.take_version(row);
-            }
+        let mut page = page_of_versions(conn, "").await?;
+        while let Some(last) = page.last() {
+            let after = last.model_id().to_owned();
+            let next = page_of_versions(conn, &after);
+            let looked_at = async { page.into_iter().for_each(|row| self.take_version(row)) };
+            let (next, ()) = join(next, looked_at).await;
+            page = next?;
         }
         let missing: Vec<ModelId> = self.logged.keys().copied().take(MAX_LISTED).collect();
         for model_id in missing {
@@ -239,6 +228,24 @@ impl Auditor {
             );
         }
     }
+}
+
+async fn page_of_entries(conn: &mut Conn, from: i64) -> Result<Vec<EntryRow>, CatalogError> {
+    Ok(log_entries::table
+        .filter(log_entries::sequence.ge(from))
+        .order(log_entries::sequence)
+        .limit(PAGE)
+        .load(conn)
+        .await?)
+}
+
+async fn page_of_versions(conn: &mut Conn, after: &str) -> Result<Vec<VersionRow>, CatalogError> {
+    Ok(versions::table
+        .filter(versions::model_id.gt(after))
+        .order(versions::model_id)
+        .limit(PAGE)
+        .load(conn)
+        .await?)
 }
 
 /// What a version is called that has no row any more.
