@@ -269,6 +269,11 @@ impl From<CatalogError> for RegistryError {
             CatalogError::VersionExists => Self::new(ErrorKind::VersionExists, error.to_string()),
             CatalogError::NotFound => Self::new(ErrorKind::ModelNotFound, error.to_string()),
             CatalogError::InvalidTransition(rule) => rule.into(),
+            CatalogError::Unsuitable(why) => Self::new(
+                ErrorKind::InvalidRequest,
+                "The catalog cannot be in the database that DATABASE_URL names",
+            )
+            .because(why),
             CatalogError::UnknownSchema(_) => {
                 Self::new(ErrorKind::IntegrityOnRead, error.to_string())
             }

@@ -35,6 +35,9 @@ pub enum CatalogError {
     /// The database cannot be reached, is locked for too long, or cannot write.
     #[error("the catalog cannot be used: {0}")]
     Unavailable(String),
+    /// The database cannot hold the catalog, now or later: another one must be named.
+    #[error("the catalog cannot be in this database: {0}")]
+    Unsuitable(String),
     /// The number was used before, by a version that is there or was removed.
     #[error("the version exists or its number was used before")]
     VersionExists,

@@ -8,9 +8,13 @@
 
 use std::time::Duration;
 
+use diesel::ConnectionError;
 use diesel_async::{
     SimpleAsyncConnection as _,
-    pooled_connection::deadpool::{Object, PoolError},
+    pooled_connection::{
+        self,
+        deadpool::{Object, PoolError},
+    },
 };
 
 use super::{Conn, DATABASE, Store};
@@ -64,6 +68,9 @@ impl Store {
     async fn borrow(&self) -> Result<Borrowed, CatalogError> {
         match tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get()).await {
             Ok(Ok(conn)) => Ok(Borrowed(Some(conn))),
+            Ok(Err(PoolError::Backend(pooled_connection::PoolError::ConnectionError(
+                ConnectionError::InvalidConnectionUrl(why),
+            )))) => Err(CatalogError::Unsuitable(why)),
             Ok(Err(PoolError::Backend(error))) => {
                 Err(CatalogError::Unavailable(format!("{DATABASE}: {error}")))
             }

@@ -85,7 +85,7 @@ fn a_key_file_is_read_again_when_it_changes() {
         fs::write(&file, broken).unwrap();
         until(Duration::from_secs(5), || {
             keys_line(&server).unwrap()
-                == (true, "known, but the identity provider gives no new ones".into())
+                == (true, "known, but the identity provider provides no new ones".into())
         });
         assert_eq!(read(&server, &renamed).status, 200);
     }

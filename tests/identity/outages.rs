@@ -17,7 +17,7 @@ use crate::{
     support::{Server, World, until},
 };
 
-const LAST_GOOD: &str = "known, but the identity provider gives no new ones";
+const LAST_GOOD: &str = "known, but the identity provider provides no new ones";
 
 /// A good token goes on, known or new, while one with an unknown key makes the service ask the provider.
 fn goes_on(idp: &Idp, server: &Server, state: &str) {

@@ -107,7 +107,8 @@ where
 {
     match connection.parameter("server_encoding") {
         None | Some("UTF8") => Ok(()),
-        Some(other) => Err(Refused::Unusable(ConnectionError::BadConnection(format!(
+        // The kind of error that no second try mends.
+        Some(other) => Err(Refused::Unusable(ConnectionError::InvalidConnectionUrl(format!(
             "the database's encoding is {other}, and the catalog needs UTF8: make the database with CREATE DATABASE \
              … ENCODING 'UTF8' TEMPLATE template0"
         )))),
