@@ -311,8 +311,7 @@ impl Findings {
 
     /// Drops the findings after the first `start` ones if none of them is a danger; returns whether it did.
     pub(super) fn take_back(&mut self, start: usize) -> bool {
-        let faults = self.kept.get(start..).unwrap_or_default();
-        if faults.iter().any(|finding| finding.severity == Severity::Danger) {
+        if self.dangers_since(start) {
             return false;
         }
         for fault in self.kept.drain(start.min(self.kept.len())..) {
@@ -322,6 +321,13 @@ impl Findings {
     }
 
     /// Whether further findings are only counted.
+    /// Whether a danger is among what was found since `start` findings.
+    pub(super) fn dangers_since(&self, start: usize) -> bool {
+        let found = self.kept.get(start..).unwrap_or_default();
+        found.iter().any(|finding| finding.severity == Severity::Danger)
+    }
+
+    /// Whether what is found from here on is counted alone.
     pub(super) fn is_full(&self) -> bool {
         self.kept.len() >= KEPT && self.dangers > 0
     }

@@ -6,8 +6,10 @@
 mod arrow;
 mod compressed;
 mod gguf;
+mod hidden;
 pub mod json;
 mod lightgbm;
+mod naming;
 mod npy;
 mod onnx;
 mod parquet;

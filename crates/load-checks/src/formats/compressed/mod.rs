@@ -12,6 +12,7 @@ mod members;
 use std::io::{self, BufRead, Read};
 
 use super::budget::Meter;
+use super::hidden::Watched;
 use super::report::Depth;
 use super::source::{Source, Spoiled};
 use super::{Format, Halt, Job, read, sniff};
@@ -41,7 +42,8 @@ fn check_inside(
         Format::Lz4 => Box::new(lz4::Frames::new(source, meter.clone())),
         other => return job.broken(format!("no load check for this packing yet ({other})")),
     };
-    let mut inside = Source::unpacked(Counted { stream, meter, spoiled: None }, None)?;
+    let (stream, watch) = Watched::new(Counted { stream, meter, spoiled: None });
+    let mut inside = Source::unpacked(stream, None)?;
     let format = sniff::format_of(inside.head(), None);
     if is_packing(format) {
         return job.broken(format!(
@@ -61,11 +63,14 @@ fn check_inside(
         let at = inside.offset();
         return job.broken(format!("bytes after the end of the {format} at byte {at} unpacked"));
     }
-    Ok(depth)
+    match watch.borrow().found(format) {
+        Some(what) => job.broken(what),
+        None => Ok(depth),
+    }
 }
 
 /// Whether this is one file packed into a stream.
-fn is_packing(format: Format) -> bool {
+pub(super) fn is_packing(format: Format) -> bool {
     matches!(
         format,
         Format::Gzip
