@@ -5,6 +5,7 @@
 
 mod arrow;
 mod compressed;
+mod extension;
 mod gguf;
 mod hidden;
 pub mod json;

@@ -10,7 +10,7 @@ use std::io::Cursor;
 
 use super::report::{Depth, quoted};
 use super::source::Source;
-use super::{Halt, Job};
+use super::{Halt, Job, arrow, extension};
 use footer::{Column, Footer};
 use thrift::{Struct, Thrift};
 
@@ -83,6 +83,9 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
     if thrift.offset() != tail {
         return thrift.fault("bytes after the metadata in the footer");
     }
+    if let Some(schema) = &footer.arrow_schema {
+        arrow_schema(schema, job)?;
+    }
     footer.consistent(start).or_else(|what| job.broken(what))?;
     let mut columns: Vec<_> = footer.groups.iter().flat_map(|group| &group.columns).collect();
     // In the order of the file, so that it is read once however many there are.
@@ -93,6 +96,16 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
         pages(source, column, job)?;
     }
     Ok(Depth::Parsed)
+}
+
+/// The schema of Arrow, from which its libraries make their own types.
+fn arrow_schema(schema: &[u8], job: &mut Job<'_>) -> Result<(), Halt> {
+    let bytes = std::str::from_utf8(schema).ok().and_then(extension::base64);
+    let Some(bytes) = bytes else {
+        return job.broken("the footer's ARROW:schema is no Base64");
+    };
+    arrow::check_schema(&bytes, job)
+        .or_else(|what| job.broken(format!("the footer's ARROW:schema: {what}")))
 }
 
 #[derive(Default)]
