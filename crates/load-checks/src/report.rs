@@ -50,6 +50,8 @@ pub enum Format {
     TorchLegacy,
     /// A Keras v3 model: a zip archive.
     Keras,
+    /// A model of scikit-learn's as skops keeps it: a zip archive of a schema and arrays.
+    Skops,
     /// An ONNX graph.
     Onnx,
     /// Tensors behind a JSON header.
@@ -95,6 +97,7 @@ impl fmt::Display for Format {
             Format::Torch => "torch",
             Format::TorchLegacy => "torch_legacy",
             Format::Keras => "keras",
+            Format::Skops => "skops",
             Format::Onnx => "onnx",
             Format::Safetensors => "safetensors",
             Format::Npy => "npy",
