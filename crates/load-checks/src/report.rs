@@ -316,11 +316,14 @@ impl Findings {
     pub(super) fn take_back(&mut self, start: usize) -> bool {
         if self.dangers_since(start) {
             return false;
+    /// Takes back what was found since `start` findings.
+    pub(super) fn take_back(&mut self, start: usize) -> Vec<Finding> {
+        let found: Vec<_> = self.kept.drain(start.min(self.kept.len())..).collect();
+        for finding in &found {
+            self.told.remove(&finding.sentence);
+            self.dangers -= usize::from(finding.severity == Severity::Danger);
         }
-        for fault in self.kept.drain(start.min(self.kept.len())..) {
-            self.told.remove(&fault.sentence);
-        }
-        true
+        found
     }
 
     /// Whether further findings are only counted.

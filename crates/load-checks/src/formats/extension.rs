@@ -5,6 +5,10 @@
 //! none that holds a pickle in another writing; the name of a type decides only where its values are
 //! pickles.
 
+use std::io::Read;
+
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+
 use super::json::{self, Scalar, Visitor};
 use super::naming;
 use super::report::quoted;
@@ -15,9 +19,10 @@ pub(super) const METADATA: &[u8] = b"ARROW:extension:metadata";
 
 /// Parts of the names of types whose metadata or values are pickles, in small letters.
 const PICKLES: [&str; 4] = ["pickle", "py_extension_type", "python_object", "pyobject"];
-/// How packed files begin.
-const PACKED: [&[u8]; 6] =
-    [b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"BZh"];
+/// How streams begin that are not unpacked here.
+const PACKED: [&[u8]; 2] = [b"BZh", b"\xfd7zXZ\0"];
+/// Bytes that a text may unpack to.
+const MAX_UNPACKED: u64 = 1024 * 1024;
 /// Letters of numbers in hexadecimal digits that are looked at as bytes.
 const MIN_HEX: usize = 8;
 
@@ -36,6 +41,15 @@ pub(super) fn refused(name: &[u8], metadata: &[u8]) -> Option<String> {
     };
     let name = quoted(&name);
     Some(format!("the extension type \"{name}\" {why}; save the column as a plain type"))
+}
+
+/// What is wrong with a property of a table or column, under whatever key it stands: Spark unpickles what it finds
+/// under one of its own.
+pub(super) fn refused_property(key: &[u8], value: &[u8]) -> Option<String> {
+    let key = quoted(&String::from_utf8_lossy(key));
+    (names(value) || holds_pickle(value)).then(|| {
+        format!("the property \"{key}\" holds a pickle, which a library may unpickle; save the table without it")
+    })
 }
 
 fn is_text(metadata: &[u8]) -> bool {
@@ -81,17 +95,27 @@ impl Visitor for Texts {
     }
 }
 
-/// Whether a text is a pickle as it stands, or its bytes written as Latin-1, Base64 or hexadecimal.
+/// Whether a text is a pickle as it stands, or its bytes written as Latin-1, Base64 or hexadecimal, packed or not.
 fn is_pickle(text: &str) -> bool {
     let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
-    let written = [Some(text.as_bytes().to_vec()), latin];
-    let packed = [base64(text), hexadecimal(text)];
-    written.into_iter().flatten().any(|bytes| names(&bytes))
-        || packed.into_iter().flatten().any(|bytes| {
-            matches!(bytes[..], [0x80, 0..=5, ..])
-                || PACKED.iter().any(|magic| bytes.starts_with(magic))
-                || names(&bytes)
-        })
+    let written = [Some(text.as_bytes().to_vec()), latin, base64(text), hexadecimal(text)];
+    written.into_iter().flatten().any(|bytes| {
+        PACKED.iter().any(|magic| bytes.starts_with(magic))
+            || names(&bytes)
+            || unpacked(&bytes).is_some_and(|bytes| names(&bytes))
+    })
+}
+
+/// What a zlib or gzip stream begins with.
+fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let read = match bytes {
+        [0x78, _, ..] => ZlibDecoder::new(bytes).take(MAX_UNPACKED).read_to_end(&mut out),
+        [0x1f, 0x8b, ..] => GzDecoder::new(bytes).take(MAX_UNPACKED).read_to_end(&mut out),
+        _ => return None,
+    };
+    // What comes before damage is looked at all the same.
+    read.map_or_else(|_| !out.is_empty(), |count| count > 0).then_some(out)
 }
 
 fn names(bytes: &[u8]) -> bool {
@@ -139,7 +163,28 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn a_property_that_spark_would_unpickle_is_refused_and_digests_are_not() {
+        let udt = |class: &str| {
+            format!(r#"{{"type":"udt","pyClass":"ours.Udt","serializedClass":"{class}"}}"#)
+        };
+        let key = b"org.apache.spark.sql.parquet.row.metadata";
+        let pickle = udt("gASVLQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOU");
+        assert!(refused_property(key, pickle.as_bytes()).is_some());
+        for value in [
+            udt("").as_str(),
+            "80049c",
+            "8004a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e",
+            "789ca1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e",
+            "{\"columns\": [\"close\"]}",
+        ] {
+            assert_eq!(refused_property(b"digest", value.as_bytes()), None, "{value}");
+        }
+    }
 
     #[test]
     fn metadata_in_text_or_json_is_taken() {
@@ -171,11 +216,16 @@ mod tests {
             b"{\"type\": \"cposix\\nsystem\\n(S'id'\\ntR.\"}",
             b"[\"\\u0080\\u0004\\u008c\\u0005posix\\u008c\\u0006system\\u0093.\"]",
             b"{\"py/reduce\": [{\"py/function\": \"posix.system\"}]}",
-            b"eJxLzi/OrEoFAAl5Alc=",
             b"\0\x01\x02",
         ] {
             assert!(refused(b"ours.type", metadata).is_some(), "{}", metadata.escape_ascii());
         }
+        let made = b"cposix\nsystem\n(S'id'\ntR.";
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(made).unwrap();
+        let hexadecimal: String =
+            packed.finish().unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(refused(b"ours.type", hexadecimal.as_bytes()).is_some());
         for name in ["arrow.py_extension_type", "ray.data.arrow_pickled_object"] {
             assert!(refused(name.as_bytes(), b"").is_some(), "{name}");
         }

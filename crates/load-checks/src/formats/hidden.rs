@@ -6,7 +6,7 @@
 //! archive, passes here before its own reader; a file that two loaders could claim is refused.
 
 use std::cell::RefCell;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use super::naming::{self, Reached};
@@ -131,19 +131,31 @@ struct Record {
 }
 
 fn records(tail: &[u8]) -> impl Iterator<Item = Record> + '_ {
-    let number =
-        |bytes: &[u8], at| bytes.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
-    tail.windows(END).enumerate().filter(|(_, bytes)| bytes.starts_with(END_SIGNATURE)).map(
-        move |(at, bytes)| Record {
-            at,
-            disks: [number(bytes, 4), number(bytes, 6)],
-            counts: [number(bytes, 8), number(bytes, 10)],
-            size: u64::from(number(bytes, 12)) | u64::from(number(bytes, 14)) << 16,
-        },
-    )
+    let mut rest = tail;
+    std::iter::from_fn(move || {
+        loop {
+            // Reading from memory cannot fail; at the end nothing is passed over.
+            let passed = rest.skip_until(END_SIGNATURE[0]).unwrap_or(0);
+            let at = (tail.len() - rest.len()).checked_sub(1).filter(|_| passed > 0)?;
+            if let Some(record) = Record::read(tail, at) {
+                return Some(record);
+            }
+        }
+    })
 }
 
 impl Record {
+    fn read(tail: &[u8], at: usize) -> Option<Self> {
+        let bytes = tail.get(at..at + END).filter(|bytes| bytes.starts_with(END_SIGNATURE))?;
+        let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        Some(Self {
+            at,
+            disks: [number(4), number(6)],
+            counts: [number(8), number(10)],
+            size: u64::from(number(12)) | u64::from(number(14)) << 16,
+        })
+    }
+
     /// Whether some reader finds a directory by it. Python's takes the directory to end where the
     /// record begins, and looks at nothing else; others want the fields to agree.
     fn leads(

@@ -54,8 +54,8 @@ const fn marked(takes: u32, puts: u32) -> Option<Opcode> {
     Some(Opcode { argument: Argument::None, takes, marked: true, puts })
 }
 
-/// All opcodes but GLOBAL and INST, which name something, and persistent ids of text, which no
-/// loader of models takes.
+/// All opcodes but those that name something, persistent ids of text, which no loader of models takes,
+/// and codes of extensions, of which no library registers any.
 const fn opcode(byte: u8) -> Option<Opcode> {
     use Argument::{Bytes, Counted, Line, None as Nothing};
     match byte {
@@ -113,20 +113,11 @@ pub(super) fn reached(
                 }
                 values = values.saturating_add(1);
             }
-            // A name of two values, or one of a registry of extensions.
-            0x93 | 0x82 | 0x83 | 0x84 => {
-                if byte == 0x93 && values < 2 {
-                    return Ok(None);
-                }
-                if at >= seen {
-                    return Ok(Some(Reached::Name(at, "that its values spell".to_owned())));
-                }
-                let number = [0, 1, 2, 4][usize::from(byte & 3) * usize::from(byte != 0x93)];
-                if !source.skip(if byte == 0x84 { 4 } else { number })? {
-                    return Ok(None);
-                }
-                values = values.saturating_add(1);
+            0x93 if values < 2 => return Ok(None),
+            0x93 if at >= seen => {
+                return Ok(Some(Reached::Name(at, "that its values spell".to_owned())));
             }
+            0x93 => {}
             _ => {
                 let Some(opcode) = opcode(byte) else {
                     return Ok(None);
@@ -230,7 +221,6 @@ mod tests {
             b"\x95\x03\0\0\0\0\0\0\0\x8c\x04xxxx0\x8c\x02os\x8c\x06system\x93.",
             b"\x80\x63\x8c\x02os\x8c\x06system\x93.",
             b"N.cos\nsystem\n.",
-            b"\x8a\x00\x82\x01",
             b"V\xc3\xa9\n0cos\nsystem\n",
             b"X\x02\0\0\0\xff\xffcos\nsystem\n",
             b"\x88\x89\x8f\x97cos\nsystem\n",

@@ -176,8 +176,9 @@ fn footer(bytes: &[u8]) -> Result<Found, Wrong> {
     let Some(schema) = footer.table(1)? else {
         return Err("it has no schema".to_owned());
     };
-    footer.properties(4)?;
-    let schema = Schema::read(&schema)?;
+    let properties = footer.properties(4)?;
+    let mut schema = Schema::read(&schema)?;
+    schema.danger = schema.danger.take().or_else(|| schema::refused_among(&properties));
     let mut blocks = Vec::new();
     for (field, dictionary) in [(2, true), (3, false)] {
         for block in footer.structs::<24>(field)? {

@@ -82,11 +82,11 @@ impl Schema {
         if table.i16(0)? != 0 {
             return Err("the table is for big-endian machines".to_owned());
         }
-        table.properties(2)?;
+        let properties = table.properties(2)?;
         let mut schema = Self {
             nodes: Vec::new(),
             dictionaries: HashMap::new(),
-            danger: None,
+            danger: refused_among(&properties),
             fields: 0,
             nesting: 0,
         };
@@ -144,15 +144,17 @@ impl Schema {
         let properties = field.properties(6)?;
         let of =
             |key| properties.iter().filter(move |(one, _)| *one == key).map(|(_, value)| *value);
-        for name in of(extension::NAME) {
-            let mut metadata = of(extension::METADATA);
-            let first = metadata.next().unwrap_or_default();
-            let mut refused = std::iter::once(first)
-                .chain(metadata)
-                .filter_map(|value| extension::refused(name, value));
-            if let (None, Some(why)) = (&self.danger, refused.next()) {
-                self.danger = Some(format!("column \"{column}\": {why}"));
-            }
+        let mut metadata: Vec<_> = of(extension::METADATA).collect();
+        if metadata.is_empty() {
+            metadata.push(b"");
+        }
+        let mut pairs =
+            of(extension::NAME).flat_map(|name| metadata.iter().map(move |value| (name, *value)));
+        let refused = pairs
+            .find_map(|(name, metadata)| extension::refused(name, metadata))
+            .or_else(|| refused_among(&properties));
+        if let (None, Some(why)) = (&self.danger, refused) {
+            self.danger = Some(format!("column \"{column}\": {why}"));
         }
         Ok(())
     }
@@ -176,6 +178,11 @@ impl Schema {
         self.dictionaries.insert(id, nodes);
         Ok(())
     }
+}
+
+/// The first property that is dangerous to load.
+pub(super) fn refused_among(properties: &[(&[u8], &[u8])]) -> Option<String> {
+    properties.iter().find_map(|(key, value)| extension::refused_property(key, value))
 }
 
 /// How values of a type are laid out, and how many children it must have.

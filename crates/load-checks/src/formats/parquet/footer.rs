@@ -1,6 +1,7 @@
 //! The metadata at the end of a Parquet file, and whether they agree with each other and the file.
 
 use super::super::Halt;
+use super::super::extension;
 use super::super::report::quoted;
 use super::thrift::{Kind, Struct, Thrift};
 
@@ -23,6 +24,8 @@ pub(super) struct Footer {
     pub(super) groups: Vec<Group>,
     /// The schema that Arrow's writers keep, as they write it.
     pub(super) arrow_schema: Option<Vec<u8>>,
+    /// The first property that is dangerous to load.
+    pub(super) danger: Option<String>,
     /// Names are kept for the schema and for sentences; together they are bounded.
     names: usize,
 }
@@ -113,7 +116,9 @@ impl Footer {
                 _ => thrift.pass(kind)?,
             }
         }
-        if key == ARROW_SCHEMA && self.arrow_schema.replace(value).is_some() {
+        if key != ARROW_SCHEMA {
+            self.danger = self.danger.take().or_else(|| extension::refused_property(&key, &value));
+        } else if self.arrow_schema.replace(value).is_some() {
             return thrift.fault("a second ARROW:schema");
         }
         Ok(())

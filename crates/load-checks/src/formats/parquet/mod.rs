@@ -83,6 +83,9 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
     if thrift.offset() != tail {
         return thrift.fault("bytes after the metadata in the footer");
     }
+    if let Some(danger) = &footer.danger {
+        job.danger(danger);
+    }
     if let Some(schema) = &footer.arrow_schema {
         arrow_schema(schema, job)?;
     }

@@ -37,10 +37,13 @@ pub(in super::super) fn is_first_header(head: &[u8]) -> bool {
     let Some(header) = head.first_chunk::<BLOCK>() else {
         return false;
     };
+    // A sum of nothing is none: the field itself counts as spaces.
+    let Some(told @ 1..) = number(&header[SUM]) else {
+        return false;
+    };
     let high = header.iter().enumerate().filter(|(at, byte)| !SUM.contains(at) && **byte > 0x7f);
-    let signed = sum(header).checked_sub(256 * high.count() as u64);
-    let told = number(&header[SUM]);
-    told.is_some() && (told == Some(sum(header)) || told == signed)
+    let unsigned = sum(header);
+    told == unsigned || Some(told) == unsigned.checked_sub(256 * high.count() as u64)
 }
 
 fn sum(header: &[u8; BLOCK]) -> u64 {

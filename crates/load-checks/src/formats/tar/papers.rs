@@ -79,6 +79,14 @@ pub(super) fn pass(inside: &mut Source<'_>, job: &mut Job<'_>, name: &str) -> Re
     Ok(())
 }
 
+/// Tells of code that the whole names, if it is text.
+pub(super) fn names_in(inside: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
+    if let Some(text) = text(inside)? {
+        names::in_text(&text, job);
+    }
+    Ok(())
+}
+
 fn is_old_joblib(head: &[u8]) -> bool {
     let length = head.get(OLD_JOBLIB_LENGTH).unwrap_or_default();
     let digits = |byte: &u8| byte.is_ascii_hexdigit() || b"xX_+ \t\r\n".contains(byte);

@@ -6,7 +6,7 @@ use super::super::super::pickle::{self, Granted};
 use super::super::super::report::quoted;
 use super::super::super::{Halt, npy};
 use super::names::{self, among};
-use super::nodes::{Node, Nodes, Taken, danger, fault, is_scalar, name};
+use super::nodes::{Node, Nodes, Taken, danger, fault, name};
 use super::schema::Place;
 use super::{Held, Part};
 
@@ -38,7 +38,7 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
             }
             _ => return Err(fault("an NdArrayNode of an unknown type")),
         }
-        self.made_by(node, node.is("numpy", "ndarray") || is_scalar(node))
+        Ok(())
     }
 
     /// What an array beside the schema is; `None` where it is broken, which is told.
@@ -59,8 +59,7 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
         if self.schema.text(node.place, "type") != Some("scipy") {
             return Err(fault("a SparseMatrixNode of an unknown type"));
         }
-        self.file(node, "npz")?;
-        self.made_by(node, node.module.starts_with("scipy.sparse."))
+        self.file(node, "npz").map(drop)
     }
 
     pub(super) fn random_state(&mut self, node: Node<'s>) -> Taken {
@@ -69,8 +68,7 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
         if kind != "MT19937" {
             return Err(fault(format!("a RandomState of {}", quoted(kind))));
         }
-        let module = matches!(node.module, "numpy.random" | "numpy.random.mtrand");
-        self.made_by(node, module && node.class == "RandomState")
+        Ok(())
     }
 
     pub(super) fn generator(&mut self, node: Node<'s>) -> Taken {
@@ -84,8 +82,7 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
                 return Err(danger("a seed that is mixed into very many words"));
             }
         }
-        let module = matches!(node.module, "numpy.random" | "numpy.random._generator");
-        self.made_by(node, module && node.class == "Generator")
+        Ok(())
     }
 
     /// The name of a generator of bits in its state. skops calls what numpy has under it.
@@ -130,15 +127,11 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
                 return Err(fault("a LossNode whose arguments are no numbers"));
             }
         }
-        let known = names::LOSS_MODULES.contains(&node.module) && among(names::LOSSES, node.class);
-        self.made_by(node, known)
+        Ok(())
     }
 
     /// `Tree(n_features, n_classes, n_outputs)`, which reads as many numbers as it is told, and its state.
     pub(super) fn tree(&mut self, node: Node<'s>) -> Taken {
-        if !node.is("sklearn.tree._tree", "Tree") {
-            return Err(fault(format!("a TreeNode of {}", name(node))));
-        }
         let Some(reduced) = self.schema.member(node.place, "__reduce__") else {
             return Err(fault("a TreeNode without arguments"));
         };
@@ -183,14 +176,11 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Whether this is a compiled class of neighbours or metrics; if it is, its state must be one.
-    pub(super) fn neighbours(&self, node: Node<'s>) -> Result<bool, Halt> {
-        let neighbours = names::NEIGHBOURS
-            .iter()
-            .any(|(module, classes)| *module == node.module && among(classes, node.class));
+    /// The state of a compiled class of neighbours or metrics, which is read without looking at its length.
+    pub(super) fn neighbours(&self, node: Node<'s>) -> Taken {
         let metric = is_metric(node);
-        if !neighbours && !metric {
-            return Ok(false);
+        if !is_neighbours(node) && !metric {
+            return Ok(());
         }
         let wanted: &[&str] = if metric { &names::METRIC_STATE } else { &names::NEIGHBOURS_STATE };
         let state = self.schema.member(node.place, "content").map(|state| self.peek(state));
@@ -213,11 +203,17 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
                 )));
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 
-fn is_metric(node: Node<'_>) -> bool {
+pub(super) fn is_neighbours(node: Node<'_>) -> bool {
+    let of =
+        |(module, classes): &(&str, &str)| *module == node.module && among(classes, node.class);
+    names::NEIGHBOURS.iter().any(of)
+}
+
+pub(super) fn is_metric(node: Node<'_>) -> bool {
     node.module == names::METRICS
         && pickle::granted(node.module, node.class) == Some(Granted::Named)
         && node.class.contains("Distance")

@@ -2,8 +2,8 @@
 //!
 //! Each node says its class, its module and the loader that makes an object of it. skops asks whoever
 //! loads a file to trust the names in it; here a name must be one that a pickle may use in the same way,
-//! or one that an operator trusts (`nodes`, and
-//! `arrays` for those whose numbers count). `schema` holds the JSON, `names` skops's own names. Stricter
+//! or one that an operator trusts (`nodes`; `values`
+//! for Python's own, `arrays` for those whose numbers count). `schema` holds the JSON, `names` skops's own names. Stricter
 //! than skops in that every member of the archive must be used, and that nodes of one `__id__`, of which
 //! skops reads the first alone, must be the same.
 
@@ -11,6 +11,7 @@ mod arrays;
 mod names;
 mod nodes;
 mod schema;
+mod values;
 
 use std::collections::HashMap;
 use std::io::Cursor;

@@ -6,6 +6,7 @@ use std::fmt;
 use super::super::super::pickle::{self, Granted};
 use super::super::super::report::{Finding, quoted};
 use super::super::super::{Halt, Job, json, naming};
+use super::arrays::{is_metric, is_neighbours};
 use super::names::{self, CLASS, ID, LOADER, MODULE, among};
 use super::schema::{Json, Place, Plain, Schema};
 use super::{Held, Part};
@@ -33,7 +34,7 @@ pub(super) struct Nodes<'s, 'p, 'm, 'j, 'a> {
     pub(super) parts: &'p mut Parts<'m>,
     pub(super) job: &'j mut Job<'a>,
     pub(super) protocol: i64,
-    todo: Vec<Place>,
+    pub(super) todo: Vec<Place>,
     /// The node stands there again, and is not loaded anew.
     pub(super) again: bool,
 }
@@ -87,11 +88,13 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
                     None => return Err(fault("nodes that stand there again and again")),
                 }
             }
-            match self.node(place) {
-                Ok(()) => {}
-                // The others may hold worse.
-                Err(Halt::Found(finding)) => self.job.findings.add(*finding),
-                Err(other) => return Err(other),
+            for taken in self.node(place)? {
+                match taken {
+                    Ok(()) => {}
+                    // The others may hold worse.
+                    Err(Halt::Found(finding)) => self.job.findings.add(*finding),
+                    Err(other) => return Err(other),
+                }
             }
         }
         Ok(())
@@ -142,46 +145,83 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
             .ok_or_else(|| fault(format!("a {} without content", node.loader)))
     }
 
-    pub(super) fn items(&mut self, node: Node<'s>) -> Result<&'s [Place], Halt> {
+    pub(super) fn items(&mut self, node: Node<'s>) -> Taken {
         let items = self
             .schema
             .list(node.place, "content")
             .ok_or_else(|| fault(format!("the content of a {} is no list", node.loader)))?;
         self.todo.extend(items.iter().copied());
-        Ok(items)
+        Ok(())
     }
 
-    fn node(&mut self, place: Place) -> Taken {
+    /// Whether what the node names may be made by its loader, and what it tells of itself otherwise.
+    fn node(&mut self, place: Place) -> Result<[Taken; 2], Halt> {
         let node = self.peek(place)?;
+        Ok([self.made_by(node, self.is_known(node)), self.parts_of(node)])
+    }
+
+    /// Whether the loader makes nothing of the node's class but what is harmless.
+    fn is_known(&self, node: Node<'s>) -> bool {
+        let builtin = |names| node.module == "builtins" && among(names, node.class);
+        match node.loader {
+            "JsonNode" => builtin("str"),
+            "DictNode" => {
+                let bunch = node.module.starts_with("sklearn.utils") && node.class == "Bunch";
+                builtin("dict") || node.is("collections", "OrderedDict") || bunch
+            }
+            "DefaultDictNode" => node.is("collections", "defaultdict"),
+            "ListNode" => builtin("list"),
+            "SetNode" => builtin("set frozenset"),
+            "TupleNode" => builtin("tuple"),
+            "BytesNode" => builtin("bytes"),
+            "BytearrayNode" => builtin("bytearray"),
+            "SliceNode" => builtin("slice"),
+            // Its content names it.
+            "FunctionNode" if self.protocol == 0 => true,
+            "FunctionNode" | "TypeNode" => {
+                pickle::granted(node.module, node.class).is_some()
+                    || builtin(names::CONTAINERS)
+                    || is_scalar(node)
+            }
+            "PartialNode" => node.is("functools", "partial"),
+            "ConstructorFromReduceNode" => names::CALLED.contains(&(node.module, node.class)),
+            "ObjectNode" => {
+                let library = node.module.starts_with("sklearn.")
+                    || names::STATED.contains(&(node.module, node.class));
+                let stated = pickle::granted(node.module, node.class) == Some(Granted::Stated);
+                (library && stated) || is_metric(node) || is_neighbours(node)
+            }
+            "NdArrayNode" => node.is("numpy", "ndarray") || is_scalar(node),
+            "MaskedArrayNode" => node.module.starts_with("numpy.ma") && node.class == "MaskedArray",
+            "DTypeNode" => node.is("numpy", "dtype"),
+            "SparseMatrixNode" => node.module.starts_with("scipy.sparse."),
+            "RandomStateNode" => {
+                among("numpy.random numpy.random.mtrand", node.module)
+                    && node.class == "RandomState"
+            }
+            "RandomGeneratorNode" => {
+                among("numpy.random numpy.random._generator", node.module)
+                    && node.class == "Generator"
+            }
+            "LossNode" => {
+                names::LOSS_MODULES.contains(&node.module) && among(names::LOSSES, node.class)
+            }
+            "TreeNode" => node.is("sklearn.tree._tree", "Tree"),
+            // What is wrong with these is told by their parts.
+            _ => true,
+        }
+    }
+
+    fn parts_of(&mut self, node: Node<'s>) -> Taken {
         match node.loader {
             "JsonNode" => self.json(node).map(drop),
             "DictNode" => self.dict(node),
             "DefaultDictNode" => self.default_dict(node),
-            "ListNode" => {
-                self.items(node)?;
-                self.made_by(node, node.is("builtins", "list"))
-            }
-            "SetNode" => {
-                self.items(node)?;
-                let set = node.is("builtins", "set") || node.is("builtins", "frozenset");
-                self.made_by(node, set)
-            }
-            "TupleNode" => {
-                self.items(node)?;
-                self.made_by(node, node.is("builtins", "tuple"))
-            }
-            "BytesNode" | "BytearrayNode" => {
-                let kind = if node.loader == "BytesNode" { "bytes" } else { "bytearray" };
-                self.made_by(node, node.is("builtins", kind))?;
-                self.file(node, "bin").map(drop)
-            }
+            "ListNode" | "SetNode" | "TupleNode" => self.items(node),
+            "BytesNode" | "BytearrayNode" => self.file(node, "bin").map(drop),
             "SliceNode" => self.slice(node),
             "FunctionNode" if self.protocol == 0 => self.old_function(node),
-            "FunctionNode" | "TypeNode" => {
-                let named = pickle::granted(node.module, node.class).is_some();
-                let container = node.module == "builtins" && among(names::CONTAINERS, node.class);
-                self.made_by(node, named || container || is_scalar(node))
-            }
+            "FunctionNode" | "TypeNode" => Ok(()),
             "PartialNode" => self.partial(node),
             "ConstructorFromReduceNode" => self.called(node),
             "ObjectNode" => self.object(node),
@@ -191,26 +231,18 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
             "MaskedArrayNode" => {
                 let content = self.content(node)?;
                 self.child(content, "data")?;
-                self.child(content, "mask")?;
-                self.made_by(
-                    node,
-                    node.module.starts_with("numpy.ma") && node.class == "MaskedArray",
-                )
+                self.child(content, "mask").map(drop)
             }
-            "DTypeNode" => {
-                self.child(node.place, "content")?;
-                self.made_by(node, node.is("numpy", "dtype"))
-            }
+            "DTypeNode" => self.child(node.place, "content").map(drop),
             "SparseMatrixNode" => self.sparse(node),
             "RandomStateNode" => self.random_state(node),
             "RandomGeneratorNode" => self.generator(node),
             "LossNode" => self.loss(node),
             "TreeNode" => self.tree(node),
-            other => Err(fault(format!(
-                "the loader {} of {} is not read here",
-                quoted(other),
-                name(node)
-            ))),
+            other => {
+                let (loader, name) = (quoted(other), name(node));
+                Err(fault(format!("the loader {loader} of {name} is not read here")))
+            }
         }
     }
 
@@ -227,9 +259,6 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
         let Some(text) = self.schema.text(node.place, "content") else {
             return Err(fault("a JsonNode whose content is no text"));
         };
-        if !node.is("builtins", "str") {
-            return Err(fault(format!("a JsonNode of {}", name(node))));
-        }
         match json::visit(&mut text.as_bytes(), self.job.keep_going, &mut Plain) {
             Ok(()) => Ok(text),
             Err(error) => {
@@ -247,148 +276,6 @@ impl<'s> Nodes<'s, '_, '_, '_, '_> {
     pub(super) fn number_of(&self, node: Node<'s>) -> Result<i64, Halt> {
         let text = if node.loader == "JsonNode" { self.json(node)? } else { "" };
         text.trim().parse().map_err(|_| fault(format!("{} is no whole number", name(node))))
-    }
-
-    fn dict(&mut self, node: Node<'s>) -> Taken {
-        let Some(members) = self.schema.object(node.place, "content") else {
-            return Err(fault("the content of a DictNode is no object"));
-        };
-        self.todo.extend(members.iter().map(|(_, place)| *place));
-        let types = self.child(node.place, "key_types")?;
-        let kinds = self.schema.list(types.place, "content").unwrap_or_default();
-        if types.loader != "ListNode" || kinds.len() != members.len() {
-            return Err(fault("a DictNode without a type for each of its keys"));
-        }
-        for (kind, (key, _)) in kinds.iter().zip(members) {
-            self.key(self.peek(*kind)?, key)?;
-        }
-        let harmless = node.is("builtins", "dict")
-            || node.is("collections", "OrderedDict")
-            || (node.module.starts_with("sklearn.utils") && node.class == "Bunch");
-        self.made_by(node, harmless)
-    }
-
-    /// A key is what its type makes of a text.
-    fn key(&self, kind: Node<'s>, key: &str) -> Taken {
-        let plain = kind.module == "builtins" && among(names::PLAIN_TYPES, kind.class);
-        if kind.loader != "TypeNode" || !(plain || is_scalar(kind)) {
-            return Err(danger(format!("{} would be called with the text of a key", name(kind))));
-        }
-        let number = kind.class.contains("int");
-        if number && key.trim().parse::<i128>().is_err() {
-            return Err(fault(format!("the key {} is no whole number", quoted(key))));
-        }
-        Ok(())
-    }
-
-    fn default_dict(&mut self, node: Node<'s>) -> Taken {
-        let content = self.content(node)?;
-        let main = self.child(content, "main")?;
-        let factory = self.child(content, "default_factory")?;
-        let known = format!("{} {}", names::PLAIN_TYPES, names::CONTAINERS);
-        let plain = factory.loader == "JsonNode"
-            || (factory.loader == "TypeNode"
-                && factory.module == "builtins"
-                && among(&known, factory.class));
-        if main.loader != "DictNode" || !plain {
-            return Err(danger(format!("{} would be called for a missing value", name(factory))));
-        }
-        self.made_by(node, node.is("collections", "defaultdict"))
-    }
-
-    fn slice(&self, node: Node<'s>) -> Taken {
-        let content = self.content(node)?;
-        for key in ["start", "stop", "step"] {
-            let end = self.schema.member(content, key).map(|place| self.schema.get(place));
-            if !matches!(end, Some(Json::Null | Json::Int(_))) {
-                return Err(fault("a slice whose ends are no whole numbers"));
-            }
-        }
-        self.made_by(node, node.is("builtins", "slice"))
-    }
-
-    /// The first protocol named a function in the content of its node as well.
-    fn old_function(&self, node: Node<'s>) -> Taken {
-        let content = self.content(node)?;
-        let (Some(module), Some(class)) =
-            (self.schema.text(content, "module_path"), self.schema.text(content, "function"))
-        else {
-            return Err(fault("a FunctionNode without its function"));
-        };
-        let node = Node { module, class, ..node };
-        self.made_by(node, pickle::granted(module, class).is_some())
-    }
-
-    fn partial(&mut self, node: Node<'s>) -> Taken {
-        let content = self.content(node)?;
-        let function = self.child(content, "func")?;
-        let args = self.child(content, "args")?;
-        let keywords = self.child(content, "kwds")?;
-        let attributes = self.child(content, "namespace")?;
-        if args.loader != "TupleNode"
-            || keywords.loader != "DictNode"
-            || !matches!(attributes.loader, "JsonNode" | "DictNode")
-        {
-            return Err(fault("a PartialNode whose parts are not those of one"));
-        }
-        let library = function.module == "numpy" || function.module.starts_with("sklearn.");
-        let harmless = function.loader == "FunctionNode"
-            && self.protocol > 0
-            && library
-            && pickle::granted(function.module, function.class) == Some(Granted::Function);
-        self.made_by(function, harmless)?;
-        if node.is("functools", "partial") { Ok(()) } else { Err(untrusted(node)) }
-    }
-
-    fn called(&mut self, node: Node<'s>) -> Taken {
-        let args = self.child(node.place, "content")?;
-        if args.loader != "TupleNode" {
-            return Err(fault("a ConstructorFromReduceNode without a tuple"));
-        }
-        let plain =
-            self.schema.list(args.place, "content").unwrap_or_default().iter().all(|place| {
-                self.peek(*place).is_ok_and(|one| {
-                    matches!(one.loader, "JsonNode" | "BytesNode" | "ConstructorFromReduceNode")
-                })
-            });
-        self.made_by(node, plain && names::CALLED.contains(&(node.module, node.class)))
-    }
-
-    fn object(&mut self, node: Node<'s>) -> Taken {
-        if let Some(content) = self.schema.member(node.place, "content")
-            && *self.schema.get(content) != Json::Null
-        {
-            self.todo.push(content);
-        }
-        let library = node.module.starts_with("sklearn.")
-            || names::STATED.contains(&(node.module, node.class));
-        let stated = pickle::granted(node.module, node.class) == Some(Granted::Stated);
-        self.made_by(node, (library && stated) || self.neighbours(node)?)
-    }
-
-    fn method(&self, node: Node<'s>) -> Halt {
-        let method = self
-            .content(node)
-            .ok()
-            .and_then(|content| self.schema.text(content, "func"))
-            .unwrap_or_default();
-        danger(format!(
-            "a MethodNode takes {} from an object of {}; save the model without a bound method",
-            quoted(method),
-            name(node)
-        ))
-    }
-
-    fn operator(&mut self, node: Node<'s>) -> Taken {
-        self.child(node.place, "attrs")?;
-        if node.is("operator", "itemgetter") {
-            return Ok(());
-        }
-        Err(danger(format!(
-            "an OperatorFuncNode makes operator.{}, which reaches any attribute or method; save the \
-             model without it",
-            quoted(node.class)
-        )))
     }
 }
 
