@@ -78,6 +78,22 @@ pub enum Format {
     Unknown,
 }
 
+impl Format {
+    /// Whether this is one file packed into a stream.
+    pub(crate) fn is_packing(self) -> bool {
+        matches!(
+            self,
+            Format::Gzip
+                | Format::Zlib
+                | Format::Bzip2
+                | Format::Xz
+                | Format::Lzma
+                | Format::Lz4
+                | Format::Zstd
+        )
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::naming::{self, Reached};
 use super::source::Source;
-use super::{Format, Halt, Job, compressed, tar};
+use super::{Format, Halt, Job, tar_header};
 
 /// Where readers of zip archives look for the end record: its own bytes and the longest comment.
 pub(super) const TAIL: usize = END + 0xffff;
@@ -37,7 +37,7 @@ pub(super) fn refuse(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), H
     let Some(len) = source.len().filter(|_| source.seeks()) else {
         return Ok(());
     };
-    let packed = compressed::is_packing(job.format);
+    let packed = job.format.is_packing();
     if job.format != Format::Hdf5 && superblock(source, len, job.format)? {
         job.findings.broken(told("an HDF5 file"));
     }
@@ -45,7 +45,7 @@ pub(super) fn refuse(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), H
     if !matches!(job.format, Format::Zip | Format::Tar) && archive(source, len)? {
         job.findings.broken(told("a zip archive"));
     }
-    if job.format != Format::Tar && tar::is_first_header(source.head()) {
+    if job.format != Format::Tar && tar_header::is_first_header(source.head()) {
         job.findings.broken(told("a tar archive"));
     }
     let pickled = matches!(job.format, Format::Pickle | Format::TorchLegacy);

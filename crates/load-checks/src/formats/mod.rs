@@ -5,6 +5,7 @@
 
 mod arrow;
 mod compressed;
+mod ends;
 mod extension;
 mod gguf;
 mod hidden;
@@ -18,6 +19,7 @@ mod pickle;
 mod readers;
 mod safetensors;
 mod tar;
+mod tar_header;
 mod trees;
 mod xgboost;
 mod zip;

@@ -3,7 +3,8 @@
 use std::io::{self, Read, Seek};
 
 use super::{
-    arrow, compressed, gguf, hidden, lightgbm, npy, onnx, parquet, pickle, safetensors, tar, xgboost, zip,
+    arrow, compressed, gguf, hidden, lightgbm, npy, onnx, parquet, pickle, safetensors, tar,
+    xgboost, zip,
 };
 use crate::budget::Budget;
 use crate::job::{Halt, Job, Sample, TrustedGlobals, poll};

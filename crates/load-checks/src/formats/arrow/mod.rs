@@ -9,7 +9,7 @@ mod stream;
 
 use std::io::Cursor;
 
-use super::parquet::{go, in_memory};
+use super::ends::{go, in_memory};
 use super::report::{Depth, quoted};
 use super::source::Source;
 use super::{Halt, Job};

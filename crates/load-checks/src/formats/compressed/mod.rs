@@ -45,7 +45,7 @@ fn check_inside(
     let (stream, watch) = Watched::new(Counted { stream, meter, spoiled: None });
     let mut inside = Source::unpacked(stream, None)?;
     let format = sniff::format_of(inside.head(), None);
-    if is_packing(format) {
+    if format.is_packing() {
         return job.broken(format!(
             "a {format} stream inside a {packing} stream; no loader unpacks twice"
         ));
@@ -67,20 +67,6 @@ fn check_inside(
         Some(what) => job.broken(what),
         None => Ok(depth),
     }
-}
-
-/// Whether this is one file packed into a stream.
-pub(super) fn is_packing(format: Format) -> bool {
-    matches!(
-        format,
-        Format::Gzip
-            | Format::Zlib
-            | Format::Bzip2
-            | Format::Xz
-            | Format::Lzma
-            | Format::Lz4
-            | Format::Zstd
-    )
 }
 
 /// Counts what is unpacked against the budget; what spoiled the stream once spoils it for good.

@@ -6,7 +6,6 @@
 //! folder. Stricter than Python's `tarfile`, which takes a cut file for a whole one: both end blocks
 //! must be there.
 
-mod header;
 mod member;
 mod names;
 mod papers;
@@ -16,10 +15,8 @@ use std::io::{self, Read};
 
 use super::report::{Depth, quoted};
 use super::source::Source;
+use super::tar_header::{BLOCK, Header, pax};
 use super::{Format, Halt, Job, hidden, pickle};
-use header::{BLOCK, Header, pax};
-
-pub(super) use header::is_first_header;
 
 /// Bytes of a header that only lengthens a name or carries attributes.
 const MAX_EXTENSION: u64 = 1024 * 1024;

@@ -9,7 +9,8 @@ use super::super::json::{self, Scalar, ScanError, Visitor};
 use super::super::naming;
 use super::super::report::quoted;
 use super::super::source::Source;
-use super::super::{Halt, Job, TrustedGlobals, pickle};
+use super::super::{Halt, Job, pickle};
+use crate::job::TrustedGlobals;
 
 /// Words that name code wherever they stand: Hydra's and torchtune's.
 const WORDS: [&str; 2] = ["_target_", "_component_"];

@@ -33,7 +33,7 @@ impl Header {
 
 /// Whether a reader of tar archives takes these for the first bytes of one. The oldest headers have
 /// no magic, and readers go by the sum alone; some add up signed bytes.
-pub(in super::super) fn is_first_header(head: &[u8]) -> bool {
+pub(super) fn is_first_header(head: &[u8]) -> bool {
     let Some(header) = head.first_chunk::<BLOCK>() else {
         return false;
     };
