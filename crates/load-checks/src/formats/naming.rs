@@ -102,10 +102,9 @@ pub(super) fn reached(
         };
         match byte {
             b'(' => marks = marks.saturating_add(1),
+            // Python's own unpickler imports the module of INST before it looks for a mark.
             b'c' | b'i' => {
-                let Some(module) =
-                    (byte == b'c' || marks > 0).then(|| named(source)).transpose()?.flatten()
-                else {
+                let Some(module) = named(source)? else {
                     return Ok(None);
                 };
                 if at >= seen {
@@ -225,6 +224,7 @@ mod tests {
             b"X\x02\0\0\0\xff\xffcos\nsystem\n",
             b"\x88\x89\x8f\x97cos\nsystem\n",
             b"}Qcposix\nsystem\n",
+            b"ios\nsystem\n",
         ] {
             assert!(matches!(of(bytes), Some(Reached::Name(..))), "{}", bytes.escape_ascii());
         }
