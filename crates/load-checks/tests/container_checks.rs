@@ -104,6 +104,8 @@ fn a_member_that_is_not_proven_to_be_harmless_is_no_part_of_a_loadable_archive()
         (b"model:\n  class_path: os.system\n", Verdict::Unsafe),
         (b"loader_module: evil\n", Verdict::Unsafe),
         (b"{\"_target_\": os.system}", Verdict::Unsafe),
+        (b"a: ${eval:1+1}\n", Verdict::Unsafe),
+        (b"{\"a\": \"${eval:1+1}\"}", Verdict::Unsafe),
         (b"{\"a\": [{\"_target_\": \"os.system\"}]}", Verdict::Unsafe),
         (b"{\"a\": {\"py/object\": \"os.system\"}}", Verdict::Unsafe),
     ] {

@@ -28,8 +28,10 @@ const MAX_RECORDS: usize = 64;
 const SUPERBLOCK: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// HDF5's library looks for its superblock at the start, and here, and at each double of the place.
 const FIRST_BLOCK: u64 = 512;
-/// Bytes before the superblock of a Keras archive's weights in which their header must stand.
-const BEFORE_MEMBER: u64 = 128;
+/// The weights of a Keras archive, and the bytes before them in which their header must stand.
+const WEIGHTS: &[u8] = b"model.weights.h5";
+const BEFORE_WEIGHTS: u64 = 128;
+const LOCAL: usize = 30;
 
 /// Refuses a whole artifact of `job.format` in which another is hidden, and goes back to its start.
 /// Of a stream nothing is read: see [`Watch`].
@@ -75,15 +77,29 @@ fn superblock(source: &mut Source<'_>, len: u64, format: Format) -> io::Result<b
         if !source.exact(&mut found)? || found != *SUPERBLOCK {
             continue;
         }
-        // The weights of a Keras archive are an HDF5 file; by chance they stand here.
-        let mut before = vec![0; usize::try_from(BEFORE_MEMBER.min(place)).unwrap_or(0)];
+        // The weights of a Keras archive are an HDF5 file, which its reader follows; by chance they stand here.
+        let mut before = vec![0; usize::try_from(BEFORE_WEIGHTS.min(place)).unwrap_or(0)];
         source.seek_to(place - before.len() as u64)?;
-        let header = source.exact(&mut before)? && contains(&before, b"PK\x03\x04");
-        if format != Format::Zip || !header {
+        let weights = source.exact(&mut before)? && ends_with_header_of_weights(&before);
+        if format != Format::Zip || !weights {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a header of a zip archive ends these bytes, and names the weights of Keras.
+fn ends_with_header_of_weights(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| {
+        let Some((header, name)) = bytes[at..].split_at_checked(LOCAL) else {
+            return false;
+        };
+        let number = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
+        header.starts_with(b"PK\x03\x04")
+            && name.starts_with(WEIGHTS)
+            && number(26) == WEIGHTS.len()
+            && name.len() == WEIGHTS.len() + number(28)
+    })
 }
 
 fn places() -> impl Iterator<Item = u64> {
@@ -331,6 +347,24 @@ mod tests {
         // Nobody finds anything by this one.
         odd[end + 12] = 3;
         assert_eq!(both(&odd), (false, false));
+    }
+
+    #[test]
+    fn weights_of_keras_may_stand_where_a_superblock_is_looked_for_and_nothing_else_may() {
+        let header = |name: &[u8], extra: u8| {
+            let lengths = [u8::try_from(name.len()).unwrap(), 0, extra, 0];
+            let header = [b"PK\x03\x04", &[0; 22][..], &lengths, name, &vec![0; extra.into()]];
+            [&vec![7; 512 - header.concat().len()][..], &header.concat(), SUPERBLOCK].concat()
+        };
+        let found = |bytes: Vec<u8>, format| {
+            let len = bytes.len() as u64;
+            superblock(&mut Source::open(io::Cursor::new(bytes)).unwrap(), len, format).unwrap()
+        };
+        assert!(!found(header(WEIGHTS, 0), Format::Zip));
+        assert!(!found(header(WEIGHTS, 20), Format::Zip));
+        assert!(found(header(WEIGHTS, 0), Format::Npy));
+        assert!(found(header(b"archive/data/000", 0), Format::Zip));
+        assert!(found(header(b"assets/model.weights.h5", 0), Format::Zip));
     }
 
     #[test]

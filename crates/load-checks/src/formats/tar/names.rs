@@ -28,6 +28,8 @@ const KEYS: [&str; 9] = [
 ];
 /// A key of diffusion models and of NeMo, which names code where its value is a name with dots.
 const TARGET: &str = "target";
+/// A resolver that many programs register with OmegaConf: Python's own `eval`.
+const EVAL: &str = "${eval:";
 /// What stands for a value that is not plain to any reader.
 const UNREAD: &str = "in a way that is not read";
 /// MLflow's own loaders.
@@ -64,8 +66,14 @@ pub(super) fn in_text(text: &str, job: &mut Job<'_>) {
         }
     }
     let mut found = named(text, job.trusted);
+    let mut evaluated = text.contains(EVAL);
     if text.contains('\\') {
-        found = found.or_else(|| named(&unescaped(text), job.trusted));
+        let text = unescaped(text);
+        found = found.or_else(|| named(&text, job.trusted));
+        evaluated |= text.contains(EVAL);
+    }
+    if evaluated {
+        job.danger(format!("{EVAL}…}} has many programs evaluate Python; write the value itself"));
     }
     if let Some((key, value)) = found {
         tell(key, &value, job);
@@ -128,7 +136,11 @@ impl Visitor for Keys<'_> {
     }
 
     fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), String> {
-        if let (Some(key), Scalar::Text(value)) = (self.key.take(), scalar)
+        if let Scalar::Text(value) = scalar
+            && value.contains(EVAL)
+        {
+            self.found = Some((EVAL, value.to_owned()));
+        } else if let (Some(key), Scalar::Text(value)) = (self.key.take(), scalar)
             && !is_harmless(key, value, self.trusted)
         {
             self.found = Some((key, value.to_owned()));

@@ -1,4 +1,4 @@
-//! What skops names: facts about that library, releases 0.9 to 0.16, and the protocols 0 to 2.
+//! What skops names: facts about that library, releases 0.11 to 0.16, and the protocols 0 to 2.
 
 /// The protocols that there are.
 pub(super) const PROTOCOLS: std::ops::RangeInclusive<i64> = 0..=2;
