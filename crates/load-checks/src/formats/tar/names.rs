@@ -30,6 +30,8 @@ const KEYS: [&str; 9] = [
 const TARGET: &str = "target";
 /// A resolver that many programs register with OmegaConf: Python's own `eval`.
 const EVAL: &str = "${eval:";
+/// Bytes of a line that are looked at before and after a word.
+const WINDOW: usize = 256;
 /// What stands for a value that is not plain to any reader.
 const UNREAD: &str = "in a way that is not read";
 /// MLflow's own loaders.
@@ -195,7 +197,13 @@ fn value<'t>(before: &str, after: &'t str) -> Option<&'t str> {
         None => after,
     };
     let value = after.trim_start_matches([' ', '\t']).strip_prefix(':')?;
-    let line = value.lines().next().unwrap_or_default().trim();
+    let start = first(value);
+    let line = start.lines().next().unwrap_or_default();
+    // Nothing is called by a name of such a length.
+    if line.len() == start.len() && start.len() < value.len() && !line.contains([',', '}', ']']) {
+        return Some(UNREAD);
+    }
+    let line = line.trim();
     let (value, rest) = match line.chars().next() {
         Some(quote @ ('"' | '\'')) => match line[1..].split_once(quote) {
             Some(parts) => parts,
@@ -250,13 +258,21 @@ fn tags(line: &str) -> impl Iterator<Item = &str> {
         let before = line[..at].trim_end();
         // Within a tag or a word is no place for one.
         let touches = before.len() == at && !before.is_empty();
-        let word = before.rsplit(char::is_whitespace).next().unwrap_or_default();
         let opens = before.is_empty()
             || before.ends_with([':', '-', '?', ',', '[', '{'])
-            || (!touches && word.starts_with('&'));
-        let tag = line[at..].split(char::is_whitespace).next().unwrap_or_default();
-        opens.then_some(tag)
+            || (!touches && last(before).rsplit(char::is_whitespace).next()?.starts_with('&'));
+        opens.then(|| first(&line[at..]).split(char::is_whitespace).next()).flatten()
     })
+}
+
+/// The first bytes of a text, so that a long line is not read again for each word in it.
+fn first(text: &str) -> &str {
+    &text[..text.floor_char_boundary(WINDOW)]
+}
+
+/// The last bytes of a text.
+fn last(text: &str) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(WINDOW))..]
 }
 
 fn is_plain_tag(tag: &str) -> bool {
@@ -325,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn long_lines_are_read_once() {
+        let many = 100_000;
+        for part in ["!", "a!", "! ", "target:x,", "&a !"] {
+            let line = part.repeat(many);
+            assert_eq!(found(&line), None, "{part}");
+            drop(tags(&line).count());
+        }
+        assert!(found(&format!("class_path: {}", "a".repeat(many))).is_some());
+    }
+
+    #[test]
     fn tags_that_build_objects_are_found_where_yaml_has_them() {
         let built = |text: &str| tags(text).any(|tag| !is_plain_tag(tag));
         for text in [
@@ -337,6 +364,7 @@ mod tests {
             "a: &k !x b",
             "--- !<tag:yaml.org,2002:python/name:os.system>",
             "a: &k   !x",
+            "a: !x-of-a-name-of-a-module",
         ] {
             assert!(built(text), "{text}");
         }
