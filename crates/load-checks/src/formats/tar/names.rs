@@ -346,7 +346,7 @@ mod tests {
         for part in ["!", "a!", "! ", "target:x,", "&a !"] {
             let line = part.repeat(many);
             assert_eq!(found(&line), None, "{part}");
-            drop(tags(&line).count());
+            assert!(tags(&line).count() <= many, "{part}");
         }
         assert!(found(&format!("class_path: {}", "a".repeat(many))).is_some());
     }
