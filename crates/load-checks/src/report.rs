@@ -328,11 +328,7 @@ impl Findings {
         std::mem::replace(&mut self.member, member)
     }
 
-    /// Drops the findings after the first `start` ones if none of them is a danger; returns whether it did.
-    pub(super) fn take_back(&mut self, start: usize) -> bool {
-        if self.dangers_since(start) {
-            return false;
-    /// Takes back what was found since `start` findings.
+    /// Removes the findings after the first `start` ones, and returns them.
     pub(super) fn take_back(&mut self, start: usize) -> Vec<Finding> {
         let found: Vec<_> = self.kept.drain(start.min(self.kept.len())..).collect();
         for finding in &found {
@@ -342,14 +338,13 @@ impl Findings {
         found
     }
 
-    /// Whether further findings are only counted.
-    /// Whether a danger is among what was found since `start` findings.
+    /// Whether a danger is among the findings after the first `start` ones.
     pub(super) fn dangers_since(&self, start: usize) -> bool {
         let found = self.kept.get(start..).unwrap_or_default();
         found.iter().any(|finding| finding.severity == Severity::Danger)
     }
 
-    /// Whether what is found from here on is counted alone.
+    /// Whether further findings are only counted.
     pub(super) fn is_full(&self) -> bool {
         self.kept.len() >= KEPT && self.dangers > 0
     }

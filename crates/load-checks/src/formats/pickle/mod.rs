@@ -34,8 +34,6 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     Ok(Depth::Typed)
 }
 
-/// Reads a file of joblib once more, as `pickle.load` would, which takes the bytes of arrays for opcodes. It will fail
-/// somewhere; what it would call before that is a danger.
 /// What a pickle may do with a class or function, for other formats that name them as pickles do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Granted {
@@ -49,10 +47,10 @@ pub(super) enum Granted {
 
 /// What the list of names says of a class or function; `None` where it is not in the list.
 pub(super) fn granted(module: &str, name: &str) -> Option<Granted> {
-    let grant = allow_list::grant(module, name)?;
+    let grant = grants::grant(module, name)?;
     Some(match grant.make {
-        allow_list::Make::Empty if grant.state => Granted::Stated,
-        allow_list::Make::Named if !name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+        grants::Make::Empty if grant.state => Granted::Stated,
+        grants::Make::Named if !name.starts_with(|c: char| c.is_ascii_uppercase()) => {
             Granted::Function
         }
         _ => Granted::Named,
@@ -64,8 +62,8 @@ pub(super) fn may_be_trusted(module: &str) -> bool {
     rules::never_trusted::runs_anything(module).is_none()
 }
 
-/// Follows a file of joblib once more, as `pickle.load` would: to it, the bytes of arrays are
-/// opcodes. It will break somewhere; what it would call before that is dangerous.
+/// Reads a file of joblib once more, as `pickle.load` would, which takes the bytes of arrays for opcodes. It will fail
+/// somewhere; what it would call before that is a danger.
 fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {
     let mut aside = job.aside(Format::Pickle);
     match machine::Machine::new(source, &mut aside).without_joblib().run() {
