@@ -50,6 +50,8 @@ pub enum Format {
     TorchLegacy,
     /// A Keras v3 model: a zip archive.
     Keras,
+    /// A model of scikit-learn's as skops keeps it: a zip archive of a schema and arrays.
+    Skops,
     /// An ONNX graph.
     Onnx,
     /// Tensors behind a JSON header.
@@ -76,6 +78,22 @@ pub enum Format {
     Unknown,
 }
 
+impl Format {
+    /// Whether this is one file packed into a stream.
+    pub(crate) fn is_packing(self) -> bool {
+        matches!(
+            self,
+            Format::Gzip
+                | Format::Zlib
+                | Format::Bzip2
+                | Format::Xz
+                | Format::Lzma
+                | Format::Lz4
+                | Format::Zstd
+        )
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -95,6 +113,7 @@ impl fmt::Display for Format {
             Format::Torch => "torch",
             Format::TorchLegacy => "torch_legacy",
             Format::Keras => "keras",
+            Format::Skops => "skops",
             Format::Onnx => "onnx",
             Format::Safetensors => "safetensors",
             Format::Npy => "npy",
@@ -309,16 +328,20 @@ impl Findings {
         std::mem::replace(&mut self.member, member)
     }
 
-    /// Drops the findings after the first `start` ones if none of them is a danger; returns whether it did.
-    pub(super) fn take_back(&mut self, start: usize) -> bool {
-        let faults = self.kept.get(start..).unwrap_or_default();
-        if faults.iter().any(|finding| finding.severity == Severity::Danger) {
-            return false;
+    /// Removes the findings after the first `start` ones, and returns them.
+    pub(super) fn take_back(&mut self, start: usize) -> Vec<Finding> {
+        let found: Vec<_> = self.kept.drain(start.min(self.kept.len())..).collect();
+        for finding in &found {
+            self.told.remove(&finding.sentence);
+            self.dangers -= usize::from(finding.severity == Severity::Danger);
         }
-        for fault in self.kept.drain(start.min(self.kept.len())..) {
-            self.told.remove(&fault.sentence);
-        }
-        true
+        found
+    }
+
+    /// Whether a danger is among the findings after the first `start` ones.
+    pub(super) fn dangers_since(&self, start: usize) -> bool {
+        let found = self.kept.get(start..).unwrap_or_default();
+        found.iter().any(|finding| finding.severity == Severity::Danger)
     }
 
     /// Whether further findings are only counted.

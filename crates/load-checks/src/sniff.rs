@@ -35,6 +35,10 @@ const PICKLE_FIRST: &[u8] =
 
 /// The format of what begins so. `len` is `None` of an unpacked stream, whose length is not known yet.
 pub(super) fn format_of(head: &[u8], len: Option<u64>) -> Format {
+    // The length of a short header can begin as a packed stream does, and then no such stream goes on with it.
+    if is_safetensors(head, len) && head.get(2..8) == Some(&[0; 6]) {
+        return Format::Safetensors;
+    }
     if let Some((_, format)) = MAGICS.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *format;
     }

@@ -19,6 +19,8 @@ pub(super) struct Source<'a> {
     inner: BufReader<Box<dyn Stream + 'a>>,
     offset: u64,
     len: Option<u64>,
+    /// It can be read again from any place.
+    seeks: bool,
     head: Vec<u8>,
 }
 
@@ -89,8 +91,14 @@ impl<'a> Source<'a> {
         let mut head = Vec::new();
         artifact.by_ref().take(HEAD).read_to_end(&mut head)?;
         artifact.seek(SeekFrom::Start(0))?;
-        let inner = BufReader::with_capacity(BUFFER, Box::new(artifact) as Box<dyn Stream>);
-        Ok(Self { inner, offset: 0, len: Some(len), head })
+        let inner = BufReader::with_capacity(room(len), Box::new(artifact) as Box<dyn Stream>);
+        Ok(Self { inner, offset: 0, len: Some(len), seeks: true, head })
+    }
+
+    /// The next `len` bytes as an artifact of their own, where this one can be read from any place.
+    pub(super) fn section<'s>(&'s mut self, len: u64) -> io::Result<Source<'s>> {
+        let start = self.offset;
+        Source::open(Section { whole: self, start, len, at: 0 })
     }
 
     /// A stream unpacked from an artifact, which can be read once, from its start. `len` is given where something
@@ -104,9 +112,9 @@ impl<'a> Source<'a> {
         };
         let whole = Forward(Cursor::new(head.clone()).chain(rest));
         // An archive may hold tens of thousands of small members.
-        let room = len.and_then(|len| usize::try_from(len).ok()).unwrap_or(BUFFER).min(BUFFER);
+        let room = len.map_or(BUFFER, room);
         let inner = BufReader::with_capacity(room, Box::new(whole) as Box<dyn Stream>);
-        Ok(Self { inner, offset: 0, len, head })
+        Ok(Self { inner, offset: 0, len, seeks: false, head })
     }
 
     /// The first bytes, up to [`HEAD`].
@@ -120,6 +128,12 @@ impl<'a> Source<'a> {
     }
 
     /// The offset of the next byte.
+    /// Whether it can be read again from any place.
+    pub(super) fn seeks(&self) -> bool {
+        self.seeks
+    }
+
+    /// Where the next byte stands.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -145,6 +159,18 @@ impl<'a> Source<'a> {
     /// `Unsupported` of an unpacked stream.
     pub(super) fn seek_to(&mut self, offset: u64) -> io::Result<()> {
         self.inner.seek(SeekFrom::Start(offset))?;
+        self.offset = offset;
+        Ok(())
+    }
+
+    /// The same, keeping what is buffered where that is near.
+    fn move_to(&mut self, offset: u64) -> io::Result<()> {
+        let ahead = i128::from(offset) - i128::from(self.offset);
+        match i64::try_from(ahead) {
+            Ok(0) => {}
+            Ok(ahead) => self.inner.seek_relative(ahead)?,
+            Err(_) => return self.seek_to(offset),
+        }
         self.offset = offset;
         Ok(())
     }
@@ -282,6 +308,46 @@ impl<'a> Source<'a> {
 }
 
 /// For decoders of other crates; every byte is counted.
+/// What a buffer holds of an artifact of `len` bytes.
+fn room(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(BUFFER).clamp(1, BUFFER)
+}
+
+/// A part of an artifact.
+struct Section<'s, 'a> {
+    whole: &'s mut Source<'a>,
+    start: u64,
+    len: u64,
+    at: u64,
+}
+
+impl Read for Section<'_, '_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.saturating_sub(self.at);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(out.len());
+        if count == 0 {
+            return Ok(0);
+        }
+        self.whole.move_to(self.start.saturating_add(self.at))?;
+        let count = self.whole.read(&mut out[..count])?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Section<'_, '_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(ahead) => self.at.checked_add_signed(ahead),
+            SeekFrom::End(ahead) => self.len.checked_add_signed(ahead),
+        };
+        self.at = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// For readers of other crates; every byte is counted.
 impl Read for Source<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.fill()?;
@@ -319,6 +385,22 @@ mod tests {
         assert!(source.at_end().unwrap());
         assert_eq!(source.len(), None);
         assert!(source.seek_to(0).is_err());
+    }
+
+    #[test]
+    fn a_section_is_an_artifact_of_its_own() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(600_000).collect();
+        let mut source = Source::open(Cursor::new(&bytes)).unwrap();
+        assert!(source.skip(1000).unwrap());
+        let mut section = source.section(500_000).unwrap();
+        assert_eq!((section.len(), section.head()), (Some(500_000), &bytes[1000..1512]));
+        section.seek_to(499_999).unwrap();
+        assert_eq!(section.byte().unwrap(), Some(bytes[500_999]));
+        assert_eq!(section.byte().unwrap(), None);
+        section.seek_to(1).unwrap();
+        let mut inner = section.section(10).unwrap();
+        assert_eq!(inner.read_bytes(10).unwrap().as_deref(), Some(&bytes[1001..1011]));
+        assert!(inner.at_end().unwrap());
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn every_real_artifact_is_loadable() {
             Some("pt") if name.starts_with("torch_legacy") => (Format::TorchLegacy, Depth::Typed),
             Some("pt") => (Format::Torch, Depth::Typed),
             Some("keras") => (Format::Keras, Depth::Typed),
+            Some("skops") => (Format::Skops, Depth::Typed),
             _ if name.contains(".tar") => (Format::Tar, report.depth),
             _ if name.contains(".json") => (Format::Json, Depth::Parsed),
             _ if name.contains(".joblib") => (Format::Joblib, Depth::Typed),

@@ -5,9 +5,13 @@
 
 mod arrow;
 mod compressed;
+mod ends;
+mod extension;
 mod gguf;
+mod hidden;
 pub mod json;
 mod lightgbm;
+mod naming;
 mod npy;
 mod onnx;
 mod parquet;
@@ -15,6 +19,7 @@ mod pickle;
 mod readers;
 mod safetensors;
 mod tar;
+mod tar_header;
 mod trees;
 mod xgboost;
 mod zip;

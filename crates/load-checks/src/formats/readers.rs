@@ -3,7 +3,8 @@
 use std::io::{self, Read, Seek};
 
 use super::{
-    arrow, compressed, gguf, lightgbm, npy, onnx, parquet, pickle, safetensors, tar, xgboost, zip,
+    arrow, compressed, gguf, hidden, lightgbm, npy, onnx, parquet, pickle, safetensors, tar,
+    xgboost, zip,
 };
 use crate::budget::Budget;
 use crate::job::{Halt, Job, Sample, TrustedGlobals, poll};
@@ -53,6 +54,7 @@ pub(crate) fn read(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, 
         return job.broken("the file is empty");
     }
     job.format = sniff::format_of(source.head(), source.len());
+    hidden::refuse(source, job)?;
     match job.format {
         Format::Arrow => arrow::check(source, job),
         Format::Gguf => gguf::check(source, job),

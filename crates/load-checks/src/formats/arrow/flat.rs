@@ -119,14 +119,11 @@ impl<'b> Table<'b> {
         Ok(text)
     }
 
-    /// Pairs of texts that nothing depends on; they must be texts.
-    pub(super) fn properties(&self, number: usize) -> Flat<()> {
-        for pair in self.tables(number)? {
-            let pair = pair?;
-            pair.text(0)?;
-            pair.text(1)?;
-        }
-        Ok(())
+    /// Pairs of texts; they must be texts.
+    pub(super) fn properties(&self, number: usize) -> Flat<Vec<(&'b [u8], &'b [u8])>> {
+        self.tables(number)?
+            .map(|pair| pair.and_then(|pair| Ok((pair.text(0)?, pair.text(1)?))))
+            .collect()
     }
 
     /// Structures of `N` bytes each.

@@ -9,7 +9,7 @@ mod stream;
 
 use std::io::Cursor;
 
-use super::parquet::{go, in_memory};
+use super::ends::{go, in_memory};
 use super::report::{Depth, quoted};
 use super::source::Source;
 use super::{Halt, Job};
@@ -93,6 +93,25 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
         Err(what) => return job.broken(format!("the footer: {what}")),
     };
     let mut before = 8;
+    let first = match first_message(source, start)?.map(|bytes| (schema_of(&bytes), bytes)) {
+        Some((Ok(first), bytes)) => {
+            before += bytes.len() as u64;
+            Some(first)
+        }
+        Some((Err(what), bytes)) if bytes.starts_with(&CONTINUATION) => {
+            return job.broken(format!("the schema at the start: {what}"));
+        }
+        // Polars writes it without a frame, so that no reader of streams can take it.
+        _ => None,
+    };
+    // Most readers take the schema of the footer, those of streams the one at the start.
+    for danger in [Some(&schema), first.as_ref()]
+        .into_iter()
+        .flatten()
+        .filter_map(|schema| schema.danger.as_ref())
+    {
+        job.danger(danger);
+    }
     for (block, dictionary) in &blocks {
         job.poll()?;
         let end = block.end().filter(|end| *end <= start && block.at >= before);
@@ -108,6 +127,48 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
     Ok(Depth::Parsed)
 }
 
+/// The message that stands first, in its frame; `None` where it does not end before `end`.
+fn first_message(source: &mut Source<'_>, end: u64) -> Result<Option<Vec<u8>>, Halt> {
+    source.seek_to(8)?;
+    let mut frame = [0; 8];
+    if !source.exact(&mut frame)? {
+        return Ok(None);
+    }
+    let (mark, rest) = frame.split_at(4);
+    let (size, head) = if mark == CONTINUATION { (rest, 8) } else { (mark, 4) };
+    let size = size.first_chunk().map_or(0, |size| u64::from(u32::from_le_bytes(*size)));
+    if size > MAX_METADATA || size + head + 8 > end {
+        return Ok(None);
+    }
+    source.seek_to(8)?;
+    Ok(source.read_bytes(size + head)?)
+}
+
+/// The metadata of a message in its frame. Before the size stands a mark, which older writers did not know.
+fn metadata_of(bytes: &[u8]) -> Option<&[u8]> {
+    let framed = bytes.strip_prefix(&CONTINUATION).unwrap_or(bytes);
+    let (size, rest) = framed.split_first_chunk()?;
+    rest.get(..usize::try_from(u32::from_le_bytes(*size)).ok()?)
+}
+
+/// The schema of a message in its frame.
+fn schema_of(bytes: &[u8]) -> Result<Schema, Wrong> {
+    let metadata = metadata_of(bytes).ok_or("its message is cut")?;
+    let message = Table::root(metadata)?;
+    match (message.u8(1)?, message.table(2)?) {
+        (1, Some(schema)) => Schema::read(&schema),
+        _ => Err("no schema where one should stand".to_owned()),
+    }
+}
+
+/// What is wrong with a schema that another format keeps as a message, or dangerous in it.
+pub(super) fn check_schema(bytes: &[u8], job: &mut Job<'_>) -> Result<(), String> {
+    if let Some(danger) = schema_of(bytes)?.danger {
+        job.danger(danger);
+    }
+    Ok(())
+}
+
 type Found = (Schema, Vec<(Block, bool)>);
 
 fn footer(bytes: &[u8]) -> Result<Found, Wrong> {
@@ -115,8 +176,9 @@ fn footer(bytes: &[u8]) -> Result<Found, Wrong> {
     let Some(schema) = footer.table(1)? else {
         return Err("it has no schema".to_owned());
     };
-    footer.properties(4)?;
-    let schema = Schema::read(&schema)?;
+    let properties = footer.properties(4)?;
+    let mut schema = Schema::read(&schema)?;
+    schema.danger = schema.danger.take().or_else(|| schema::refused_among(&properties));
     let mut blocks = Vec::new();
     for (field, dictionary) in [(2, true), (3, false)] {
         for block in footer.structs::<24>(field)? {
@@ -143,12 +205,7 @@ fn message(
     let Some(bytes) = source.read_bytes(block.metadata)? else {
         return job.broken(format!("the file is truncated within the message at byte {at}"));
     };
-    // Before the size stands a mark, which older writers did not know.
-    let framed = bytes.strip_prefix(&CONTINUATION).unwrap_or(&bytes);
-    let found = framed
-        .split_first_chunk()
-        .and_then(|(size, rest)| rest.get(..usize::try_from(u32::from_le_bytes(*size)).ok()?));
-    let Some(metadata) = found else {
+    let Some(metadata) = metadata_of(&bytes) else {
         return job.broken(format!("the message at byte {at} is longer than the footer says"));
     };
     let packed = match batch(metadata, block, dictionary, schema) {

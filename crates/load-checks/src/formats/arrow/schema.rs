@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::extension;
 use super::super::report::quoted;
 use super::flat::{Bad, Table};
 
@@ -68,6 +69,8 @@ pub(super) struct Schema {
     pub(super) nodes: Vec<Node>,
     /// Of each dictionary the nodes of its values.
     pub(super) dictionaries: HashMap<i64, Vec<Node>>,
+    /// The first column or part whose extension type is dangerous to load.
+    pub(super) danger: Option<String>,
     /// Columns and parts read so far.
     fields: usize,
     /// Dictionaries that are open: values of one may be of another.
@@ -79,9 +82,14 @@ impl Schema {
         if table.i16(0)? != 0 {
             return Err("the table is for big-endian machines".to_owned());
         }
-        table.properties(2)?;
-        let mut schema =
-            Self { nodes: Vec::new(), dictionaries: HashMap::new(), fields: 0, nesting: 0 };
+        let properties = table.properties(2)?;
+        let mut schema = Self {
+            nodes: Vec::new(),
+            dictionaries: HashMap::new(),
+            danger: refused_among(&properties),
+            fields: 0,
+            nesting: 0,
+        };
         let mut nodes = Vec::new();
         for field in table.tables(1)? {
             schema.field(field?, &mut nodes)?;
@@ -101,7 +109,7 @@ impl Schema {
             }
             let column = depth == 1 && self.nesting == 0;
             let name = quoted(&String::from_utf8_lossy(field.text(0)?));
-            field.properties(6)?;
+            self.extension(&field, &name)?;
             let (layout, children) = layout(&field, &name)?;
             if let Some(dictionary) = field.table(4)? {
                 let bits = match dictionary.table(1)? {
@@ -131,6 +139,26 @@ impl Schema {
         Ok(())
     }
 
+    /// What a field says of itself. Of a key that stands twice, any may be the one that is read.
+    fn extension(&mut self, field: &Table<'_>, column: &str) -> Result<(), Wrong> {
+        let properties = field.properties(6)?;
+        let of =
+            |key| properties.iter().filter(move |(one, _)| *one == key).map(|(_, value)| *value);
+        let mut metadata: Vec<_> = of(extension::METADATA).collect();
+        if metadata.is_empty() {
+            metadata.push(b"");
+        }
+        let mut pairs =
+            of(extension::NAME).flat_map(|name| metadata.iter().map(move |value| (name, *value)));
+        let refused = pairs
+            .find_map(|(name, metadata)| extension::refused(name, metadata))
+            .or_else(|| refused_among(&properties));
+        if let (None, Some(why)) = (&self.danger, refused) {
+            self.danger = Some(format!("column \"{column}\": {why}"));
+        }
+        Ok(())
+    }
+
     /// The values of a dictionary are laid out as the column would be without it.
     fn dictionary(&mut self, id: i64, field: Table<'_>, layout: Layout) -> Result<(), Wrong> {
         if self.dictionaries.contains_key(&id) {
@@ -152,6 +180,11 @@ impl Schema {
     }
 }
 
+/// The first property that is dangerous to load.
+pub(super) fn refused_among(properties: &[(&[u8], &[u8])]) -> Option<String> {
+    properties.iter().find_map(|(key, value)| extension::refused_property(key, value))
+}
+
 /// How values of a type are laid out, and how many children it must have.
 fn layout(field: &Table<'_>, name: &str) -> Result<(Layout, Option<usize>), Wrong> {
     let kind = field.u8(2)?;
@@ -165,7 +198,8 @@ fn layout(field: &Table<'_>, name: &str) -> Result<(Layout, Option<usize>), Wron
     };
     Ok(match kind {
         1 => (Layout::Null, Some(0)),
-        2 => (bits(int(0)?, &[8, 16, 32, 64])?, Some(0)),
+        // Polars has integers of 128 bits, which Arrow's format does not name.
+        2 => (bits(int(0)?, &[8, 16, 32, 64, 128])?, Some(0)),
         3 => match short(0)? {
             precision @ 0..=2 => (bits(Some(16 << precision), &[16, 32, 64])?, Some(0)),
             _ => return Err(unknown()),

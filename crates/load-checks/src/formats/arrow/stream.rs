@@ -20,6 +20,9 @@ pub(in super::super) fn check_stream(
             Ok(body) => body,
             Err(what) => return job.broken(format!("a message of an Arrow stream: {what}")),
         };
+        if let Some(danger) = schema.as_mut().and_then(|schema| schema.danger.take()) {
+            job.danger(danger);
+        }
         if !source.may_hold(body) || !source.skip(body)? {
             return job.broken("an Arrow stream is truncated within a message");
         }

@@ -12,6 +12,7 @@ mod members;
 use std::io::{self, BufRead, Read};
 
 use super::budget::Meter;
+use super::hidden::Watched;
 use super::report::Depth;
 use super::source::{Source, Spoiled};
 use super::{Format, Halt, Job, read, sniff};
@@ -41,9 +42,10 @@ fn check_inside(
         Format::Lz4 => Box::new(lz4::Frames::new(source, meter.clone())),
         other => return job.broken(format!("no load check for this packing yet ({other})")),
     };
-    let mut inside = Source::unpacked(Counted { stream, meter, spoiled: None }, None)?;
+    let (stream, watch) = Watched::new(Counted { stream, meter, spoiled: None });
+    let mut inside = Source::unpacked(stream, None)?;
     let format = sniff::format_of(inside.head(), None);
-    if is_packing(format) {
+    if format.is_packing() {
         return job.broken(format!(
             "a {format} stream inside a {packing} stream; no loader unpacks twice"
         ));
@@ -61,21 +63,10 @@ fn check_inside(
         let at = inside.offset();
         return job.broken(format!("bytes after the end of the {format} at byte {at} unpacked"));
     }
-    Ok(depth)
-}
-
-/// Whether this is one file packed into a stream.
-fn is_packing(format: Format) -> bool {
-    matches!(
-        format,
-        Format::Gzip
-            | Format::Zlib
-            | Format::Bzip2
-            | Format::Xz
-            | Format::Lzma
-            | Format::Lz4
-            | Format::Zstd
-    )
+    match watch.borrow().found(format) {
+        Some(what) => job.broken(what),
+        None => Ok(depth),
+    }
 }
 
 /// Counts what is unpacked against the budget; what spoiled the stream once spoils it for good.

@@ -22,15 +22,12 @@ pub(super) struct Dtype {
     pub(super) objects: bool,
 }
 
-/// Reads a dtype: a name, a list of fields, or a pair of a dtype and a shape.
+/// Reads a dtype: a name or a list of fields. A pair of a dtype and a shape is none: numpy writes it for no
+/// array, and cannot put the array that it reads by one into the array's shape.
 pub(super) fn parse(descr: &Literal) -> Result<Dtype, String> {
     let dtype = match descr {
         Literal::Text(name) => named(name),
         Literal::List(fields) => Some(record(fields)?),
-        Literal::Tuple(pair) => match pair.as_slice() {
-            [base, shape] => times(parse(base)?, shape),
-            _ => None,
-        },
         _ => None,
     };
     dtype.filter(|dtype| dtype.size <= MAX_SIZE).ok_or_else(|| {
@@ -39,6 +36,26 @@ pub(super) fn parse(descr: &Literal) -> Result<Dtype, String> {
             super::super::report::quoted(&format!("{descr:?}"))
         )
     })
+}
+
+/// The name of a dtype, or those of its fields.
+pub(super) fn names(descr: &Literal) -> Vec<String> {
+    match descr {
+        Literal::Text(name) => vec![name.clone()],
+        Literal::List(fields) => fields
+            .iter()
+            .filter_map(|field| match field {
+                Literal::Tuple(parts) => parts.first(),
+                _ => None,
+            })
+            .filter_map(|name| match name {
+                // Padding has no name.
+                Literal::Text(name) if !name.is_empty() => Some(name.clone()),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn named(name: &str) -> Option<Dtype> {
@@ -55,8 +72,9 @@ fn named(name: &str) -> Option<Dtype> {
     let plain = rest.len() <= 10 && rest.bytes().all(|b| b.is_ascii_digit());
     let number: u64 = rest.parse().ok().filter(|_| plain)?;
     let size = match (kind, number) {
-        ('b', 1) | ('i' | 'u', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8 | 12 | 16) => number,
-        ('c', 8 | 16 | 24 | 32) | ('S' | 'V', _) => number,
+        // Machines of 32 bits have numbers of 12 and 24 bytes, which no other can read.
+        ('b', 1) | ('i' | 'u', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8 | 16) => number,
+        ('c', 8 | 16 | 32) | ('S' | 'V', _) => number,
         ('U', _) => number * 4,
         _ => return None,
     };
@@ -110,12 +128,14 @@ fn record(fields: &[Literal]) -> Result<Dtype, String> {
 
 /// A sub-array: `base` as often as `shape` says.
 fn times(base: Dtype, shape: &Literal) -> Option<Dtype> {
-    let lengths = match shape {
-        Literal::Tuple(lengths) if lengths.len() <= MAX_DIMENSIONS => lengths.as_slice(),
-        Literal::Int(_) => std::slice::from_ref(shape),
-        _ => return None,
+    let Literal::Tuple(lengths) = shape else {
+        return None;
     };
-    let mut size = base.size;
+    if lengths.len() > MAX_DIMENSIONS {
+        return None;
+    }
+    // To numpy, a text without a length takes the shape for one.
+    let mut size = Some(base.size).filter(|size| *size > 0)?;
     for length in lengths {
         let Literal::Int(length) = length else {
             return None;
@@ -157,6 +177,8 @@ mod tests {
             "<",
             "",
             "|O8",
+            "<f12",
+            "<c24",
             "<U-1",
             "<U+1",
             "<é8",

@@ -30,7 +30,32 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
         job.findings.note("an array of Python objects: numpy.load needs allow_pickle=True for it");
         return pickle::check(source, job);
     }
-    let bytes = header.bytes;
+    data(source, job, header.bytes)?;
+    Ok(Depth::Typed)
+}
+
+/// What an array is, to those who hold it against others.
+#[derive(Debug, PartialEq)]
+pub(super) struct Array {
+    pub(super) shape: Vec<u64>,
+    /// The name of its type, or those of its fields.
+    pub(super) names: Vec<String>,
+}
+
+/// The same, for a loader that takes no objects.
+pub(super) fn check_plain(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Array, Halt> {
+    let header = match header(source)? {
+        Ok(header) => header,
+        Err(what) => return job.broken(what),
+    };
+    if header.dtype.objects {
+        return job.broken("an array of Python objects, which is not loaded here");
+    }
+    data(source, job, header.bytes)?;
+    Ok(Array { shape: header.shape, names: header.names })
+}
+
+fn data(source: &mut Source<'_>, job: &mut Job<'_>, bytes: u64) -> Result<(), Halt> {
     if let Some(left) = source.left().filter(|left| *left != bytes) {
         return job.broken(format!(
             "the array takes {bytes} bytes where {left} follow its header: the file is {}",
@@ -43,12 +68,14 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     if !source.at_end()? {
         return job.broken("trailing bytes after the array");
     }
-    Ok(Depth::Typed)
+    Ok(())
 }
 
 struct Header {
     dtype: dtype::Dtype,
     bytes: u64,
+    shape: Vec<u64>,
+    names: Vec<String>,
 }
 
 /// The header, or why numpy would refuse it.
@@ -108,16 +135,16 @@ fn described(text: &str, major: u8) -> Result<Header, String> {
         return Err("fortran_order is neither True nor False".to_owned());
     }
     let dtype = dtype::parse(&descr)?;
-    let count = items(&shape)?;
+    let (count, shape) = items(&shape)?;
     let bytes = count
         .checked_mul(dtype.size)
         .filter(|bytes| *bytes <= MAX_BYTES)
         .ok_or("an array larger than any memory")?;
-    Ok(Header { dtype, bytes })
+    Ok(Header { dtype, bytes, shape, names: dtype::names(&descr) })
 }
 
-/// Items of an array of this shape.
-fn items(shape: &Literal) -> Result<u64, String> {
+/// Items of an array of this shape, and its lengths.
+fn items(shape: &Literal) -> Result<(u64, Vec<u64>), String> {
     let Literal::Tuple(lengths) = shape else {
         return Err("the shape is no tuple".to_owned());
     };
@@ -126,19 +153,21 @@ fn items(shape: &Literal) -> Result<u64, String> {
     }
     let mut count = 1_u64;
     let mut empty = false;
+    let mut found = Vec::with_capacity(lengths.len());
     for length in lengths {
         let Literal::Int(length) = length else {
             return Err("the shape is not made of numbers".to_owned());
         };
         let length = u64::try_from(*length).map_err(|_| "a negative length".to_owned())?;
         empty |= length == 0;
+        found.push(length);
         // numpy overflows on what an empty array would hold if it were not empty.
         count = count
             .checked_mul(length.max(1))
             .filter(|count| *count <= MAX_BYTES)
             .ok_or("an array larger than any memory")?;
     }
-    Ok(if empty { 0 } else { count })
+    Ok((if empty { 0 } else { count }, found))
 }
 
 #[cfg(test)]
@@ -161,7 +190,6 @@ mod tests {
                 "{'descr': [('a', '<i4'), ('b', '|S5', (2, 3))], 'fortran_order': False, 'shape': (2,), }",
                 68,
             ),
-            ("{'descr': ('<f4', (3,)), 'fortran_order': False, 'shape': (2,), }", 24),
             ("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 1000000), }", 0),
             ("{'descr': '<f8', 'fortran_order': False, 'shape': (3L,), }", 24),
         ] {
@@ -183,6 +211,9 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': (0, 4611686018427387904, 4)}",
             "{'descr': '<f7', 'fortran_order': False, 'shape': (3,)}",
             "{'descr': 'eval', 'fortran_order': False, 'shape': (3,)}",
+            "{'descr': ('<f4', (3,)), 'fortran_order': False, 'shape': (2,), }",
+            "{'descr': [('a', ('<f4', (3,)))], 'fortran_order': False, 'shape': (2,), }",
+            "{'descr': [('a', '<f4', 3)], 'fortran_order': False, 'shape': (2,), }",
             "{'descr': [], 'fortran_order': False, 'shape': (3,)}",
             "{'descr': [('a', '<i4'), ('a', '<i4')], 'fortran_order': False, 'shape': (3,)}",
             "('descr', '<f8')",

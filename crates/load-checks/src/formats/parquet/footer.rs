@@ -1,6 +1,7 @@
 //! The metadata at the end of a Parquet file, and whether they agree with each other and the file.
 
 use super::super::Halt;
+use super::super::extension;
 use super::super::report::quoted;
 use super::thrift::{Kind, Struct, Thrift};
 
@@ -8,6 +9,10 @@ use super::thrift::{Kind, Struct, Thrift};
 const MAX_DEPTH: usize = 128;
 /// Bytes of a column's name.
 const MAX_NAME: u64 = 64 * 1024;
+/// Bytes of a property of the file.
+const MAX_VALUE: u64 = 64 * 1024 * 1024;
+/// The property under which Arrow's writers keep their schema.
+const ARROW_SCHEMA: &[u8] = b"ARROW:schema";
 /// What all names of a file may take.
 const MAX_NAMES: usize = 64 * 1024 * 1024;
 
@@ -17,6 +22,10 @@ pub(super) struct Footer {
     rows: Option<i64>,
     has_groups: bool,
     pub(super) groups: Vec<Group>,
+    /// The schema that Arrow's writers keep, as they write it.
+    pub(super) arrow_schema: Option<Vec<u8>>,
+    /// The first property that is dangerous to load.
+    pub(super) danger: Option<String>,
     /// Names are kept for the schema and for sentences; together they are bounded.
     names: usize,
 }
@@ -89,10 +98,30 @@ impl Footer {
                     footer.has_groups = true;
                     thrift.structs(|thrift| footer.group(thrift))?;
                 }
+                (5, Kind::List) => thrift.structs(|thrift| footer.property(thrift))?,
                 _ => thrift.pass(kind)?,
             }
         }
         Ok(footer)
+    }
+
+    /// A key and its value, of which one is of interest.
+    fn property(&mut self, thrift: &mut Thrift<'_, '_>) -> Result<(), Halt> {
+        let (mut key, mut value) = (Vec::new(), Vec::new());
+        let mut within = Struct::default();
+        while let Some((number, kind)) = thrift.field(&mut within)? {
+            match (number, kind) {
+                (1, Kind::Binary) => key = thrift.bytes(MAX_VALUE)?,
+                (2, Kind::Binary) => value = thrift.bytes(MAX_VALUE)?,
+                _ => thrift.pass(kind)?,
+            }
+        }
+        if key != ARROW_SCHEMA {
+            self.danger = self.danger.take().or_else(|| extension::refused_property(&key, &value));
+        } else if self.arrow_schema.replace(value).is_some() {
+            return thrift.fault("a second ARROW:schema");
+        }
+        Ok(())
     }
 
     fn name(&mut self, thrift: &mut Thrift<'_, '_>) -> Result<String, Halt> {

@@ -8,9 +8,10 @@ mod thrift;
 
 use std::io::Cursor;
 
+use super::ends::{go, in_memory};
 use super::report::{Depth, quoted};
 use super::source::Source;
-use super::{Halt, Job};
+use super::{Halt, Job, arrow, extension};
 use footer::{Column, Footer};
 use thrift::{Struct, Thrift};
 
@@ -18,8 +19,6 @@ pub(super) const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED: &[u8; 4] = b"PARE";
 /// Bytes of a footer.
 const MAX_FOOTER: u64 = 128 * 1024 * 1024;
-/// Bytes of a packed table that is unpacked into memory to be read from its end.
-pub(super) const MAX_PACKED: u64 = 64 * 1024 * 1024;
 /// A page may claim so many bytes for any size, and so many for each byte it is packed in.
 const PAGE_FREE: i64 = 64 * 1024 * 1024;
 const PAGE_RATIO: i64 = 2000;
@@ -32,28 +31,6 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
             let len = bytes.len() as u64;
             whole(&mut Source::open(Cursor::new(bytes))?, len, job)
         }
-    }
-}
-
-/// A packed file whose end says what it is.
-pub(super) fn in_memory(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Vec<u8>, Halt> {
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(&mut *source, MAX_PACKED + 1), &mut bytes)?;
-    if bytes.len() as u64 > MAX_PACKED {
-        return job.broken(format!(
-            "a packed table of more than {MAX_PACKED} bytes; store it unpacked to be checked"
-        ));
-    }
-    // Held besides what was unpacked to get here.
-    job.budget.unpack(bytes.len() as u64).map_err(std::io::Error::from)?;
-    Ok(bytes)
-}
-
-/// Goes to a place; ahead, without reading anew what is at hand.
-pub(super) fn go(source: &mut Source<'_>, to: u64) -> std::io::Result<()> {
-    match to.checked_sub(source.offset()) {
-        Some(ahead) if source.skip(ahead)? => Ok(()),
-        _ => source.seek_to(to),
     }
 }
 
@@ -83,6 +60,12 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
     if thrift.offset() != tail {
         return thrift.fault("bytes after the metadata in the footer");
     }
+    if let Some(danger) = &footer.danger {
+        job.danger(danger);
+    }
+    if let Some(schema) = &footer.arrow_schema {
+        arrow_schema(schema, job)?;
+    }
     footer.consistent(start).or_else(|what| job.broken(what))?;
     let mut columns: Vec<_> = footer.groups.iter().flat_map(|group| &group.columns).collect();
     // In the order of the file, so that it is read once however many there are.
@@ -93,6 +76,16 @@ fn whole(source: &mut Source<'_>, len: u64, job: &mut Job<'_>) -> Result<Depth, 
         pages(source, column, job)?;
     }
     Ok(Depth::Parsed)
+}
+
+/// The schema of Arrow, from which its libraries make their own types.
+fn arrow_schema(schema: &[u8], job: &mut Job<'_>) -> Result<(), Halt> {
+    let bytes = std::str::from_utf8(schema).ok().and_then(extension::base64);
+    let Some(bytes) = bytes else {
+        return job.broken("the footer's ARROW:schema is no Base64");
+    };
+    arrow::check_schema(&bytes, job)
+        .or_else(|what| job.broken(format!("the footer's ARROW:schema: {what}")))
 }
 
 #[derive(Default)]

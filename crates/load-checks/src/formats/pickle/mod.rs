@@ -34,6 +34,34 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
     Ok(Depth::Typed)
 }
 
+/// What a pickle may do with a class or function, for other formats that name them as pickles do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Granted {
+    /// It may stand in a value.
+    Named,
+    /// A function that may stand in a value, and nothing more.
+    Function,
+    /// It may be made without arguments and given any state.
+    Stated,
+}
+
+/// What the list of names says of a class or function; `None` where it is not in the list.
+pub(super) fn granted(module: &str, name: &str) -> Option<Granted> {
+    let grant = grants::grant(module, name)?;
+    Some(match grant.make {
+        grants::Make::Empty if grant.state => Granted::Stated,
+        grants::Make::Named if !name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            Granted::Function
+        }
+        _ => Granted::Named,
+    })
+}
+
+/// Whether an operator's word can cover a name of this module.
+pub(super) fn may_be_trusted(module: &str) -> bool {
+    rules::never_trusted::runs_anything(module).is_none()
+}
+
 /// Reads a file of joblib once more, as `pickle.load` would, which takes the bytes of arrays for opcodes. It will fail
 /// somewhere; what it would call before that is a danger.
 fn without_joblib(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<(), Halt> {

@@ -1,4 +1,4 @@
-//! Zip archives: NumPy's, torch's and Keras's.
+//! Zip archives: NumPy's, torch's, Keras's and skops's.
 //!
 //! `directory` reads the headers (`extra`: their extra fields) and refuses every archive that two
 //! readers could understand differently; `member` unpacks; what kind of model it is, is decided
@@ -9,6 +9,7 @@ mod extra;
 mod keras;
 mod member;
 mod npz;
+mod skops;
 mod torch;
 
 use super::report::Depth;
@@ -29,6 +30,10 @@ pub(super) fn check(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth,
             job.format = Format::Keras;
             keras::check(source, job, &members)?
         }
+        Some(Kind::Skops) => {
+            job.format = Format::Skops;
+            skops::check(source, job, &members)?
+        }
         Some(Kind::Npz) => {
             job.format = Format::Npz;
             npz::check(source, job, &members)?
@@ -43,6 +48,7 @@ enum Kind<'a> {
     /// With the folder its members stand in.
     Torch(&'a str),
     Keras,
+    Skops,
     Npz,
 }
 
@@ -52,6 +58,9 @@ fn kind(members: &[Member]) -> Option<Kind<'_>> {
     }
     if keras::is_one(members) {
         return Some(Kind::Keras);
+    }
+    if skops::is_one(members) {
+        return Some(Kind::Skops);
     }
     if members.iter().any(|member| member.name.ends_with(".npy")) {
         return Some(Kind::Npz);
@@ -65,7 +74,7 @@ fn unknown<T>(job: &mut Job<'_>, members: &[Member]) -> Result<T, Halt> {
     }
     job.broken(
         "a zip archive that is no model: neither NumPy arrays, nor a torch checkpoint, nor a \
-         Keras model; store the model itself",
+         Keras or skops model; store the model itself",
     )
 }
 

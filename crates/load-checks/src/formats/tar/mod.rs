@@ -1,28 +1,25 @@
 //! tar archives (ustar, pax and GNU): a model in several files, or one among its papers.
 //!
-//! Every member that is of a known format must be loadable, and at least one must be; what is of no
-//! known format is passed over and noted. Only files and folders may stand in it: a link, a device
-//! or a name that leads elsewhere would make unpacking write outside its folder. Stricter than
-//! Python's `tarfile`, which takes a cut file for a whole one: both end blocks must be there.
+//! Every member must be a loadable model or proven to be harmless (`member`; `papers` says of what it
+//! is, `names` what code a text names), and at least one must be a model. Only files and folders may
+//! stand in it: a link, a device or a name that leads elsewhere would make unpacking write outside its
+//! folder. Stricter than Python's `tarfile`, which takes a cut file for a whole one: both end blocks
+//! must be there.
+
+mod member;
+mod names;
+mod papers;
 
 use std::collections::HashSet;
 use std::io::{self, Read};
 
-use super::report::{Depth, Finding, quoted};
+use super::report::{Depth, quoted};
 use super::source::Source;
-use super::{Format, Halt, Job, pickle, read};
+use super::tar_header::{BLOCK, Header, pax};
+use super::{Format, Halt, Job, hidden, pickle};
 
-const BLOCK: usize = 512;
 /// Bytes of a header that only lengthens a name or carries attributes.
 const MAX_EXTENSION: u64 = 1024 * 1024;
-
-/// Where the fields of a header stand.
-const NAME: std::ops::Range<usize> = 0..100;
-const SIZE: std::ops::Range<usize> = 124..136;
-const SUM: std::ops::Range<usize> = 148..156;
-const KIND: usize = 156;
-const MAGIC: std::ops::Range<usize> = 257..265;
-const PREFIX: std::ops::Range<usize> = 345..500;
 
 /// What extension headers say of the next member.
 #[derive(Default)]
@@ -74,17 +71,17 @@ fn members(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
                 (Err(halt), _) => Err(halt),
             };
         }
-        let Some(size) = is_header(&header).then(|| number(&header[SIZE])).flatten() else {
+        refuse_end_record(&header, at, job);
+        let Some(Header { kind, size, name }) = Header::read(&header) else {
             return job.broken(format!("the header at byte {at} is none, or is damaged"));
         };
-        let kind = header[KIND];
         if matches!(kind, b'x' | b'g' | b'L' | b'K') {
             extend(source, job, kind, size, &mut next)?;
             continue;
         }
         let extension = std::mem::take(&mut next);
         let size = extension.size.unwrap_or(size);
-        let Some(name) = extension.name.or_else(|| header_name(&header)) else {
+        let Some(name) = extension.name.or(name) else {
             return job.broken(format!("the member at byte {at} has a name that is no text"));
         };
         accept(job, kind, &name, &mut names)?;
@@ -95,7 +92,7 @@ fn members(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
             return job.broken(format!("the archive is truncated within {}", quoted(&name)));
         }
         let start = source.offset();
-        if let Some(found) = member(source, job, &name, size)? {
+        if let Some(found) = member::check(source, job, &name, size)? {
             models += 1;
             depth = if found == Depth::Parsed { Depth::Parsed } else { depth };
         }
@@ -107,59 +104,11 @@ fn members(source: &mut Source<'_>, job: &mut Job<'_>) -> Result<Depth, Halt> {
     }
 }
 
-/// Reads one member by its content; `None` of what is no model.
-fn member(
-    source: &mut Source<'_>,
-    job: &mut Job<'_>,
-    name: &str,
-    size: u64,
-) -> Result<Option<Depth>, Halt> {
-    let mut inside = Source::unpacked(source.take(size), Some(size))?;
-    let format = super::sniff::format_of(inside.head(), Some(size));
-    if size == 0 || format == Format::Unknown {
-        job.findings.note(no_model(name));
-        return Ok(None);
+/// Between members no reader of zip archives must find one. What is within a member is looked at there.
+fn refuse_end_record(bytes: &[u8], at: u64, job: &mut Job<'_>) {
+    if hidden::holds_end_record(bytes) {
+        job.findings.broken(format!("the end record of a zip archive in the header at byte {at}"));
     }
-    // Any text may begin as a pickle or as JSON does; it is one if it is whole.
-    let first = inside.head().iter().find(|byte| !byte.is_ascii_whitespace()).copied();
-    let perhaps_text = match format {
-        Format::Pickle => first != Some(0x80),
-        Format::Json => !matches!(first, Some(b'{' | b'[')),
-        _ => false,
-    };
-    let before = job.findings.len();
-    let outer = job.findings.within(Some(quoted(name)));
-    let depth = read_member(&mut inside, format, job);
-    job.findings.within(outer);
-    let depth = depth?;
-    if perhaps_text && job.findings.len() > before && job.findings.take_back(before) {
-        job.findings.note(no_model(name));
-        return Ok(None);
-    }
-    Ok(Some(depth))
-}
-
-/// What is found is told, and the members after it are read all the same.
-fn read_member(inside: &mut Source<'_>, format: Format, job: &mut Job<'_>) -> Result<Depth, Halt> {
-    Ok(match read(inside, job) {
-        Ok(depth) => depth,
-        Err(Halt::Broken) => Depth::Parsed,
-        Err(Halt::Found(finding)) => {
-            job.findings.add(*finding);
-            Depth::Parsed
-        }
-        Err(Halt::Io(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            job.findings.add(Finding::fault(format!(
-                "a {format} file, which its loader needs unpacked from the archive"
-            )));
-            Depth::Parsed
-        }
-        Err(Halt::Io(error)) => return Err(Halt::Io(error)),
-    })
-}
-
-fn no_model(name: &str) -> String {
-    format!("{} is of no known format and was not checked", quoted(name))
 }
 
 fn accept(
@@ -178,6 +127,12 @@ fn accept(
         other => {
             return job.broken(format!("{told} is of the unknown kind {:?}", char::from(other)));
         }
+    }
+    if kind != b'5' && name.ends_with('/') {
+        job.danger(format!(
+            "{told} is a file named as a folder is; readers differ in what follows"
+        ));
+        return Err(Halt::Broken);
     }
     let leads_away = name.starts_with('/')
         || name.contains(['\\', ':'])
@@ -206,11 +161,13 @@ fn extend(
     let Some(body) = body else {
         return job.broken("the archive is truncated within an extended header, or it is too long");
     };
+    refuse_end_record(&body, source.offset() - size, job);
     pad(source, job, size)?;
     if kind == b'K' {
         return Ok(());
     }
     if kind == b'L' {
+        refuse_second(next.name.is_some(), job)?;
         let name = body.split(|byte| *byte == 0).next().unwrap_or_default();
         next.name = String::from_utf8(name.to_vec()).ok();
         return if next.name.is_some() {
@@ -227,9 +184,15 @@ fn extend(
             "path" | "size" if kind == b'g' => {
                 return job.broken("attributes for the whole archive that are one member's");
             }
-            "path" => next.name = Some(value),
+            "path" => {
+                refuse_second(next.name.is_some(), job)?;
+                next.name = Some(value);
+            }
             "size" => match value.parse() {
-                Ok(size) => next.size = Some(size),
+                Ok(size) => {
+                    refuse_second(next.size.is_some(), job)?;
+                    next.size = Some(size);
+                }
                 Err(_) => return job.broken("an extended header with a size that is no number"),
             },
             key if key.starts_with("GNU.sparse") => {
@@ -241,56 +204,13 @@ fn extend(
     Ok(())
 }
 
-/// Records like `22 path=model.joblib\n`, each led by its own length.
-fn pax(mut body: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut records = Vec::new();
-    while !body.is_empty() {
-        let space = body.iter().position(|byte| *byte == b' ')?;
-        let len: usize = std::str::from_utf8(&body[..space]).ok()?.parse().ok()?;
-        let record = body.get(space + 1..len)?.strip_suffix(b"\n")?;
-        let (key, value) = std::str::from_utf8(record).ok()?.split_once('=')?;
-        records.push((key.to_owned(), value.to_owned()));
-        body = &body[len..];
+/// Readers differ in which of two names or sizes of one member counts.
+fn refuse_second(second: bool, job: &mut Job<'_>) -> Result<(), Halt> {
+    if second {
+        job.broken("a member with two names or sizes in its extended headers")
+    } else {
+        Ok(())
     }
-    Some(records)
-}
-
-fn is_header(header: &[u8; BLOCK]) -> bool {
-    let sum: u64 = header
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| u64::from(if SUM.contains(&at) { b' ' } else { *byte }))
-        .sum();
-    matches!(&header[MAGIC], b"ustar\x0000" | b"ustar  \0") && number(&header[SUM]) == Some(sum)
-}
-
-/// Octal digits, or a number of base 256 behind a set bit.
-fn number(field: &[u8]) -> Option<u64> {
-    if field.first() == Some(&0x80) {
-        return field[1..]
-            .iter()
-            .try_fold(0_u64, |sum, byte| Some(sum.checked_mul(256)? | u64::from(*byte)));
-    }
-    let text = std::str::from_utf8(field).ok()?;
-    let digits = text.split('\0').next().unwrap_or_default().trim_matches(' ');
-    if digits.is_empty() { Some(0) } else { u64::from_str_radix(digits, 8).ok() }
-}
-
-fn header_name(header: &[u8; BLOCK]) -> Option<String> {
-    let text = |field: &[u8]| {
-        let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-        field[end..]
-            .iter()
-            .all(|byte| *byte == 0)
-            .then(|| String::from_utf8(field[..end].to_vec()).ok())
-            .flatten()
-    };
-    let name = text(&header[NAME])?;
-    // GNU's own headers keep times where ustar keeps a prefix.
-    let prefix =
-        if header[MAGIC] == *b"ustar\x0000" { text(&header[PREFIX])? } else { String::new() };
-    let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-    (!name.is_empty()).then_some(name)
 }
 
 /// Passes over the zeros that fill a member's last block.
