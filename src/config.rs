@@ -10,12 +10,18 @@ use std::{
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
+use crate::{
+    auth::IdentitySettings,
+    catalog::DatabaseUrl,
+    domain::{Policy, log::publisher::Publisher},
+};
 
 mod edge;
 mod identity;
+mod log;
 
 pub use edge::{EdgeSettings, read_log_filter};
+pub use log::load_publisher;
 
 const DIR: &str = "MODEL_REGISTRY_DIR";
 const HOST: &str = "MODEL_REGISTRY_HOST";
@@ -108,6 +114,8 @@ pub struct ServerSettings {
     pub allowed_origins: Vec<String>,
     /// What stands between the service and its clients.
     pub edge: EdgeSettings,
+    /// What makes the checkpoints of the log.
+    pub publisher: Publisher,
 }
 
 /// Values that flags give.
@@ -374,6 +382,7 @@ impl ServerSettings {
             identity: identity::read(&mut reader, &settings.policy),
             allowed_origins: allowed_origins(&mut reader, settings.environment),
             edge: edge::read(&mut reader, settings.environment),
+            publisher: log::read(&mut reader),
         };
         edge::check_ports(&mut reader, server.port, &server.edge);
         let tokens = [&server.read_token, &server.admin_token, &server.legacy_token];

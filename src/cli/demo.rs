@@ -14,7 +14,10 @@ use load_checks::Mode;
 use crate::{
     catalog::Author,
     config::{EdgeSettings, Environment, LogFormat, ServerSettings, Settings},
-    domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
+    domain::{
+        ArtifactFile, ModelType, Policy, Version, log::publisher::Publisher, metadata,
+        registration::Registration,
+    },
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
     startup::{Application, Core, Opening, Signals},
@@ -148,6 +151,7 @@ impl Demo {
             identity: None,
             allowed_origins: Vec::new(),
             edge: EdgeSettings::default(),
+            publisher: Publisher::default(),
         };
         let application = Application::build(&settings, &server).await?;
         announce(context, application.port(), directory, &read, &admin);
