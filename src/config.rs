@@ -3,17 +3,23 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{auth::IdentitySettings, catalog::DatabaseUrl, domain::Policy};
+use crate::{
+    auth::IdentitySettings,
+    catalog::DatabaseUrl,
+    domain::{Policy, log::publisher::Publisher},
+};
 
 mod edge;
 mod identity;
 mod known;
+mod log;
 mod reader;
 mod tokens;
 
 pub use crate::auth::static_tokens::{TokenPlace, TokenRole, TokenSource};
 pub use edge::{EdgeSettings, read_log_filter};
 pub use known::service_link;
+pub use log::load_publisher;
 pub use reader::Variables;
 use reader::{Reader, read_limited};
 use tokens::{ADMIN_TOKEN, READ_TOKEN};
@@ -105,6 +111,8 @@ pub struct ServerSettings {
     pub allowed_origins: Vec<String>,
     /// How the service is reached and watched.
     pub edge: EdgeSettings,
+    /// What makes the checkpoints of the log.
+    pub publisher: Publisher,
 }
 
 /// Values that flags give.
@@ -273,6 +281,7 @@ impl ServerSettings {
             identity: identity::read(&mut reader, &settings.policy),
             allowed_origins: allowed_origins(&mut reader, settings.environment),
             edge: edge::read(&mut reader, settings.environment),
+            publisher: log::read(&mut reader),
         };
         edge::check_ports(&mut reader, server.port, &server.edge);
         let identity_trouble =

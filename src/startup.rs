@@ -257,7 +257,7 @@ impl Application {
         let port = listener.local_addr().map_err(RegistryError::internal)?.port();
         let socket_filter =
             SocketFilter::for_listener(&listener).map_err(RegistryError::internal)?;
-        let state = HttpState::new(core.registry, auth);
+        let state = HttpState::new(core.registry, auth, server.publisher.clone());
         let tls = server.edge.tls.clone().map(start_tls).transpose()?;
         let (lifecycle, drain) = (Lifecycle::default(), server.edge.drain);
         let watched = lifecycle.clone();

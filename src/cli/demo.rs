@@ -17,7 +17,10 @@ use crate::{
         EdgeSettings, Environment, LogFormat, ServerSettings, Settings, TokenPlace, TokenRole,
         TokenSource,
     },
-    domain::{ArtifactFile, ModelType, Policy, Version, metadata, registration::Registration},
+    domain::{
+        ArtifactFile, ModelType, Policy, Version, log::publisher::Publisher, metadata,
+        registration::Registration,
+    },
     error::RegistryError,
     registry::{Registry, promote::Promote, register::Incoming},
     startup::{Application, Core, Opening, Signals},
@@ -154,6 +157,7 @@ impl Demo {
             identity: None,
             allowed_origins: Vec::new(),
             edge: EdgeSettings::default(),
+            publisher: Publisher::default(),
         };
         let application = Application::build(&settings, &server).await?;
         announce(context, application.port(), directory, &read, &admin);

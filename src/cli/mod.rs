@@ -4,6 +4,7 @@ pub mod changes;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod log;
 pub mod operator;
 pub mod output;
 pub mod progress;
@@ -72,6 +73,9 @@ pub enum Command {
     Verify(check::Verify),
     /// Bring in a registry directory of the Python service
     Import(check::Import),
+    /// Prove what happened, and check that the history was not changed
+    #[command(subcommand)]
+    Log(log::Log),
     /// Ask a running service whether it is healthy
     Health(health::Health),
 }
@@ -160,6 +164,7 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Sandbox(sandbox) => sandbox.run(&context),
         Command::Verify(verify) => on_system(verify.run(context)),
         Command::Import(import) => on_system(import.run(context)),
+        Command::Log(log) => log.run(context),
         Command::Health(health) => health.run(&context),
     }
 }

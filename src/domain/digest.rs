@@ -31,6 +31,12 @@ impl Sha256Digest {
         Self(hasher.finalize().into())
     }
 
+    /// The digest that these 32 bytes are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// Reads the hexadecimal form.
     ///
     /// # Errors

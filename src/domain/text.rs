@@ -31,14 +31,20 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A text of somebody else's without control characters and those that reorder what is shown.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// A client's own word, fit to be repeated: cut, and without control characters.
 #[must_use]
 pub fn echo(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(MAX_ECHO)
-        .map(|c| if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c })
-        .collect();
+    let cut: String = text.chars().take(MAX_ECHO).collect();
+    let mut shown = printable(&cut);
     if text.chars().nth(MAX_ECHO).is_some() {
         shown.push('…');
     }

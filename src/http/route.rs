@@ -31,6 +31,8 @@ pub struct RouteSpec {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
+    /// The pattern that the framework matches; the path, unless a parameter spans segments.
+    pattern: &'static str,
     /// The scope that a token needs; `None` where no token is needed.
     pub scope: Option<Scope>,
     /// What the layers around the handler have to know.
@@ -68,6 +70,13 @@ impl RouteSpec {
     #[must_use]
     pub fn reads_body(mut self, limit: u64) -> Self {
         self.rules.body = Body::Read(limit);
+        self
+    }
+
+    /// Requests are matched by this pattern of the framework, since the path's last parameter spans segments.
+    #[must_use]
+    pub fn matched_by(mut self, pattern: &'static str) -> Self {
+        self.pattern = pattern;
         self
     }
 
@@ -182,17 +191,17 @@ where
 {
     let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, scope, rules, describe, route, head }
+    RouteSpec { method, path, pattern: path, scope, rules, describe, route, head }
 }
 
 /// Mounts rows, of which those of one path stand together, and makes their rules known.
 pub fn mount(rows: Vec<RouteSpec>, config: &mut ServiceConfig) {
-    let rules = rows.iter().map(|row| (row.path, row.method.clone(), row.rules));
+    let rules = rows.iter().map(|row| (row.pattern, row.method.clone(), row.rules));
     config.app_data(web::Data::new(RuleBook::new(rules)));
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.next() {
         let path = first.path;
-        let mut resource = web::resource(path);
+        let mut resource = web::resource(first.pattern);
         let mut methods = Vec::new();
         let mut heads = Vec::new();
         let mut next = Some(first);

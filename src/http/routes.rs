@@ -10,7 +10,7 @@ use super::{
     errors::ApiError,
     openapi::{self, operations},
     route::{RouteSpec, guarded, open, options},
-    v1::{artifact::artifact, models, service},
+    v1::{artifact::artifact, log, models, service},
 };
 use crate::error::{ErrorKind, RegistryError};
 
@@ -23,6 +23,9 @@ pub fn table() -> Vec<RouteSpec> {
     const VALIDATE: &str = "/api/v1/models/{model_type}/{version}/validate";
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
     const HISTORY: &str = "/api/v1/models/{model_type}/{version}/history";
+    const CHECKPOINT: &str = "/api/v1/log/checkpoint";
+    const TILE: &str = "/api/v1/log/tile/{tile}";
+    const TILE_PATTERN: &str = "/api/v1/log/tile/{tile:.*}";
     vec![
         open(Method::GET, "/", service::root, operations::root),
         open(Method::GET, "/health", service::health, operations::health).probe(),
@@ -37,6 +40,8 @@ pub fn table() -> Vec<RouteSpec> {
         guarded(Method::POST, VALIDATE, models::validate, operations::validate).load_check(),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact).download(),
         guarded(Method::GET, HISTORY, models::history, operations::history),
+        guarded(Method::GET, CHECKPOINT, log::checkpoint, operations::log_checkpoint),
+        guarded(Method::GET, TILE, log::tile, operations::log_tile).matched_by(TILE_PATTERN),
     ]
 }
 
@@ -121,6 +126,8 @@ mod tests {
                 "POST /api/v1/models/{model_type}/{version}/validate model:write",
                 "GET /api/v1/models/{model_type}/{version}/artifact model:read",
                 "GET /api/v1/models/{model_type}/{version}/history model:read",
+                "GET /api/v1/log/checkpoint model:read",
+                "GET /api/v1/log/tile/{tile} model:read",
             ]
         );
     }

@@ -4,6 +4,8 @@
 mod change;
 pub mod fail;
 pub mod import;
+pub mod log;
+mod log_source;
 pub mod promote;
 pub mod read;
 pub mod ready;

@@ -17,7 +17,7 @@ use model_registry::{
     actors::{AuthActor, auth::RefreshKeys, supervise},
     auth::{StaticTokens, TokenVerifier},
     config::{Flags, ServerSettings, Variables},
-    domain::Scope,
+    domain::{Scope, log::publisher::Publisher},
     http::{
         edge::{
             admission::{RequestLimits, admit},
@@ -77,7 +77,7 @@ async fn state(keys: &Keys, directory: &Path) -> HttpState {
     let (fatal, _lost) = mpsc::unbounded_channel();
     let auth = supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal);
     auth.ask(RefreshKeys).await.unwrap();
-    HttpState::new(core.registry, auth)
+    HttpState::new(core.registry, auth, Publisher::default())
 }
 
 /// How many requests are in their handler, and how many may leave it.

@@ -51,7 +51,11 @@ fn every_route_lets_in_exactly_whose_token_holds_its_scope() {
         scopes.map(|(name, scope, holds)| (name, signed(&[("scope", json!(scope))]), holds));
     let mut asked = 0;
     for row in routes::table() {
-        let path = row.path.replace("{model_type}", "risk_model").replace("{version}", "v1.0.0");
+        let path = row
+            .path
+            .replace("{model_type}", "risk_model")
+            .replace("{version}", "v1.0.0")
+            .replace("{tile}", "0/000.p/1");
         let methods: &[&str] =
             if row.method == "GET" { &["GET", "HEAD"] } else { &[row.method.as_str()] };
         for method in methods {

@@ -148,6 +148,7 @@ fn the_page_has_an_example_of_every_route() {
             .path
             .replace("{model_type}", "risk_model")
             .replace("{version}", "v1.1.0")
+            .replace("{tile}", "0/000.p/1")
             .replace("{asset}", "swagger-ui-bundle.js");
         let ends = ["\"", "?"].map(|end| format!("$BASE{path}{end}"));
         let flag = match row.method.as_str() {

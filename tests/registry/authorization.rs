@@ -82,6 +82,7 @@ fn every_route_lets_in_exactly_who_holds_its_scope() {
         let address = path
             .replace("{model_type}", "risk_model")
             .replace("{version}", "v1.0.0")
+            .replace("{tile}", "0/000.p/1")
             .replace("{asset}", "start.js");
         let rows: Vec<_> = table.iter().filter(|row| row.path == *path).collect();
         for method in METHODS {

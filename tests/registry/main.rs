@@ -34,6 +34,7 @@ mod import;
 mod integrity;
 mod lifecycle;
 mod limits;
+mod log;
 mod logging;
 mod metrics;
 mod model;

@@ -38,6 +38,8 @@ mod import;
 mod integrity;
 #[path = "../registry/lifecycle.rs"]
 mod lifecycle;
+#[path = "../registry/log.rs"]
+mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
 #[path = "../registry/model.rs"]

@@ -1,6 +1,15 @@
-//! The log: an append-only Merkle tree (RFC 6962, section 2.1) over everything that was ever done to the registry.
+//! The log: an append-only Merkle tree (RFC 6962, section 2.1) over everything that was ever done to the registry; its
+//! proofs (RFC 9162, section 2.1); and the C2SP formats in which others read it: checkpoints, signed notes and tiles.
 
+pub mod checkpoint;
 pub mod entry;
+pub mod evidence;
+pub mod growth;
+pub mod note;
+pub mod proof;
+pub mod published;
+pub mod publisher;
+pub mod tile;
 pub mod tree;
 
 pub use entry::{Action, Draft, Entry, Subject, state_sha256};

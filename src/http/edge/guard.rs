@@ -1,7 +1,7 @@
 //! Authorisation. A handler reaches the registry only through a [`Guard`], and a guard exists only for a caller whose
 //! token was resolved and has the route's scope.
 
-use std::{future::Future, marker::PhantomData, pin::Pin};
+use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use secrecy::SecretSlice;
@@ -14,7 +14,7 @@ use crate::{
         auth::{ReportKeys, ResolveToken},
     },
     auth::{Principal, verifier::KeysState},
-    domain::{Scope, text::echo},
+    domain::{Scope, log::publisher::Publisher, text::echo},
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,
     registry::{Registry, ready::ComponentState},
@@ -25,13 +25,14 @@ use crate::{
 pub struct HttpState {
     registry: Registry,
     auth: Handle<AuthActor>,
+    publisher: Arc<Publisher>,
 }
 
 impl HttpState {
-    /// The registry, and the actor that resolves tokens.
+    /// The registry, the actor that resolves tokens, and what makes checkpoints of the log.
     #[must_use]
-    pub fn new(registry: Registry, auth: Handle<AuthActor>) -> Self {
-        Self { registry, auth }
+    pub fn new(registry: Registry, auth: Handle<AuthActor>, publisher: Publisher) -> Self {
+        Self { registry, auth, publisher: Arc::new(publisher) }
     }
 
     /// The state of each component, which is told without a token.
@@ -85,6 +86,7 @@ impl RequiredScope for Admin {
 /// [`limits::REGISTRY_REQUESTS`](crate::limits::REGISTRY_REQUESTS), if its route needs one.
 pub struct Guard<S> {
     registry: Registry,
+    publisher: Arc<Publisher>,
     _permit: Option<OwnedSemaphorePermit>,
     _scope: PhantomData<S>,
 }
@@ -94,6 +96,12 @@ impl<S> Guard<S> {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What makes checkpoints of the log.
+    #[must_use]
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 }
 
@@ -115,8 +123,9 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
                 )
                 .into());
             }
-            let registry = state.registry.clone();
-            Ok(Self { registry, _permit: registry_permit(&request).await?, _scope: PhantomData })
+            let HttpState { registry, publisher, .. } = state.get_ref().clone();
+            let permit = registry_permit(&request).await?;
+            Ok(Self { registry, publisher, _permit: permit, _scope: PhantomData })
         })
     }
 }

@@ -25,6 +25,10 @@ pub fn cache_control() -> Named {
     text("Cache-Control", None, about)
 }
 
+pub fn immutable() -> Named {
+    text("Cache-Control", Some("immutable"), "The answer never changes.")
+}
+
 pub fn link() -> Named {
     let about = "The first, previous, next and last page, if a `limit` was given (RFC 8288).";
     text("Link", Some("rel=\"first\""), about)

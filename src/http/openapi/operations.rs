@@ -23,7 +23,11 @@ use crate::{
 };
 
 const MODELS: &str = "Models";
+const LOG: &str = "Log";
 const SERVICE: &str = "Service";
+
+/// The path of a tile below `tile/`.
+const TILE: &str = "^(entries|[1-5]?[0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-9][0-9]{0,2})?$";
 
 /// The errors of every operation that reads a model.
 const READ: [ErrorKind; 2] = [ErrorKind::ModelNotFound, ErrorKind::IntegrityOnRead];
@@ -272,4 +276,28 @@ pub fn history() -> Description {
         .json::<HistoryResponse<'_>>(200, "All status changes of the version.", "history")
         .conditional()
         .errors(&READ)
+}
+
+/// `GET /api/v1/log/checkpoint`.
+#[must_use]
+pub fn log_checkpoint() -> Description {
+    let about = "The log as it is now: its origin, its size and the base64 form of its root, a line each (C2SP tlog-checkpoint). If the log has a key, it is a signed note (C2SP signed-note).";
+    Description::new(LOG, "getLogCheckpoint", "The log's checkpoint", about)
+        .raw(200, "The checkpoint.", Some(("text/plain; charset=utf-8", text())))
+        .conditional()
+}
+
+/// `GET /api/v1/log/tile/{tile}`.
+#[must_use]
+pub fn log_tile() -> Description {
+    let about = "256 hashes of the log's Merkle tree, or the entries themselves (C2SP tlog-tiles). A tile never changes. Verify a checkpoint first, and ask only for tiles of a log of its size.";
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(TILE)).build();
+    let tile = path("tile", schema.into())
+        .description(Some("`<level>/<index>` or `entries/<index>`, the index in groups of three digits as in `x001/234`, with `.p/<width>` behind it for a partial tile. It spans path segments. 404 if it is malformed or not in the log yet."))
+        .example(Some("0/000.p/1".into()));
+    Description::new(LOG, "getLogTile", "A tile of the log", about)
+        .parameter(tile)
+        .raw(200, "The hashes, 32 bytes each; or the entries, each behind its length as 16 bits, high byte first.", Some(("application/octet-stream", bytes())))
+        .with([headers::immutable()])
+        .errors(&[ErrorKind::NotFound, ErrorKind::IntegrityOnRead])
 }

@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod conditional;
+pub mod log;
 pub mod models;
 pub mod paging;
 pub mod path;
