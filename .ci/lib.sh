@@ -1,12 +1,12 @@
-# Sourced by the checks that need a PostgreSQL of their own.
+# For the checks that start a PostgreSQL of their own; they source this file.
 
 # PostgreSQL refuses to run as root.
 as_somebody() {
   if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; else "$@"; fi
 }
 
-# start_postgres FOLDER [PORT]: a server in that folder, which anybody may write to, on a socket there and, with a
-# port, on 127.0.0.1. Its user is `registry`.
+# start_postgres FOLDER [PORT]: starts a server in that folder, which must be writable for everyone, on a socket there and,
+# with a port, on 127.0.0.1. Its user is `registry`.
 start_postgres() {
   local addresses="''"
   [ -z "${2:-}" ] || addresses=127.0.0.1

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes the base image that the Dockerfile builds in, for machines that can reach a Debian mirror but no registry of
-# images: Debian 12 with a C compiler, and this machine's own Rust toolchain where the official image has it.
+# images: Debian 12 with a C compiler, and this machine's own Rust toolchain in the place that the official image uses.
 #
 #   sudo deploy/base-images.sh      # Debian; needs buildah and debootstrap (apt-get install buildah debootstrap)
 #
-# The image is named localhost/rust:1.95-bookworm and stands for docker.io/library/rust:1.95-bookworm. The final image
-# is made from nothing, so nothing of it is shipped but what the compiler links in, and Debian's root certificates.
+# The image is named localhost/rust:1.95-bookworm and replaces docker.io/library/rust:1.95-bookworm. The final image
+# starts empty, so it contains only what the compiler links in, and Debian's root certificates.
 set -euo pipefail
 
 image=localhost/rust:1.95-bookworm
@@ -35,7 +35,7 @@ debootstrap --variant=minbase --include=ca-certificates,gcc,libc6-dev,make,pkg-c
   >"$folder/log" 2>&1 || { tail -20 "$folder/log" >&2; exit 1; }
 rm -rf "$folder"/root/var/cache/apt/archives/*.deb "$folder"/root/var/lib/apt/lists/*
 
-# Where the official image has them; of the toolchain only what compiles for this machine.
+# The official image's places; of the toolchain only the parts that compile for this machine.
 place="usr/local/rustup/toolchains/$release-$host"
 mkdir -p "$folder/root/$place/bin" "$folder/root/$place/lib/rustlib" "$folder/root/usr/local/cargo/bin"
 cp -a "$toolchain"/bin/{cargo,rustc} "$folder/root/$place/bin/"

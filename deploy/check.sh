@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Has each file of this folder read by the program that it is for, or by one that knows its schema:
+# Checks each file of this folder with the program that it is for, or with one that knows its schema:
 #
 #   deploy/check.sh
 #
 # Debian: apt-get install nginx haproxy prometheus docker-compose openssl python3-venv; kubernetes-validate comes from
-# PyPI into a virtual environment of its own, once.
+# PyPI, once, into a virtual environment of its own.
 set -euo pipefail
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin
@@ -19,7 +19,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
 mkdir "$work/pem" && cat "$work/tls.crt" "$work/tls.key" >"$work/pem/edge.pem"
 
 step "nginx.conf"
-# Names of replicas are looked up when the file is read: here they are this machine's.
+# Names of replicas are looked up when the file is read; here they resolve to this machine.
 sed "s#/tmp/#$work/#; s#/etc/nginx/tls#$work#; s#registry-[12]:8003#127.0.0.1:8003#" nginx.conf >"$work/nginx.conf"
 nginx -t -c "$work/nginx.conf"
 
@@ -50,7 +50,7 @@ promtool check rules alerts.yaml
 promtool test rules alerts.test.yaml
 
 step "grafana-dashboard.json"
-# Every question that it asks, as rules that Prometheus reads.
+# Every query of the dashboard, as rules that Prometheus reads.
 python3 - grafana-dashboard.json >"$work/questions.json" <<'PYTHON'
 import json, sys
 board = json.load(open(sys.argv[1]))

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the image and runs it as an orchestrator would, without a daemon: read-only root, no capabilities, no new
-# privileges, 128 MB. Imports the legacy registry of the tests onto a volume, serves it, asks it, stops it under load,
-# and prints the image's size, the memory used, and how long a start takes.
+# privileges, 128 MB. Imports the legacy registry of the tests into a volume, serves it, sends requests, stops it under
+# load, and prints the image's size, the memory used, and how long a start takes.
 #
 #   sudo deploy/container-test.sh               # builds first; some fifteen minutes the first time, on two cores
-#   sudo deploy/container-test.sh --no-build    # tests the image that is there
+#   sudo deploy/container-test.sh --no-build    # tests the existing image
 #
 # Needs Debian 12 or later, root, and: apt-get install buildah podman runc debootstrap curl python3
-# Where no registry of images can be reached, deploy/base-images.sh makes the base image; where it can be, name it:
+# If no registry of images can be reached, deploy/base-images.sh makes the base image; otherwise name it:
 #   RUST_IMAGE=docker.io/library/rust:1.95-bookworm sudo -E deploy/container-test.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,9 +26,9 @@ for program in buildah podman runc curl python3; do
 done
 [ "$(id -u)" = 0 ] || fail "run this as root"
 
-# cgroupfs: there may be no systemd here. The health check is run by hand for the same reason.
+# cgroupfs: there may be no systemd here. For the same reason the script runs the health check itself.
 pod() { podman --runtime "$(command -v runc)" --cgroup-manager cgroupfs "$@"; }
-# What an orchestrator would say. The two ulimits are no part of it: runc may not raise those of this shell.
+# The options of an orchestrator, except for the two ulimits: runc may not raise those of this shell.
 hardened=(--network host --no-healthcheck --read-only --cap-drop all --security-opt no-new-privileges --memory 128m
   --ulimit nofile=1024:4096 --ulimit nproc=1024:4096)
 
@@ -90,7 +90,7 @@ pid=$(pod inspect --format '{{.State.Pid}}' "$container")
 pod exec "$container" /model-registry health
 pod exec "$container" /model-registry health --ready
 grep -E '^(Uid|NoNewPrivs|CapEff|Seccomp):' "/proc/$pid/status"
-# What the start warns of; where load checks cannot be fenced in, it says so here.
+# The warnings of the start; if the sandbox of load checks does not work, one says so.
 pod logs "$container" 2>&1 | grep -E '"level":"(WARN|ERROR)"' || echo "no warnings"
 
 step "questions"
@@ -123,8 +123,8 @@ pod run --rm "${hardened[@]}" --dns 127.0.0.99 "$image" health --url "http://reg
 grep -q registry "$work/dns" || fail "the name server was not asked"
 
 step "SIGTERM under requests"
-# Each client asks over and over. Once the port is closed a new connection is refused (curl's 7), which is as it should
-# be; any other failure is a request that was broken off.
+# Each client sends requests in a loop. Once the port is closed a new connection is refused (curl's 7), as expected;
+# any other failure is an interrupted request.
 for client in 1 2 3 4 5 6 7 8; do
   (
     while true; do

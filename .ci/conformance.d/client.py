@@ -25,7 +25,7 @@ asked = 0
 
 
 def answer(module, status, client=reader, **arguments):
-    """Asks, and holds the answer to its status."""
+    """Sends a request, and checks the status of the answer."""
     global asked
     asked += 1
     reply = module.sync_detailed(client=client, **arguments)
@@ -74,7 +74,7 @@ assert result.valid and result.checksum_verified and result.load_successful and 
 
 
 def refused(module, status, code, client=reader, **arguments):
-    """Asks, and holds the refusal to its status and code."""
+    """Sends a request that must be refused, and checks status and code."""
     error = answer(module, status, client, **arguments).parsed
     assert isinstance(error, ErrorResponse) and error.code == code, error
 

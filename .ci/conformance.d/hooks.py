@@ -1,4 +1,4 @@
-"""What schemathesis is told of this registry: names that exist, error codes, and which answers it must meet.
+"""What schemathesis must know about this registry: existing names, error codes, and the answers that must occur.
 
 Without names that exist nearly every made-up request would be a 404; and a run that never met an answer says
 nothing of it, so that the run fails where a documented one was not met.
@@ -13,7 +13,7 @@ import threading
 import schemathesis
 from hypothesis import strategies as st
 
-# Of tests/fixtures/legacy-registry, and v3.0.0, which .ci/conformance registers and which would not load.
+# From tests/fixtures/legacy-registry, and v3.0.0, which .ci/conformance registers and which would not load.
 VERSIONS = {
     "risk_model": ["v1.0.0", "v1.1.0", "v1.2.0", "v2.0.0", "v3.0.0", "v9.9.9"],
     "alpha_weights": ["v1.0.0", "v1.0.1"],
@@ -23,7 +23,7 @@ VERSIONS = {
 NAMES = [{"model_type": kind, "version": version} for kind in VERSIONS for version in VERSIONS[kind]]
 RANGES = ["bytes=0-9", "bytes=-5", "bytes=3-", "bytes=99999-", "bytes=0-0,5-6", "lines=1-2"]
 
-# Statuses that a run over a sound registry with a token that holds every scope does not meet, or not surely.
+# Statuses that may not occur in a run over a sound registry with a token that has every scope.
 NOT_MET = {"400", "401", "403", "408", "413", "414", "421", "431", "500", "503"}
 
 seen = collections.Counter()
@@ -31,7 +31,7 @@ lock = threading.Lock()
 
 
 def exists(case, names, headers):
-    """Puts names that exist in the place of made-up ones, where the made-up ones are good at all."""
+    """Replaces generated names with existing ones, if the generated ones are valid."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return case
     if names and case.path_parameters:
@@ -58,7 +58,7 @@ def before_generate_case(context, strategy):
 
 @schemathesis.hook
 def before_add_examples(context, examples):
-    """Each version and each condition once, so that no run leaves them to luck."""
+    """Each version and each condition once, so that they do not depend on chance."""
     operation = context.operation
     parameters = {parameter.name for parameter in operation.path_parameters}
     headers = {parameter.name for parameter in operation.headers}
@@ -97,7 +97,7 @@ def error_code_is_documented(ctx, response, case):
     code = response.json()["code"]
     told = case.operation.definition.raw["responses"].get(str(response.status_code))
     if told is None:
-        # The check of undocumented methods comes this way.
+        # The check of undocumented methods also calls this.
         assert (response.status_code, code) == (405, "METHOD_NOT_ALLOWED"), f"{code} is not documented"
     elif "x-error-codes" in told:
         assert code in told["x-error-codes"], f"{code} is not documented"
@@ -112,7 +112,7 @@ def write_what_was_seen():
 
 
 def main():
-    """`hooks.py DOCUMENT SEEN`: prints what was met, and fails where a documented answer was not."""
+    """`hooks.py DOCUMENT SEEN`: prints the answers that occurred, and fails if a documented one did not."""
     import sys
 
     document = json.load(open(sys.argv[1], encoding="utf-8"))

@@ -1,5 +1,5 @@
-// The interactive page in a real browser: `page.mjs URL TOKEN`. It must load nothing from anywhere else, break no
-// rule of its own policy, log nothing, and "Authorize" must work against the running service.
+// The interactive page in a real browser: `page.mjs URL TOKEN`. It must load nothing from elsewhere, break no rule of
+// its own policy, log nothing, and "Authorize" must work against the running service.
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
@@ -22,7 +22,7 @@ await page.addInitScript(() => {
   });
 });
 
-// Opens an operation, runs it, and gives the status that the page shows.
+// Opens an operation, runs it, and returns the status that the page shows.
 async function run(operation, version) {
   const block = page.locator(`#operations-Models-${operation}`);
   if (!(await block.locator(".btn.execute").count())) await block.locator(".opblock-summary").click();
@@ -62,7 +62,7 @@ assert.deepEqual(foreign, []);
 const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
 assert.ok(!kept.includes(token), "the token is kept beyond the page");
 
-// Behind a gateway that takes a prefix off.
+// Behind a gateway that removes a prefix.
 const gateway = createServer((incoming, outgoing) => {
   const path = incoming.url.startsWith("/registry/") ? incoming.url.slice("/registry".length) : "/nowhere";
   const { method, headers } = incoming;
