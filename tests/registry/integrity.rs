@@ -377,3 +377,36 @@ fn a_list_marks_a_damaged_version_and_answers_the_rest() {
         assert_eq!(server.model("risk_model/v1.0.0").status, 200);
     }
 }
+
+#[test]
+fn verify_tells_how_far_it_has_come_within_a_large_file() {
+    use model_registry::{
+        config::{Flags, Settings, Variables},
+        startup::{Core, Opening},
+    };
+
+    let world = World::new();
+    let artifact = world.outside("model.json");
+    fs::write(&artifact, format!("\"{}\"", "x".repeat(2_000_000))).unwrap();
+    let mut arguments = World::register_arguments("v1.0.0");
+    arguments[2] = artifact.to_str().unwrap().to_owned();
+    world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    let variables: Variables =
+        world.database().map(|url| ("DATABASE_URL", url)).into_iter().collect();
+    let flags = Flags { registry_dir: Some(world.dir()), ..Flags::default() };
+    let settings = Settings::load(&variables, &flags).unwrap();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = told.clone();
+    let system = actix::System::new();
+    system.block_on(async move {
+        let core = Core::open(&settings, Opening::Examining).await.unwrap();
+        let progress: model_registry::progress::Progress =
+            std::sync::Arc::new(move |done, total, _| kept.lock().unwrap().push((done, total)));
+        assert_eq!(core.registry.verify(&progress).await.unwrap().findings, []);
+    });
+    // The actors' threads end with the process.
+    std::mem::forget(system);
+    let told = told.lock().unwrap();
+    let within = told.iter().filter(|(done, total)| 0 < *done && done < total).count();
+    assert!(within > 3, "{told:?}");
+}
