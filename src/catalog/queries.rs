@@ -22,7 +22,8 @@ use super::{
 use crate::{
     catalog::{
         Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Order, Roots,
-        Stamp, VersionFilter, VersionPage, WriterLock, connection::Scope,
+        Stamp, VersionFilter, VersionPage, WriterLock,
+        connection::{CatalogConnection as _, Scope},
     },
     domain::{
         ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
@@ -71,6 +72,11 @@ impl Catalog for Store {
         let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
         self.layout.set(Layout::Current);
         Ok(state)
+    }
+
+    async fn takes_changes(&self) -> Result<bool, CatalogError> {
+        let Some(query) = Conn::find_writability() else { return Ok(true) };
+        self.run(Scope::Statement, async |conn| schema_steps::finds(conn, query).await).await
     }
 
     async fn ping(&self) -> Result<(), CatalogError> {
