@@ -262,6 +262,10 @@ impl From<CatalogError> for RegistryError {
                 Self::unavailable("The registry's catalog is not available; try again", cause)
                     .left_in_doubt()
             }
+            CatalogError::ReadOnly(cause) => Self::unavailable(
+                "The registry takes no changes for now: its catalog can only be read",
+                cause,
+            ),
             CatalogError::Locked => Self::new(
                 ErrorKind::RegistryLocked,
                 "Another process is changing the registry; wait for it to finish and try again",

@@ -16,7 +16,7 @@ use crate::{
         metadata::Environment,
     },
     registry::{
-        read::{Model, ModelPage},
+        read::{ListedModel, Model, ModelPage},
         ready::ComponentState,
         validate::Validated,
     },
@@ -159,6 +159,18 @@ pub struct ModelMetadataResponse<'a> {
     /// The time of the last promotion to production.
     #[schema(required)]
     promoted_at: Option<Timestamp>,
+    /// The state of the version's metadata. Damaged metadata is not answered.
+    #[schema(schema_with = described::intact)]
+    integrity: Integrity,
+}
+
+/// Whether a version's metadata is what was registered.
+#[derive(Debug, Clone, Copy, Serialize)]
+enum Integrity {
+    #[serde(rename = "ok")]
+    Ok,
+    #[serde(rename = "CHECKSUM_MISMATCH")]
+    ChecksumMismatch,
 }
 
 impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
@@ -185,6 +197,95 @@ impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
             qlib_version: metadata.qlib_version.as_deref(),
             created_at: metadata.created_at,
             promoted_at: record.promoted_at,
+            integrity: Integrity::Ok,
+        }
+    }
+}
+
+/// A version in a list. If its metadata file is damaged, `integrity` is `CHECKSUM_MISMATCH` and the fields that only
+/// this file holds are null.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListedModelResponse<'a> {
+    /// The id of the version, unique among all.
+    model_id: ModelId,
+    /// The model type.
+    model_type: &'a ModelType,
+    /// The version number.
+    version: Version,
+    /// The status of the version.
+    status: Status,
+    /// The folder of the version, relative to the registry: ends in `artifacts/<model_type>/<version>`.
+    artifact_path: String,
+    /// SHA-256 of the artifact.
+    checksum_sha256: Sha256Digest,
+    /// The versions of the data sets that the model was trained on, by data set.
+    dataset_version_ids: &'a BTreeMap<String, String>,
+    /// The data snapshot that the model was trained on.
+    snapshot_id: &'a str,
+    /// The factors that the model uses.
+    #[schema(required)]
+    factor_list: Option<&'a [String]>,
+    #[schema(required, schema_with = described::parameters_or_null)]
+    parameters: Option<&'a Map<String, Value>>,
+    #[schema(required, schema_with = described::metrics_or_null)]
+    metrics: Option<&'a Map<String, Value>>,
+    #[schema(required, schema_with = described::config_or_null)]
+    config: Option<&'a Map<String, Value>>,
+    /// SHA-256 of `config` as compact JSON with sorted keys.
+    config_hash: Sha256Digest,
+    /// The formulas of the model's features.
+    #[schema(required)]
+    feature_formulas: Option<&'a [String]>,
+    /// The environment that the model was trained in.
+    #[schema(required)]
+    env: Option<EnvironmentResponse<'a>>,
+    /// The experiment that produced the model.
+    #[schema(required)]
+    experiment_id: Option<&'a str>,
+    /// The run that produced the model.
+    #[schema(required)]
+    run_id: Option<&'a str>,
+    /// The location of the data set.
+    #[schema(required)]
+    dataset_uri: Option<&'a str>,
+    /// The version of Qlib that trained the model.
+    #[schema(required)]
+    qlib_version: Option<&'a str>,
+    /// The time of registration.
+    created_at: Timestamp,
+    /// The time of the last promotion to production.
+    #[schema(required)]
+    promoted_at: Option<Timestamp>,
+    #[schema(schema_with = described::integrity)]
+    integrity: Integrity,
+}
+
+impl<'a> From<&'a ListedModel> for ListedModelResponse<'a> {
+    fn from(ListedModel { record, metadata }: &'a ListedModel) -> Self {
+        let metadata = metadata.as_deref();
+        Self {
+            model_id: record.model_id,
+            model_type: &record.model_type,
+            version: record.version,
+            status: record.status,
+            artifact_path: record.artifact_path(),
+            checksum_sha256: record.checksum_sha256,
+            dataset_version_ids: &record.dataset_version_ids,
+            snapshot_id: &record.snapshot_id,
+            factor_list: metadata.map(|it| it.factor_list.as_slice()),
+            parameters: metadata.map(|it| &it.parameters),
+            metrics: metadata.map(|it| &it.metrics),
+            config: metadata.map(|it| &it.config),
+            config_hash: record.config_hash,
+            feature_formulas: metadata.and_then(|it| it.feature_formulas.as_deref()),
+            env: metadata.map(|it| EnvironmentResponse::from(&it.env)),
+            experiment_id: metadata.and_then(|it| it.experiment_id.as_deref()),
+            run_id: metadata.and_then(|it| it.run_id.as_deref()),
+            dataset_uri: metadata.and_then(|it| it.dataset_uri.as_deref()),
+            qlib_version: metadata.and_then(|it| it.qlib_version.as_deref()),
+            created_at: record.created_at,
+            promoted_at: record.promoted_at,
+            integrity: metadata.map_or(Integrity::ChecksumMismatch, |_| Integrity::Ok),
         }
     }
 }
@@ -232,14 +333,14 @@ impl<'a> From<&'a Environment> for EnvironmentResponse<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelListResponse<'a> {
     /// The versions on this page, in the requested order.
-    models: Vec<ModelMetadataResponse<'a>>,
+    models: Vec<ListedModelResponse<'a>>,
     /// How many versions match on all pages.
     total: u64,
 }
 
 impl<'a> From<&'a ModelPage> for ModelListResponse<'a> {
     fn from(page: &'a ModelPage) -> Self {
-        let models = page.models.iter().map(ModelMetadataResponse::from).collect();
+        let models = page.models.iter().map(ListedModelResponse::from).collect();
         Self { models, total: page.total }
     }
 }

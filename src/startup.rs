@@ -80,8 +80,8 @@ impl Core {
     /// manifest and catalog disagree; `REGISTRY_UNAVAILABLE` where disk or catalog cannot be used.
     pub async fn open(settings: &Settings, opening: Opening) -> Result<Self, RegistryError> {
         let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
-        let (root, catalog) = blocking(move || open_files(&directory, database, opening)).await?;
-        let core = Self::wire(root, catalog, settings);
+        let files = blocking(move || open_files(&directory, database, opening)).await?;
+        let core = Self::wire(files, settings);
         let author = Author {
             actor: format!("model-registry {}", env!("CARGO_PKG_VERSION")),
             authenticated_as: None,
@@ -91,14 +91,23 @@ impl Core {
             Opening::Reading => core.registry.require_agreement().await?,
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
-                core.registry.prepare(&author).await?;
+                if core.registry.takes_changes().await? {
+                    core.registry.prepare(&author).await?;
+                } else {
+                    tracing::warn!(
+                        "the registry can only be read from here: its directory or its database takes no changes of \
+                         this process; changes are refused"
+                    );
+                    core.registry.require_agreement().await?;
+                }
                 core.registry.require_audit().await?;
             }
         }
         Ok(core)
     }
 
-    fn wire(root: Arc<RegistryRoot>, catalog: Arc<dyn Catalog>, settings: &Settings) -> Self {
+    fn wire(files: Files, settings: &Settings) -> Self {
+        let Files { root, catalog, writable } = files;
         let policy = &settings.policy;
         let (fatal, lost) = mpsc::unbounded_channel();
         let store = ArtifactStore::new(root.clone());
@@ -122,12 +131,19 @@ impl Core {
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
         let readiness = Arc::default();
-        let registry = Registry { db, manifest, validator, store, verified, policy, readiness };
+        let registry =
+            Registry { db, manifest, validator, store, verified, writable, policy, readiness };
         Self { registry, lost, fatal }
     }
 }
 
-type Files = (Arc<RegistryRoot>, Arc<dyn Catalog>);
+/// What a command opened.
+struct Files {
+    root: Arc<RegistryRoot>,
+    catalog: Arc<dyn Catalog>,
+    /// Whether the directory can be changed.
+    writable: bool,
+}
 
 fn open_files(
     directory: &Path,
@@ -146,9 +162,10 @@ fn open_files(
             ),
         ));
     }
-    let root = if matches!(opening, Opening::Creating | Opening::Serving) {
+    let there = has(if embedded { CATALOG } else { ARTIFACTS });
+    let root = if opening == Opening::Creating || (opening == Opening::Serving && !there) {
         RegistryRoot::open_or_create(directory)?
-    } else if has(if embedded { CATALOG } else { ARTIFACTS }) {
+    } else if there {
         RegistryRoot::open(directory)?
     } else {
         return Err(RegistryError::new(
@@ -160,12 +177,20 @@ fn open_files(
             ),
         ));
     };
-    lock::check_writable(&root)?;
+    let changes = matches!(opening, Opening::Changing | Opening::Creating);
+    if changes {
+        lock::check_writable(&root)?;
+    }
+    let writable = changes || root.takes_changes(embedded);
+    if opening == Opening::Serving && writable {
+        root.folder()?.make_folder(ARTIFACTS)?;
+    }
     let catalog: Arc<dyn Catalog> = match database {
         Some(url) => Arc::new(PostgresCatalog::open(url)?),
-        None => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
+        None if writable => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
+        None => Arc::new(SqliteCatalog::open_to_read(&root.path().join(CATALOG))?),
     };
-    Ok((Arc::new(root), catalog))
+    Ok(Files { root: Arc::new(root), catalog, writable })
 }
 
 /// Looks at what is in the place of the registry directory, before anything is made there.

@@ -118,6 +118,13 @@ pub struct FindLayout;
 
 answers!(FindLayout => Layout, |catalog, _it| catalog.layout());
 
+/// Whether the database takes changes now.
+#[derive(Message)]
+#[rtype(result = "Result<bool, RegistryError>")]
+pub struct TakesChanges;
+
+answers!(TakesChanges => bool, |catalog, _it| catalog.takes_changes());
+
 /// Makes the tables of a catalog that has none.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]

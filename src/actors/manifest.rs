@@ -42,16 +42,19 @@ impl Actor for ManifestActor {
 
 supervised!(ManifestActor, "manifest");
 
-/// The verified sidecars of some versions, in their order.
+/// A version's verified sidecar, or why there is none to hand out.
+pub type VerifiedSidecar = Result<Arc<Metadata>, RegistryError>;
+
+/// The verified sidecars of some versions, in their order. A fault of one version is its own and no other's.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<Arc<Metadata>>, RegistryError>")]
+#[rtype(result = "Result<Vec<VerifiedSidecar>, RegistryError>")]
 pub struct ReadMetadata {
     /// The versions' rows.
     pub records: Vec<VersionRecord>,
 }
 
 impl Handler<ReadMetadata> for ManifestActor {
-    type Result = ResponseFuture<Result<Vec<Arc<Metadata>>, RegistryError>>;
+    type Result = ResponseFuture<Result<Vec<VerifiedSidecar>, RegistryError>>;
 
     fn handle(&mut self, message: ReadMetadata, _: &mut Self::Context) -> Self::Result {
         fault::point(Point::ManifestReadMetadata);
@@ -59,18 +62,18 @@ impl Handler<ReadMetadata> for ManifestActor {
         if let [record] = message.records.as_slice() {
             // One look at an inode is not worth a thread.
             match verified.remembered(&root, record) {
-                Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![metadata]) }),
+                Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![Ok(metadata)]) }),
                 Ok(None) => {}
-                Err(error) => return Box::pin(async move { Err(error.into()) }),
+                Err(error) => return Box::pin(async move { Ok(vec![Err(error.into())]) }),
             }
         }
         Box::pin(blocking(move || {
             message
                 .records
                 .iter()
-                .map(|record| match verified.remembered(&root, record)? {
-                    Some(metadata) => Ok(metadata),
-                    None => Ok(verified.read_sidecar(&root, record)?),
+                .map(|record| match verified.sidecar(&root, record) {
+                    Err(error) if error.is_shortage() => Err(error.into()),
+                    answer => Ok(answer.map_err(RegistryError::from)),
                 })
                 .collect()
         }))

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     ArtifactStore, StoreError, VerifiedFiles,
     root::{CHECKSUM, METADATA, STAGING},
+    store::UnreadableIntent,
 };
 use crate::domain::VersionRecord;
 
@@ -14,7 +15,7 @@ use crate::domain::VersionRecord;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Which kind: `sidecar`, `artifact`, `checksum_file`, `stray_file`, `orphan`, `unfinished`,
-    /// `history`, `status`, `manifest`.
+    /// `unreadable`, `history`, `status`, `manifest`.
     pub kind: &'static str,
     /// Of what, for example `risk_model/v1.0.0`.
     pub subject: String,
@@ -113,6 +114,18 @@ pub fn orphans(
     let mut known: BTreeSet<String> = records.iter().map(VersionRecord::name).collect();
     let mut found = Vec::new();
     for intent in store.intents()? {
+        let intent = match intent {
+            Ok(intent) => intent,
+            Err(UnreadableIntent { name, error }) => {
+                found.push(Finding {
+                    kind: "unfinished",
+                    subject: format!("artifacts/.staging/{name}"),
+                    detail: error.to_string(),
+                    remedy: "let the service's user read it, or remove it",
+                });
+                continue;
+            }
+        };
         let subject = format!("{}/{}", intent.model_type, intent.version);
         if known.insert(subject.clone()) {
             found.push(Finding {
@@ -131,16 +144,21 @@ pub fn orphans(
     };
     let artifacts = store.root().artifacts()?;
     for of_type in artifacts.entries()?.into_iter().filter(|name| name != STAGING) {
-        match artifacts.folder(&of_type) {
-            Ok(folder) => found.extend(
-                folder
-                    .entries()?
+        match artifacts.folder(&of_type).and_then(|folder| folder.entries()) {
+            Ok(entries) => found.extend(
+                entries
                     .into_iter()
                     .map(|version| format!("{of_type}/{version}"))
                     .filter(|name| !known.contains(name))
                     .map(orphan),
             ),
-            Err(_) => found.push(orphan(of_type)),
+            Err(error) if error.is_no_folder() => found.push(orphan(of_type)),
+            Err(error) => found.push(Finding {
+                kind: "unreadable",
+                subject: of_type,
+                detail: error.to_string(),
+                remedy: "let the service's user read the folder",
+            }),
         }
     }
     Ok(found)

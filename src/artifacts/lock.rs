@@ -5,18 +5,57 @@ use std::{fs::File, io, os::fd::AsFd};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{RegistryRoot, StoreError};
+use super::{RegistryRoot, StoreError, root::LOCK_FILE};
 use crate::{
     error::{ErrorKind, RegistryError},
     limits,
 };
 
-const LOCK_FILE: &str = ".lock";
-
 /// Held while the registry is changed; dropping it lets the next writer in.
 #[derive(Debug)]
 pub struct WriteLock {
     _file: File,
+}
+
+/// Keeps writers out while it lives, and no other reader. Needs no more than permission to read the lock's file.
+#[derive(Debug)]
+pub struct ReadLock {
+    _file: Option<File>,
+}
+
+impl ReadLock {
+    /// Waits for writers to finish. Where there is no lock to take, or none may be taken, there is nothing to wait for:
+    /// what is read beside a writer may then be of two moments.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RegistryLocked`] where another process changes the registry for too long.
+    pub async fn take(root: &RegistryRoot) -> Result<Self, RegistryError> {
+        let Ok(file) = root.folder()?.open_file(LOCK_FILE) else {
+            return Ok(Self { _file: None });
+        };
+        let deadline = tokio::time::Instant::now() + limits::WRITE_LOCK_WAIT;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockShared) {
+                Ok(()) => return Ok(Self { _file: Some(file) }),
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "reading without the registry's lock");
+                    return Ok(Self { _file: None });
+                }
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(locked());
+            }
+            tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
+        }
+    }
+}
+
+fn locked() -> RegistryError {
+    RegistryError::new(
+        ErrorKind::RegistryLocked,
+        "Another process is changing the registry; wait for it to finish and try again",
+    )
 }
 
 /// Locks a file or folder exclusively, or says that another has.
@@ -64,10 +103,7 @@ impl WriteLock {
                 return Ok(lock);
             }
             if tokio::time::Instant::now() >= deadline {
-                return Err(RegistryError::new(
-                    ErrorKind::RegistryLocked,
-                    "Another process is changing the registry; wait for it to finish and try again",
-                ));
+                return Err(locked());
             }
             tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
         }

@@ -34,6 +34,13 @@ pub enum StoreError {
         /// The system's word.
         source: io::Error,
     },
+    /// What was prepared cannot be moved to a folder on another mount.
+    #[error(
+        "{} is on another mount than the folder in which registrations are prepared, and nothing can be moved there; \
+         put the whole registry on that file system, not one type of it",
+        .0.display()
+    )]
+    OtherMount(PathBuf),
     /// A folder of that version is there already.
     #[error("{0} is there already")]
     Exists(String),
@@ -60,6 +67,22 @@ impl StoreError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether it is there and no folder.
+    #[must_use]
+    pub fn is_no_folder(&self) -> bool {
+        use rustix::io::Errno;
+        let other = [Errno::NOTDIR, Errno::LOOP].map(Errno::raw_os_error);
+        matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|code| other.contains(&code)))
+    }
+
+    /// Whether the process or the machine has no room left, so that the file itself is not the reason.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        use rustix::io::Errno;
+        let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+        matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|code| short.contains(&code)))
+    }
+
     /// Wraps a system error.
     pub fn io(
         action: &'static str,
@@ -73,6 +96,9 @@ impl StoreError {
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::OtherMount(_) => {
+                Self::unavailable("The folder of this model type is a mount of its own", error)
+            }
             StoreError::Io { .. } => {
                 Self::unavailable("The registry's files cannot be used", error)
             }

@@ -38,8 +38,12 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
-const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+// The umask takes away from these, and a directory's set-group-ID bit passes on to what is made in it: so a group can
+// share a registry.
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+/// Locked while the registry is changed.
+pub const LOCK_FILE: &str = ".lock";
 
 /// The registry directory.
 #[derive(Debug)]
@@ -85,6 +89,20 @@ impl RegistryRoot {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the system lets this process change the registry's own files; `embedded` where the catalog is one of them.
+    #[must_use]
+    pub fn takes_changes(&self, embedded: bool) -> bool {
+        use rustix::fs::Access;
+        let allowed =
+            |name: &str, what| fs::accessat(&self.directory, name, what, AtFlags::EACCESS);
+        let writable = |name: &str| {
+            matches!(allowed(name, Access::WRITE_OK), Ok(()) | Err(rustix::io::Errno::NOENT))
+        };
+        allowed(".", Access::WRITE_OK | Access::EXEC_OK).is_ok()
+            && [ARTIFACTS, LOCK_FILE].into_iter().all(writable)
+            && (!embedded || writable(CATALOG))
     }
 
     /// The root as a folder.
@@ -194,10 +212,16 @@ impl Folder {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn open_lock_file(&self, name: &str) -> Result<File, StoreError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        fs::openat(&self.directory, name, flags, FILE_MODE)
-            .map(File::from)
-            .map_err(|error| self.failed("open", name, error))
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // Made only where it is absent: in a sticky directory the kernel lets nobody "create" what is another's.
+        match fs::openat(&self.directory, name, flags, FILE_MODE) {
+            Err(rustix::io::Errno::NOENT) => {
+                fs::openat(&self.directory, name, flags | OFlags::CREATE, FILE_MODE)
+            }
+            opened => opened,
+        }
+        .map(File::from)
+        .map_err(|error| self.failed("open", name, error))
     }
 
     /// What a file in this folder is, without opening it; a link is described, not followed.
@@ -230,6 +254,8 @@ impl Folder {
             Err(Errno::EXIST | Errno::NOTEMPTY) => {
                 Err(StoreError::Exists(to.path.join(new_name).display().to_string()))
             }
+            // Also where both are of one file system and a mount is between them.
+            Err(Errno::XDEV) => Err(StoreError::OtherMount(to.path.clone())),
             Err(error) => Err(to.failed("move into place", new_name, error)),
         }
     }
@@ -288,14 +314,14 @@ impl Folder {
         }
     }
 
-    /// Removes a folder where it is empty, and leaves it where it is not.
+    /// Removes a folder where it is empty, and leaves it where it is not, or where it is a mount point.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove_if_empty(&self, name: &str) -> Result<(), StoreError> {
         use rustix::io::Errno;
         match fs::unlinkat(&self.directory, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT) => Ok(()),
+            Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST | Errno::NOENT | Errno::BUSY) => Ok(()),
             Err(error) => Err(self.failed("remove", name, error)),
         }
     }

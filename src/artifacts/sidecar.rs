@@ -132,6 +132,21 @@ impl VerifiedFiles {
         }))
     }
 
+    /// The verified sidecar, from memory or from its file.
+    ///
+    /// # Errors
+    /// As [`Self::read_sidecar`].
+    pub fn sidecar(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+    ) -> Result<Arc<Metadata>, StoreError> {
+        match self.remembered(root, record)? {
+            Some(metadata) => Ok(metadata),
+            None => self.read_sidecar(root, record),
+        }
+    }
+
     /// Reads and verifies the sidecar, whatever is remembered.
     ///
     /// # Errors

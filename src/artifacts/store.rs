@@ -5,7 +5,12 @@
 //! catalog has committed. After a crash it tells a folder of an unfinished registration, which may be
 //! removed, from any other, which may not.
 
-use std::{fs::File, io::Read, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -25,6 +30,8 @@ const INTENT_SUFFIX: &str = ".intent";
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     root: Arc<RegistryRoot>,
+    /// What could not be tidied and was told of.
+    told: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Which version a folder is for.
@@ -36,6 +43,15 @@ pub struct Intent {
     pub model_type: ModelType,
     /// Its number.
     pub version: Version,
+}
+
+/// An intent that stands and cannot be read.
+#[derive(Debug)]
+pub struct UnreadableIntent {
+    /// Its file's name.
+    pub name: String,
+    /// Why not.
+    pub error: StoreError,
 }
 
 /// Folders that are being prepared together. Dropping it removes whatever was not published.
@@ -74,13 +90,24 @@ impl ArtifactStore {
     /// The version folders beneath a root.
     #[must_use]
     pub fn new(root: Arc<RegistryRoot>) -> Self {
-        Self { root }
+        Self { root, told: Arc::default() }
     }
 
     /// The registry directory.
     #[must_use]
     pub fn root(&self) -> &Arc<RegistryRoot> {
         &self.root
+    }
+
+    /// Tells once, and not with every round, of something that cannot be tidied.
+    pub fn pass_over(&self, what: &str, error: &dyn std::fmt::Display) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.insert(what.to_owned()) {
+            tracing::warn!(
+                what, %error,
+                "something unfinished cannot be tidied and is passed over; it is tried again"
+            );
+        }
     }
 
     fn staging(&self) -> Result<Folder, StoreError> {
@@ -156,9 +183,7 @@ impl ArtifactStore {
         // Not where somebody is just starting to prepare: their folder may not be locked yet.
         let alone = staging.try_lock()?;
         for name in staging.entries()? {
-            let passed_over = |error: StoreError| {
-                tracing::warn!(%error, "something in the staging folder is left as it is");
-            };
+            let passed_over = |error: StoreError| self.pass_over(&name, &error);
             if let Some(model_id) = name.strip_suffix(INTENT_SUFFIX) {
                 match read_intent(&staging, &name, model_id) {
                     Ok(Some(intent)) => found.intents.push(intent),
@@ -176,16 +201,23 @@ impl ArtifactStore {
         Ok(found)
     }
 
-    /// The intents that stand, for a report.
+    /// The intents that stand, for a report; of one that cannot be read, its name and why not. Writes nothing.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
-    pub fn intents(&self) -> Result<Vec<Intent>, StoreError> {
-        let staging = self.staging()?;
+    /// [`StoreError::Io`] where the staging folder cannot be listed.
+    pub fn intents(&self) -> Result<Vec<Result<Intent, UnreadableIntent>>, StoreError> {
+        let staging = match self.root.artifacts()?.folder(STAGING) {
+            Ok(staging) => staging,
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let mut intents = Vec::new();
         for name in staging.entries()? {
             if let Some(model_id) = name.strip_suffix(INTENT_SUFFIX) {
-                intents.extend(read_intent(&staging, &name, model_id)?);
+                let read = read_intent(&staging, &name, model_id).transpose();
+                intents.extend(read.map(|read| {
+                    read.map_err(|error| UnreadableIntent { name: name.clone(), error })
+                }));
             }
         }
         Ok(intents)
@@ -199,8 +231,9 @@ impl ArtifactStore {
         self.staging()?.remove_file(&intent_name(intent.model_id))
     }
 
-    /// Undoes a registration that the catalog does not hold: removes the version's folder if it is the one
-    /// the intent speaks of, then the intent.
+    /// Undoes a registration that the catalog does not hold: takes the version's folder out of its place if it is the
+    /// one the intent speaks of, then removes the intent, then the folder. Out of its place at once: a folder of which
+    /// only a part can be removed would not be known again.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -208,21 +241,43 @@ impl ArtifactStore {
         let artifacts = self.root.artifacts()?;
         match artifacts.folder(intent.model_type.as_str()) {
             Ok(of_type) => {
-                let name = intent.version.to_string();
-                if let Ok(folder) = of_type.folder(&name)
-                    && folder_belongs_to(&folder, intent.model_id)?
-                {
-                    of_type.remove_folder(&name)?;
-                    of_type.sync()?;
+                self.take_out(&of_type, intent)?;
+                // An empty folder of a type is in nobody's way.
+                if let Err(error) = artifacts.remove_if_empty(intent.model_type.as_str()) {
+                    tracing::debug!(%error, "an empty folder stays");
                 }
-                artifacts.remove_if_empty(intent.model_type.as_str())?;
             }
             Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             }
             Err(error) => return Err(error),
         }
-        self.confirm(intent)
+        self.confirm(intent)?;
+        self.staging()?.remove_folder(&taken_out(intent.model_id)).or_else(|error| {
+            self.pass_over(&taken_out(intent.model_id), &error);
+            Ok(())
+        })
     }
+
+    fn take_out(&self, of_type: &Folder, intent: &Intent) -> Result<(), StoreError> {
+        let name = intent.version.to_string();
+        let folder = match of_type.folder(&name) {
+            Ok(folder) => folder,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if folder_belongs_to(&folder, intent.model_id)? {
+            let staging = self.staging()?;
+            of_type.move_new(&name, &staging, &taken_out(intent.model_id))?;
+            of_type.sync()?;
+            staging.sync()?;
+        }
+        Ok(())
+    }
+}
+
+/// What the folder of a registration that is undone is called in the staging folder.
+fn taken_out(model_id: ModelId) -> String {
+    format!("{model_id}.undone")
 }
 
 fn intent_name(model_id: ModelId) -> String {
@@ -272,7 +327,8 @@ fn folder_belongs_to(folder: &Folder, model_id: ModelId) -> Result<bool, StoreEr
                 .map_err(|error| StoreError::io("read", folder.path().join(METADATA), error))?;
             Ok(Metadata::parse(&sidecar).is_ok_and(|metadata| metadata.model_id == model_id))
         }
-        Err(_) => Ok(false),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -359,6 +415,8 @@ impl Published {
     /// # Errors
     /// [`StoreError::Io`]; the next start then takes the rest back.
     pub fn take_back(self) -> Result<(), StoreError> {
-        self.intents.iter().try_for_each(|intent| self.store.take_back(intent))
+        // Each by itself: one that cannot be undone keeps no other.
+        let undone = self.intents.iter().map(|intent| self.store.take_back(intent));
+        undone.fold(Ok(()), Result::and)
     }
 }

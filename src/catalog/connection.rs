@@ -19,6 +19,10 @@ pub(super) trait CatalogConnection {
     /// [`Scope::Statement`] needs no transaction.
     fn begin(scope: Scope, statement: Duration) -> Option<String>;
 
+    /// A query that answers with one row, whose column `found` is null where the database takes no changes; `None` where
+    /// the directory decides.
+    fn find_writability() -> Option<&'static str>;
+
     /// A query that answers with one row, whose column `found` is null where the database has no such table.
     fn find_table(name: &str) -> String;
 }

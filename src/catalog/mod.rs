@@ -44,6 +44,9 @@ pub enum CatalogError {
     /// Nobody knows whether it was done: the answer did not come, or the connection broke.
     #[error("the catalog did not answer: {0}")]
     InDoubt(String),
+    /// The database takes no changes, or none of this user.
+    #[error("the catalog can only be read: {0}")]
+    ReadOnly(String),
     /// Another writer keeps the catalog too long.
     #[error("another process, perhaps on another host, is changing the registry")]
     Locked,
@@ -145,6 +148,15 @@ impl From<DieselError> for CatalogError {
                 DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
                 info,
             ) => Self::InDoubt(info.message().to_owned()),
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
+                Self::ReadOnly(info.message().to_owned())
+            }
+            // SQLite's words for its code 8, which diesel does not pass on.
+            DieselError::DatabaseError(_, info)
+                if info.message() == "attempt to write a readonly database" =>
+            {
+                Self::ReadOnly(info.message().to_owned())
+            }
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -341,6 +353,9 @@ pub trait Catalog: Send + Sync {
         manifest: Sha256Digest,
         stamp: &Stamp,
     ) -> Result<CatalogState, CatalogError>;
+
+    /// Whether the database takes changes now, as far as it says. Asked of a catalog that has tables.
+    async fn takes_changes(&self) -> Result<bool, CatalogError>;
 
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), CatalogError>;

@@ -22,7 +22,8 @@ use super::{
 use crate::{
     catalog::{
         Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Order, Roots,
-        Stamp, VersionFilter, VersionPage, WriterLock, connection::Scope,
+        Stamp, VersionFilter, VersionPage, WriterLock,
+        connection::{CatalogConnection as _, Scope},
     },
     domain::{
         ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
@@ -71,6 +72,11 @@ impl Catalog for Store {
         let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
         self.layout.set(Layout::Current);
         Ok(state)
+    }
+
+    async fn takes_changes(&self) -> Result<bool, CatalogError> {
+        let Some(query) = Conn::find_writability() else { return Ok(true) };
+        self.run(Scope::Statement, async |conn| schema_steps::finds(conn, query).await).await
     }
 
     async fn ping(&self) -> Result<(), CatalogError> {
@@ -205,29 +211,36 @@ impl Catalog for Store {
         count: u32,
     ) -> Result<Vec<Sha256Digest>, CatalogError> {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        let Some(end) = from.checked_add(i64::from(count)) else { return Ok(Vec::new()) };
         self.run(Scope::Statement, async |conn| {
-            let hashes: Vec<String> = if level == 0 {
+            let rows: Vec<(i64, String)> = if level == 0 {
                 log_entries::table
                     .filter(log_entries::sequence.ge(from))
+                    .filter(log_entries::sequence.lt(end))
                     .order(log_entries::sequence)
-                    .limit(i64::from(count))
-                    .select(log_entries::leaf_sha256)
+                    .select((log_entries::sequence, log_entries::leaf_sha256))
                     .load(conn)
                     .await?
             } else {
                 log_subtrees::table
                     .filter(log_subtrees::level.eq(i32::from(level)))
                     .filter(log_subtrees::number.ge(from))
+                    .filter(log_subtrees::number.lt(end))
                     .order(log_subtrees::number)
-                    .limit(i64::from(count))
-                    .select(log_subtrees::sha256)
+                    .select((log_subtrees::number, log_subtrees::sha256))
                     .load(conn)
                     .await?
             };
-            hashes
-                .iter()
-                .map(|text| {
-                    Sha256Digest::parse(text).map_err(|error| {
+            (from..)
+                .zip(rows)
+                .map(|(expected, (position, text))| {
+                    // A row that is missing must not shift the ones after it.
+                    if position != expected {
+                        return Err(CatalogError::Damaged(format!(
+                            "the log's tree lacks hash {expected} of level {level}"
+                        )));
+                    }
+                    Sha256Digest::parse(&text).map_err(|error| {
                         CatalogError::Damaged(format!("a hash of the log's tree: {error}"))
                     })
                 })

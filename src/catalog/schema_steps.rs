@@ -40,6 +40,15 @@ pub(super) async fn layout(conn: &mut Conn) -> Result<Layout, CatalogError> {
     }
 }
 
+/// Whether a query finds something.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn finds(conn: &mut Conn, query: &str) -> Result<bool, CatalogError> {
+    let row: Found = diesel::sql_query(query).get_result(conn).await?;
+    Ok(row.found.is_some())
+}
+
 /// Takes every step, in an empty database.
 ///
 /// # Errors

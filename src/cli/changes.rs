@@ -18,7 +18,7 @@ pub struct Promote {
     /// Who promotes [default: the user who runs the command]
     #[arg(long)]
     user: Option<String>,
-    /// Promote whatever the gates say; recorded in the history, so give a --reason
+    /// Promote whatever the gates say; needs a --reason, and both are recorded in the history
     #[arg(long)]
     skip_gates: bool,
     /// Why

@@ -13,7 +13,10 @@ use load_checks::{LoadReport, Sandbox, TrustedGlobals, Verdict};
 use crate::{
     config::Settings,
     error::{ErrorKind, RegistryError},
-    registry::{import::check_source, verify::Verification},
+    registry::{
+        import::{Invalid, check_source},
+        verify::Verification,
+    },
     schemas::ValidationResultResponse,
     startup::{Core, Opening},
 };
@@ -220,10 +223,13 @@ fn describe(found: &Verification) -> String {
 pub struct Import {
     /// A registry directory of the Python service, `catalog-export/` included
     directory: PathBuf,
+    /// Leave out versions that the rules do not allow, with their history, and list them
+    #[arg(long)]
+    skip_invalid: bool,
 }
 
 impl Import {
-    /// Brings it in, all or nothing.
+    /// Brings it in, all or nothing; with `--skip-invalid`, all that the rules allow.
     ///
     /// # Errors
     /// [`Failure`].
@@ -233,17 +239,24 @@ impl Import {
         check_source(&self.directory, &settings.registry_dir)?;
         let core = Core::open(&settings, Opening::Creating).await?;
         let progress = progress::bar(context.output);
-        let done = core.registry.import(&self.directory, &author(None), &progress).await?;
+        let invalid = if self.skip_invalid { Invalid::LeaveOut } else { Invalid::Refuse };
+        let done = core.registry.import(&self.directory, invalid, &author(None), &progress).await?;
         drop(progress);
         let document = json!({
             "versions_imported": done.versions, "versions_moved": done.moved,
             "versions_unchanged": done.unchanged, "transitions_imported": done.transitions,
+            "left_out": done.left_out,
         });
         context.output.result(&document, || {
-            format!(
+            let mut lines = vec![format!(
                 "{} versions and {} rows of history imported, {} versions moved, {} as they were",
                 done.versions, done.transitions, done.moved, done.unchanged
-            )
+            )];
+            for part in &done.left_out {
+                lines.push(format!("left out {}", part.subject));
+                lines.extend(part.faults.iter().map(|fault| format!("         {fault}")));
+            }
+            lines.join("\n")
         });
         Ok(())
     }

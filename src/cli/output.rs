@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Failure;
+use crate::domain::text::for_terminal;
 
 /// Where results go.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +38,8 @@ impl Output {
                 Err(error) => lose(&error.into()),
             }
         } else {
-            print(&text());
+            // Names and paths may hold anything.
+            print(&for_terminal(&text()));
         }
     }
 
@@ -60,7 +62,9 @@ impl Output {
                     );
                 } else {
                     let problems = problems.0.join("\n  ");
-                    complain(&format!("error: the configuration is wrong\n  {problems}"));
+                    complain(&for_terminal(&format!(
+                        "error: the configuration is wrong\n  {problems}"
+                    )));
                 }
                 2
             }
@@ -70,7 +74,7 @@ impl Output {
                     // The operator may see what an HTTP client may not.
                     self.result(&json!({ "detail": error.to_string(), "code": code }), String::new);
                 } else {
-                    complain(&format!("error: {error} [{code}]"));
+                    complain(&for_terminal(&format!("error: {error} [{code}]")));
                 }
                 error.kind().exit_status()
             }

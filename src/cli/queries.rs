@@ -65,7 +65,13 @@ impl List {
                         record.status.to_string(),
                         record.created_at.to_string(),
                         promoted.unwrap_or_else(|| "-".to_owned()),
-                        model.metadata.env.created_by.clone(),
+                        model.metadata.as_ref().map_or_else(
+                            || {
+                                "? (metadata.json is damaged: run `model-registry verify`)"
+                                    .to_owned()
+                            },
+                            |metadata| metadata.env.created_by.clone(),
+                        ),
                     ]
                 })
                 .collect();

@@ -17,7 +17,10 @@ use load_checks::json::scan_slice;
 
 use crate::{
     domain::{
-        ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration,
+        ArtifactFile, ModelType, Version,
+        json_text::{self, MAX_NESTING},
+        metadata::Environment,
+        registration::Registration,
         text::echo,
     },
     error::{ErrorKind, RegistryError},
@@ -197,6 +200,10 @@ fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryE
         }
         None => (value.to_owned(), "in its value".to_owned()),
     };
+    let faults = json_text::faults(text.as_bytes(), MAX_NESTING);
+    if !faults.is_empty() {
+        return Err(refused(format!("cannot be kept: {}", faults.join("; "))));
+    }
     // serde_json would keep the last of two equal keys, and nobody would know.
     scan_slice(text.as_bytes()).map_err(|fault| {
         let offset = usize::try_from(fault.offset).unwrap_or(usize::MAX);

@@ -8,6 +8,7 @@ pub mod canonical_json;
 pub mod digest;
 pub mod gates;
 pub mod history;
+pub mod json_text;
 pub mod layout2;
 pub mod log;
 pub mod manifest;

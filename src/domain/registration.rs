@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     ArtifactFile, Metadata, ModelId, ModelType, Sha256Digest, Timestamp, Version, canonical_json,
-    metadata::Environment, policy::TypeRules, text::check_short_text,
+    json_text, metadata::Environment, policy::TypeRules, text::check_short_text,
 };
 
 /// Most data sets that a version may name.
@@ -204,9 +204,13 @@ impl Registration {
     }
 }
 
-/// Refuses numbers that would read back as infinity, and NUL, which no PostgreSQL text can hold.
+/// Refuses what could not be read back: nested too deep, a member with a name of the JSON library's own, numbers that
+/// would be infinity, and NUL, which no PostgreSQL text can hold.
 fn check_tree(field: &str, object: &Map<String, Value>) -> Result<(), InvalidRegistration> {
-    let text = canonical_json::to_string(&Value::Object(object.clone()))
+    let value = Value::Object(object.clone());
+    json_text::check_value(&value, json_text::MAX_NESTING)
+        .map_err(|what| InvalidRegistration::Field(format!("{field} {what}")))?;
+    let text = canonical_json::to_string(&value)
         .map_err(|error| InvalidRegistration::Field(format!("{field}: {error}")))?;
     if text.contains("\\u0000") {
         return Err(InvalidRegistration::Field(format!(

@@ -51,6 +51,21 @@ pub fn echo(text: &str) -> String {
     shown
 }
 
+/// A text of any origin, fit for a terminal: control characters and those that reorder are written as escapes. Line
+/// ends and tabs stay.
+#[must_use]
+pub fn for_terminal(text: &str) -> std::borrow::Cow<'_, str> {
+    let unfit = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
+    if !text.contains(unfit) {
+        return text.into();
+    }
+    let escape = |c: char| match unfit(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect::<String>().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +74,15 @@ mod tests {
     fn what_is_repeated_is_short_and_printable() {
         assert_eq!(echo("a\nb\0c"), "a\u{fffd}b\u{fffd}c");
         assert_eq!(echo(&"x".repeat(10_000)).chars().count(), MAX_ECHO + 1);
+    }
+
+    #[test]
+    fn nothing_that_moves_a_cursor_is_printed() {
+        assert_eq!(
+            for_terminal("a\u{1b}[2J\u{9b}\u{202e}\n\tb"),
+            "a\\u{1b}[2J\\u{9b}\\u{202e}\n\tb"
+        );
+        assert!(matches!(for_terminal("é\n"), std::borrow::Cow::Borrowed("é\n")));
     }
 
     #[test]

@@ -29,6 +29,8 @@ use crate::{
     progress::Progress,
 };
 
+pub use crate::artifacts::legacy::{Invalid, LeftOut};
+
 /// Refuses a directory that is not there, or that lies within the registry's own or around it.
 ///
 /// # Errors
@@ -68,10 +70,12 @@ pub struct Imported {
     pub transitions: usize,
     /// Versions that were there as they are.
     pub unchanged: usize,
+    /// What the rules do not allow, and was left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Registry {
-    /// Brings in a directory of the Python service.
+    /// Brings in a directory of the Python service; `invalid` says what becomes of what the rules do not allow.
     ///
     /// # Errors
     /// `CHECKSUM_MISMATCH` with everything wrong in the directory; `VERSION_EXISTS` or
@@ -79,15 +83,16 @@ impl Registry {
     pub async fn import(
         &self,
         directory: &Path,
+        invalid: Invalid,
         author: &Author,
         progress: &Progress,
     ) -> Result<Imported, RegistryError> {
         let request = Request::new(author, None)?;
         check_source(directory, self.store.root().path())?;
-        let legacy = Arc::new(self.read_legacy(directory, progress).await?);
+        let legacy = Arc::new(self.read_legacy(directory, invalid, progress).await?);
         let first = self.plan(&legacy).await?;
         if first.is_empty() {
-            return Ok(first.outcome());
+            return Ok(first.outcome(&legacy.left_out));
         }
         let batch = self.stage_all(&legacy, &first, progress).await?;
 
@@ -100,7 +105,7 @@ impl Registry {
                 "The registry was changed while the import was copying; try again",
             ));
         }
-        let (outcome, intents) = (plan.outcome(), plan.intents());
+        let (outcome, intents) = (plan.outcome(&legacy.left_out), plan.intents());
         let wanted = Wanted {
             change: CatalogChange::Import(plan.batch),
             files: Some(Files { batch, intents }),
@@ -122,18 +127,19 @@ impl Registry {
     async fn read_legacy(
         &self,
         directory: &Path,
+        invalid: Invalid,
         progress: &Progress,
     ) -> Result<LegacyRegistry, RegistryError> {
         let (directory, policy) = (directory.to_owned(), self.policy.clone());
         let progress = progress.clone();
         blocking(move || {
-            LegacyRegistry::read(&directory, &policy, &|bytes| progress(bytes, 0, "checking"))
-                .map_err(|faults| {
-                    RegistryError::new(
-                        ErrorKind::ChecksumMismatch,
-                        format!("nothing was imported: {faults}"),
-                    )
-                })
+            let tell = |bytes| progress(bytes, 0, "checking");
+            LegacyRegistry::read(&directory, &policy, invalid, &tell).map_err(|faults| {
+                RegistryError::new(
+                    ErrorKind::ChecksumMismatch,
+                    format!("nothing was imported: {faults}"),
+                )
+            })
         })
         .await
     }
@@ -291,12 +297,13 @@ impl Plan {
             && batch.transitions.is_empty()
     }
 
-    fn outcome(&self) -> Imported {
+    fn outcome(&self, left_out: &[LeftOut]) -> Imported {
         Imported {
             versions: self.batch.new_versions.len(),
             moved: self.batch.moved_versions.len(),
             transitions: self.batch.transitions.len(),
             unchanged: self.unchanged,
+            left_out: left_out.to_vec(),
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Registry {
     pub store: ArtifactStore,
     /// The memory of verified files.
     pub verified: Arc<VerifiedFiles>,
+    /// Whether the registry's directory can be changed, or only read.
+    pub writable: bool,
     /// The operator's decisions.
     pub policy: Arc<Policy>,
     /// The last answer about readiness.

@@ -53,11 +53,17 @@ impl Registry {
     /// Puts a version into production and archives the one there.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `INVALID_TRANSITION`; `PROMOTION_GATE_FAILED` with every gate's value and
+    /// `INVALID_REQUEST` where gates are skipped for no reason; `MODEL_NOT_FOUND`; `INVALID_TRANSITION`; `PROMOTION_GATE_FAILED` with every gate's value and
     /// threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`. Each leaves everything as it was.
     pub async fn promote(&self, ask: Promote) -> Result<Promoted, RegistryError> {
         let (model_type, version) = (&ask.model_type, ask.version);
         let request = Request::new(&ask.author, ask.reason.as_deref())?;
+        if ask.skip_gates && ask.reason.is_none() {
+            return Err(RegistryError::new(
+                ErrorKind::InvalidRequest,
+                "reason is missing; a promotion that skips its gates (skip_gates) needs one, for the history",
+            ));
+        }
         let record = self.record_of(model_type, version).await?;
         record
             .status

@@ -11,7 +11,7 @@ use crate::{
     catalog::VersionFilter,
     domain::{Metadata, ModelType, Version, VersionRecord, history::Transition},
     error::RegistryError,
-    limits,
+    limits, metrics,
     progress::CancelOnDrop,
 };
 
@@ -24,13 +24,28 @@ pub struct Model {
     pub metadata: Arc<Metadata>,
 }
 
+/// A version on a page. One whose sidecar is damaged stands in its place with what the catalog knows.
+#[derive(Debug, Clone)]
+pub struct ListedModel {
+    /// What the catalog knows.
+    pub record: VersionRecord,
+    /// What the sidecar says; `None` where it is not what the catalog says, or cannot be read.
+    pub metadata: Option<Arc<Metadata>>,
+}
+
 /// A page of versions, in the order asked for.
 #[derive(Debug, Clone)]
 pub struct ModelPage {
     /// The page.
-    pub models: Vec<Model>,
+    pub models: Vec<ListedModel>,
     /// How many match in all.
     pub total: u64,
+}
+
+/// What a list does not say of a damaged version.
+fn tell_of_damage(record: &VersionRecord, error: &RegistryError) {
+    metrics::integrity_error("list");
+    tracing::error!(model = record.name(), %error, "a list holds a version whose sidecar is damaged");
 }
 
 impl Registry {
@@ -81,15 +96,14 @@ impl Registry {
         let read = ReadMetadata { records: vec![record.clone()] };
         let metadata = self.manifest.ask(read).await?.pop();
         let metadata =
-            metadata.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))?;
+            metadata.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))??;
         Ok(Model { record, metadata })
     }
 
-    /// Versions of one type or of all.
+    /// Versions of one type or of all. A damaged one is marked and keeps no other from being listed.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND` for an unknown type; `CHECKSUM_MISMATCH` where a sidecar on the page is not what
-    /// the catalog says.
+    /// `MODEL_NOT_FOUND` for an unknown type.
     pub async fn list(&self, filter: VersionFilter) -> Result<ModelPage, RegistryError> {
         if let Some(model_type) = &filter.model_type {
             self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
@@ -98,7 +112,11 @@ impl Registry {
         let read = ReadMetadata { records: page.records.clone() };
         let sidecars = self.manifest.ask(read).await?;
         let models = page.records.into_iter().zip(sidecars);
-        let models = models.map(|(record, metadata)| Model { record, metadata }).collect();
+        let models = models.map(|(record, sidecar)| {
+            let metadata = sidecar.inspect_err(|error| tell_of_damage(&record, error)).ok();
+            ListedModel { record, metadata }
+        });
+        let models = models.collect();
         Ok(ModelPage { models, total: page.total })
     }
 

@@ -58,7 +58,7 @@ impl Registry {
                 |()| ComponentState { name, ready: true, detail: good },
             )
         };
-        vec![
+        let mut components = vec![
             state("catalog", catalog.map_err(|error| ("does not answer", error)), "answers"),
             state("manifest", manifest, "agrees with the catalog"),
             match validator {
@@ -74,7 +74,13 @@ impl Registry {
                     "takes work",
                 ),
             },
-        ]
+        ];
+        // A reader does all that it is there for. Who wants to change something looks at the line.
+        if matches!(self.takes_changes().await, Ok(false)) {
+            let detail = "are refused: the registry can only be read from here";
+            components.push(ComponentState { name: "changes", ready: true, detail });
+        }
+        components
     }
 
     async fn catalog_ready(&self) -> Result<(), RegistryError> {

@@ -9,12 +9,12 @@ use crate::{
         blocking,
         db::{
             AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadRoots,
-            ReadState, UpgradeCatalog,
+            ReadState, TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::integrity,
+    artifacts::{integrity, store::Leftovers},
     catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
@@ -25,12 +25,36 @@ use crate::{
 /// The most discrepancies that a refusal lists.
 const MAX_LISTED: usize = 10;
 
+fn read_only() -> RegistryError {
+    RegistryError::new(
+        ErrorKind::RegistryUnavailable,
+        "The registry takes no changes here: this process may only read its directory",
+    )
+}
+
 impl Registry {
+    /// Whether changes can be made: the directory can be written, and the database takes changes.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub async fn takes_changes(&self) -> Result<bool, RegistryError> {
+        if !self.writable {
+            return Ok(false);
+        }
+        match self.db.ask(FindLayout).await? {
+            Layout::Absent => Ok(true),
+            _ => self.db.ask(TakesChanges).await,
+        }
+    }
+
     /// Waits for the locks that serialise changes.
     ///
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`.
     pub(super) async fn lock(&self) -> Result<Locks, RegistryError> {
+        if !self.writable {
+            return Err(read_only());
+        }
         Locks::take(self.store.root(), &self.db).await
     }
 
@@ -134,13 +158,20 @@ pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState
     Ok(state)
 }
 
-/// Ends or undoes registrations that were cut short. The caller holds the locks.
+/// Ends or undoes registrations that were cut short, and passes over what the disk does not let it end: no other type
+/// has to do with it. The caller holds the locks.
 ///
 /// # Errors
-/// The disk's and the catalog's.
+/// The catalog's.
 pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), RegistryError> {
     let store = registry.store.clone();
-    let leftovers = blocking(move || Ok(store.leftovers()?)).await?;
+    let leftovers = blocking(move || {
+        Ok(store.leftovers().unwrap_or_else(|error| {
+            store.pass_over("artifacts/.staging", &error);
+            Leftovers::default()
+        }))
+    })
+    .await?;
     if leftovers.removed_folders > 0 {
         tracing::info!(folders = leftovers.removed_folders, "removed unfinished registrations");
     }
@@ -148,14 +179,20 @@ pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), Registry
         let find = FindVersion { model_type: intent.model_type.clone(), version: intent.version };
         let committed =
             registry.db.ask(find).await?.is_some_and(|record| record.model_id == intent.model_id);
-        tracing::info!(
-            model_type = %intent.model_type, version = %intent.version, committed,
-            "ended a registration that was cut short"
-        );
         let store = registry.store.clone();
         blocking(move || {
-            if committed { store.confirm(&intent) } else { store.take_back(&intent) }
-                .map_err(Into::into)
+            let ended = if committed { store.confirm(&intent) } else { store.take_back(&intent) };
+            match ended {
+                Ok(()) => tracing::info!(
+                    model_type = %intent.model_type, version = %intent.version, committed,
+                    "ended a registration that was cut short"
+                ),
+                Err(error) => store.pass_over(
+                    &format!("registration of {}/{}", intent.model_type, intent.version),
+                    &error,
+                ),
+            }
+            Ok(())
         })
         .await?;
     }
@@ -223,6 +260,9 @@ async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
 /// Takes the locks where they become free soon: one who changes things without pause must not keep the janitor away for
 /// ever, nor the janitor make anybody wait for it.
 async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryError> {
+    if !registry.writable {
+        return Ok(None);
+    }
     let deadline = tokio::time::Instant::now() + limits::JANITOR_LOCK_WAIT;
     loop {
         let locks = Locks::try_take(registry.store.root(), &registry.db).await?;

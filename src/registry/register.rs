@@ -14,7 +14,8 @@ use crate::{
     },
     catalog::{Author, CatalogChange},
     domain::{
-        ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        ArtifactFile, Metadata, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version,
+        VersionRecord,
         registration::{MAX_SIDECAR_BYTES, Registration},
     },
     error::{ErrorKind, RegistryError},
@@ -105,6 +106,20 @@ impl Registry {
     }
 }
 
+/// Holds that every reader of the sidecar will get what was handed in. A version stays for ever: one that cannot be read
+/// must not become one.
+fn require_readable(sidecar: &[u8], metadata: &Metadata) -> Result<(), RegistryError> {
+    let refused = |what: String| {
+        let told = format!("the metadata cannot be kept as it was given: {what}");
+        RegistryError::new(ErrorKind::InvalidRequest, told)
+    };
+    let read = Metadata::parse(sidecar).map_err(|error| refused(error.to_string()))?;
+    if read == *metadata {
+        return Ok(());
+    }
+    Err(refused("a part of it would be read back as something else".to_owned()))
+}
+
 /// A version's folder with its artifact, where nobody sees it yet.
 struct Staging {
     batch: Batch,
@@ -156,6 +171,7 @@ impl Staging {
                 ),
             ));
         }
+        require_readable(&sidecar, &metadata)?;
         let checksum_file = checksum_line(checksum_sha256, &artifact_file);
         let (metadata_sha256, sidecar_bytes) =
             staged.write_sidecars(&sidecar, checksum_file.as_bytes())?;

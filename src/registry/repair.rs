@@ -48,10 +48,11 @@ impl Registry {
         let mut repairs = Vec::new();
         {
             let locks = self.lock().await?;
-            let before = self.store.intents()?.len();
+            let before = self.unfinished();
             recovery::settle_leftovers(self).await?;
-            if before > 0 {
-                let done = format!("{before} registrations that were cut short are ended");
+            let ended = before.saturating_sub(self.unfinished());
+            if ended > 0 {
+                let done = format!("{ended} registrations that were cut short are ended");
                 repairs.push(Repair { subject: "artifacts/.staging".to_owned(), done });
             }
             let records =
@@ -64,6 +65,10 @@ impl Registry {
             tracing::warn!(subject = repair.subject, done = repair.done, "repaired");
         }
         Ok((repairs, self.verify(progress).await?))
+    }
+
+    fn unfinished(&self) -> usize {
+        self.store.intents().map_or(0, |intents| intents.len())
     }
 
     async fn repair_manifest(&self) -> Result<Option<Repair>, RegistryError> {
@@ -120,24 +125,38 @@ impl Registry {
             let mut repairs = Vec::new();
             for finding in integrity::orphans(&store, &records)? {
                 if finding.kind == "orphan" {
-                    let place = quarantine::orphan(&store, &finding.subject)?;
-                    let done = format!("not in the catalog; moved to {place}");
-                    repairs.push(Repair { subject: finding.subject, done });
+                    // What cannot be mended is passed over: the verification names it still.
+                    match quarantine::orphan(&store, &finding.subject) {
+                        Ok(place) => {
+                            let done = format!("not in the catalog; moved to {place}");
+                            repairs.push(Repair { subject: finding.subject, done });
+                        }
+                        Err(error) => store.pass_over(&finding.subject, &error),
+                    }
                 }
             }
             for record in &records {
                 // Without its folder there is nothing to look into; the verification says so.
                 let Ok(names) = integrity::strangers(&store, record) else { continue };
                 if !names.is_empty() {
-                    let places = quarantine::strangers(&store, record, &names)?;
-                    let done = format!("{} moved to {}", names.join(", "), places.join(", "));
-                    repairs.push(Repair { subject: record.name(), done });
+                    match quarantine::strangers(&store, record, &names) {
+                        Ok(places) => {
+                            let (names, places) = (names.join(", "), places.join(", "));
+                            let done = format!("{names} moved to {places}");
+                            repairs.push(Repair { subject: record.name(), done });
+                        }
+                        Err(error) => store.pass_over(&record.name(), &error),
+                    }
                 }
                 let wrong = !integrity::checksum_file_agrees(&store, record).unwrap_or(false);
                 if wrong && verified.rehash_artifact(store.root(), record, &|_| true).is_ok() {
-                    quarantine::rewrite_checksum_file(&store, record)?;
-                    let done = "checksum.sha256 written anew from the catalog".to_owned();
-                    repairs.push(Repair { subject: record.name(), done });
+                    match quarantine::rewrite_checksum_file(&store, record) {
+                        Ok(()) => {
+                            let done = "checksum.sha256 written anew from the catalog".to_owned();
+                            repairs.push(Repair { subject: record.name(), done });
+                        }
+                        Err(error) => store.pass_over(&record.name(), &error),
+                    }
                 }
             }
             Ok(repairs)

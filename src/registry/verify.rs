@@ -3,14 +3,19 @@
 use super::Registry;
 use crate::{
     actors::{
-        blocking,
-        db::{AuditCatalog, FindLayout, ListVersions, ReadState},
+        Handle, blocking,
+        db::{
+            AuditCatalog, DbActor, FindLayout, ListVersions, LockWriters, ReadState, ReleaseWriters,
+        },
         manifest::{ManifestVerdict, VerifyManifest},
     },
-    artifacts::integrity::{self, Finding},
-    catalog::{Discrepancy, DiscrepancyKind, Layout, VersionFilter},
+    artifacts::{
+        integrity::{self, Finding},
+        lock::ReadLock,
+    },
+    catalog::{Discrepancy, DiscrepancyKind, Layout, VersionFilter, WriterLock},
     clock,
-    error::RegistryError,
+    error::{ErrorKind, RegistryError},
     limits,
     progress::Progress,
 };
@@ -28,15 +33,47 @@ pub struct Verification {
     pub findings: Vec<Finding>,
 }
 
+/// Keeps writers out, as far as one may who only reads.
+struct Quiet {
+    _directory: ReadLock,
+    catalog: Option<WriterLock>,
+}
+
+impl Quiet {
+    async fn wait_for(registry: &Registry) -> Result<Self, RegistryError> {
+        let directory = ReadLock::take(registry.store.root()).await?;
+        if !registry.writable {
+            return Ok(Self { _directory: directory, catalog: None });
+        }
+        let time = limits::WRITE_LOCK_WAIT + limits::ACTOR_TIMEOUT;
+        let lock = LockWriters { wait: limits::WRITE_LOCK_WAIT };
+        match registry.db.ask_within(time, lock).await {
+            Ok(catalog) => Ok(Self { _directory: directory, catalog: Some(catalog) }),
+            Err(error) if error.kind() == ErrorKind::RegistryLocked => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "reading without the catalog's lock");
+                Ok(Self { _directory: directory, catalog: None })
+            }
+        }
+    }
+
+    async fn end(self, db: &Handle<DbActor>) {
+        let Some(lock) = self.catalog else { return };
+        if let Err(error) = db.ask(ReleaseWriters { lock }).await {
+            tracing::warn!(%error, "the catalog's lock is let go with its connection");
+        }
+    }
+}
+
 impl Registry {
-    /// Re-reads and re-hashes everything. Changes nothing. Waits for writers, so that it does not take a
+    /// Re-reads and re-hashes everything. Changes nothing. Waits for writers where it may, so that it does not take a
     /// change under way for a disagreement.
     ///
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; a disagreement is a finding, not an error.
     pub async fn verify(&self, progress: &Progress) -> Result<Verification, RegistryError> {
         let layout = self.db.ask(FindLayout).await?;
-        let locks = self.lock().await?;
+        let quiet = Quiet::wait_for(self).await?;
         let records = self.db.ask(ListVersions { filter: VersionFilter::default() }).await?.records;
         let mut findings = self.verify_manifest(layout).await;
         let audit = self.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
@@ -46,19 +83,25 @@ impl Registry {
         let known = records.clone();
         findings.extend(blocking(move || Ok(integrity::orphans(&store, &known)?)).await?);
         // Versions never change once registered: hashing them keeps no writer waiting.
-        locks.release(&self.db).await;
+        quiet.end(&self.db).await;
 
         let total: u64 = records.iter().map(|record| record.total_size_bytes).sum();
         let mut done = 0;
         let versions = records.len();
         for record in records {
-            let name = record.name();
+            let (name, size) = (record.name(), record.total_size_bytes);
             progress(done, total, &name);
             let (store, verified) = (self.store.clone(), self.verified.clone());
-            done += record.total_size_bytes;
-            let found =
-                blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true)));
+            let (before, watched) = (done, progress.clone());
+            let found = blocking(move || {
+                let tell = |bytes| {
+                    watched(before + bytes, total, &name);
+                    true
+                };
+                Ok(integrity::examine(&store, &verified, &record, &tell))
+            });
             findings.extend(found.await?);
+            done += size;
         }
         progress(total, total, "done");
         Ok(Verification { versions, transitions, bytes: total, findings })

@@ -83,22 +83,62 @@ fn object(description: &str) -> ObjectBuilder {
 
 /// `parameters`.
 pub fn parameters() -> Object {
+    parameters_builder().build()
+}
+
+fn parameters_builder() -> ObjectBuilder {
     object("The model's parameters: any JSON. Numbers keep their text (`48.0` stays `48.0`).")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
-        .build()
 }
 
 /// `config`.
 pub fn config() -> Object {
+    config_builder().build()
+}
+
+fn config_builder() -> ObjectBuilder {
     object("The training configuration: any JSON. Numbers keep their text.")
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
-        .build()
 }
 
 /// `metrics`.
 pub fn metrics() -> Object {
+    metrics_builder().build()
+}
+
+fn metrics_builder() -> ObjectBuilder {
     let number = ObjectBuilder::new().schema_type(SchemaType::new(Type::Number));
     object("The metrics of the model's evaluation. Numbers keep their text.")
         .additional_properties(Some(number))
+}
+
+fn or_null(object: ObjectBuilder) -> Object {
+    object.schema_type(SchemaType::from_iter([Type::Object, Type::Null])).build()
+}
+
+/// `parameters` in a list.
+pub fn parameters_or_null() -> Object {
+    or_null(parameters_builder())
+}
+
+/// `config` in a list.
+pub fn config_or_null() -> Object {
+    or_null(config_builder())
+}
+
+/// `metrics` in a list.
+pub fn metrics_or_null() -> Object {
+    or_null(metrics_builder())
+}
+
+/// `integrity` in a list.
+pub fn integrity() -> Object {
+    text("`ok`, or `CHECKSUM_MISMATCH` if the version's metadata file is damaged.")
+        .enum_values(Some(["ok", "CHECKSUM_MISMATCH"]))
         .build()
+}
+
+/// `integrity` where a damaged version has an error for an answer.
+pub fn intact() -> Object {
+    text("Always `ok`: damaged metadata is answered with 503.").enum_values(Some(["ok"])).build()
 }

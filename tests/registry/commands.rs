@@ -202,7 +202,7 @@ fn an_invalid_transition_changes_nothing() {
     for arguments in [
         &["promote", "risk_model", "v1.0.0"][..],
         &["promote", "risk_model", "v1.1.0"],
-        &["promote", "risk_model", "v1.1.0", "--skip-gates"],
+        &["promote", "risk_model", "v1.1.0", "--skip-gates", "--reason", "desk asked"],
         &["fail", "risk_model", "v1.0.0", "--reason", "x"],
         &["fail", "risk_model", "v1.1.0", "--reason", "x"],
     ] {
@@ -257,7 +257,9 @@ fn promoting_a_corrupt_artifact_changes_nothing() {
     bytes[40] ^= 1;
     std::fs::write(&artifact, bytes).unwrap();
     world.promote("v1.1.0").refused(5, "CHECKSUM_MISMATCH");
-    world.run(&["promote", "risk_model", "v1.1.0", "--skip-gates"]).refused(5, "CHECKSUM_MISMATCH");
+    world
+        .run(&["promote", "risk_model", "v1.1.0", "--skip-gates", "--reason", "desk asked"])
+        .refused(5, "CHECKSUM_MISMATCH");
     world.run(&["validate", "risk_model", "v1.1.0"]).refused(5, "CHECKSUM_MISMATCH");
     assert_eq!(world.status_of("v1.0.0"), "production");
 }
@@ -657,4 +659,52 @@ fn the_demonstration_ends_with_its_terminal_and_removes_its_directory() {
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(0), "{status}");
     assert!(!directory.exists(), "{} is left", directory.display());
+}
+
+#[test]
+fn what_is_accepted_is_read_back_as_it_was_given() {
+    let world = World::new();
+    let nested =
+        |levels: usize| format!(r#"{{"d":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+    let config = nested(100);
+    world.register_with("v1.0.0", &["--config", &config]).ok();
+    for (flag, value, named) in [
+        ("--config", nested(101), "nested deeper than 100 levels"),
+        ("--config", nested(126), "nested deeper than 100 levels"),
+        ("--parameters", nested(5000), "nested deeper than 100 levels"),
+        (
+            "--config",
+            r#"{"a":{"$serde_json::private::Number":"1"}}"#.to_owned(),
+            "a holds a member",
+        ),
+        (
+            "--config",
+            r#"{"$serde_json::private::RawValue":"1"}"#.to_owned(),
+            "the document holds a member",
+        ),
+        ("--metrics", r#"{"ic":NaN}"#.to_owned(), "ic is NaN"),
+        (
+            "--env",
+            r#"{"platform":{"$serde_json::private::Number":"1"}}"#.to_owned(),
+            "platform holds a member",
+        ),
+    ] {
+        let ran = world.register_with("v2.0.0", &[flag, &value]).refused(2, named);
+        assert!(ran.stderr.contains(flag), "{ran:?}");
+    }
+    let listed = world.run(&["list", "--json"]).ok().json();
+    assert_eq!(listed["total"], 1);
+    let given: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(listed["models"][0]["config"], given);
+    assert_eq!(world.serve().model("risk_model").json()["models"][0]["config"], given);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
+fn skipped_gates_need_a_reason() {
+    let world = World::new();
+    world.register("v1.0.0").ok();
+    world.run(&["promote", "risk_model", "v1.0.0", "--skip-gates"]).refused(2, "INVALID_REQUEST");
+    assert_eq!(world.status_of("v1.0.0"), "staged");
+    world.run(&["promote", "risk_model", "v1.0.0", "--skip-gates", "--reason", "r"]).ok();
 }

@@ -46,6 +46,7 @@ fn expected_metadata(row: &HashMap<String, String>) -> Value {
     let mut expected: Value = serde_json::from_slice(&sidecar).unwrap();
     expected["status"] = json!(row["status"]);
     expected["artifact_path"] = json!(place);
+    expected["integrity"] = json!("ok");
     expected["promoted_at"] = as_written(&row["promoted_at"]);
     expected
 }
@@ -201,7 +202,7 @@ fn a_later_import_brings_what_happened_since() {
         done,
         json!({
             "versions_imported": 0, "versions_moved": 2, "versions_unchanged": 9,
-            "transitions_imported": 2,
+            "transitions_imported": 2, "left_out": [],
         })
     );
     for row in rows("models.csv") {
@@ -281,7 +282,7 @@ fn whatever_does_not_agree_is_named_and_nothing_is_imported() {
         (
             "a folder of no row",
             |d| std::fs::create_dir(d.join("artifacts/risk_model/v9.0.0")).unwrap(),
-            "risk_model/v9.0.0 is not in the export",
+            "risk_model/v9.0.0: the folder is not in the export",
         ),
         (
             "no export",
@@ -461,4 +462,61 @@ fn serving_a_directory_of_the_python_service_names_the_remedy() {
         .unwrap()
         .into();
     ran.refused(6, "model-registry import");
+}
+
+/// Changes the sidecar of risk_model v1.2.0 in a copy, and makes every hash of it right again.
+fn spoil_sidecar(copy: &Path, from: &str, to: &str) {
+    let digest = |bytes: &[u8]| model_registry::domain::Sha256Digest::of(bytes).to_string();
+    let sidecar = copy.join("artifacts/risk_model/v1.2.0/metadata.json");
+    let before = std::fs::read_to_string(&sidecar).unwrap();
+    let after = before.replacen(from, to, 1);
+    assert_ne!(after, before);
+    std::fs::write(&sidecar, &after).unwrap();
+    let export = copy.join("catalog-export/models.csv");
+    let rows = std::fs::read_to_string(&export).unwrap();
+    let changed = rows.replace(&digest(before.as_bytes()), &digest(after.as_bytes()));
+    assert_ne!(changed, rows);
+    std::fs::write(&export, changed).unwrap();
+}
+
+#[test]
+fn every_fault_of_a_directory_is_told_at_once_and_nothing_raw() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    spoil_sidecar(&copy, "\"metrics\": {", "\"metrics\": {\n    \"drawdown\": NaN,");
+    std::fs::remove_file(copy.join("artifacts/risk_model/v1.0.0/model.pkl")).unwrap();
+    std::fs::write(copy.join("artifacts/risk_model/v1.0.0/checksum.sha256"), "nothing").unwrap();
+    std::fs::create_dir(copy.join("artifacts/risk_model/\u{1b}[2J")).unwrap();
+    let ran = import(&world, &copy).refused(5, "metrics.drawdown is NaN");
+    for told in
+        ["v1.0.0: its folder holds no model file", "\\u{1b}[2J: the folder is not in the export"]
+    {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+    assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+    assert!(!ran.stderr.contains("is not in models.csv"), "{ran:?}");
+    assert!(world.run(&["list", "--json"]).ok().json()["total"] == 0);
+}
+
+#[test]
+fn what_the_rules_do_not_allow_is_left_out_where_that_is_asked_for() {
+    let world = World::new();
+    let copy = copy_of_legacy(&world);
+    spoil_sidecar(&copy, "\"metrics\": {", "\"metrics\": {\n    \"drawdown\": -Infinity,");
+    let directory = copy.to_str().unwrap();
+    let done = world.run(&["import", directory, "--skip-invalid", "--json"]).ok().json();
+    assert_eq!(done["versions_imported"], 10, "{done}");
+    assert_eq!(done["left_out"].as_array().unwrap().len(), 1, "{done}");
+    assert_eq!(done["left_out"][0]["subject"], "risk_model/v1.2.0");
+    let fault = done["left_out"][0]["faults"][0].as_str().unwrap();
+    assert!(fault.contains("metrics.drawdown is -Infinity"), "{fault}");
+    world.run(&["verify"]).ok();
+    let again = world.run(&["import", directory, "--skip-invalid"]).ok();
+    assert!(again.stdout.contains("left out risk_model/v1.2.0"), "{again:?}");
+    // What is wrong with the whole directory is never passed over.
+    std::fs::write(copy.join("registry.db"), "other").unwrap();
+    world.run(&["import", directory, "--skip-invalid"]).refused(5, "registry.db differs");
+    // Mended there, it comes.
+    import(&world, &legacy()).ok();
+    assert_eq!(world.run(&["list", "--json"]).ok().json()["total"], 11);
 }

@@ -33,7 +33,7 @@ fn a_tampered_sidecar_is_503_on_the_next_read_of_it_while_others_answer() {
     }
     let sidecar = world.path("artifacts/risk_model/v1.1.0/metadata.json");
     tamper(&sidecar, "\"snap-1\"", "\"snap-2\"");
-    for path in ["risk_model/current", "risk_model/v1.1.0", "risk_model"] {
+    for path in ["risk_model/current", "risk_model/v1.1.0"] {
         let reply = server.model(path);
         reply.is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.1.0");
         assert!(!String::from_utf8(reply.body).unwrap().contains(world.dir().to_str().unwrap()));
@@ -325,4 +325,88 @@ fn repair_does_not_hide_that_the_catalog_lost_something() {
     fs::copy(other.path("manifest.json"), world.path("manifest.json")).unwrap();
     assert_eq!(world.run(&["verify", "--repair"]).status, 5);
     world.register("v1.1.0").refused(5, "the catalog is older than the manifest");
+}
+
+#[test]
+fn a_list_marks_a_damaged_version_and_answers_the_rest() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0"]);
+    let sound = world.run(&["list", "risk_model", "--json"]).ok().json();
+    assert!(sound["models"].as_array().unwrap().iter().all(|it| it["integrity"] == "ok"));
+    let missing: fn(&std::path::Path) = |path| std::fs::remove_file(path).unwrap();
+    let changed: fn(&std::path::Path) = |path| std::fs::write(path, "{}").unwrap();
+    let folder: fn(&std::path::Path) = |path| {
+        drop(std::fs::remove_file(path));
+        std::fs::create_dir(path).unwrap();
+    };
+    for damage in [changed, missing, folder] {
+        damage(&world.path("artifacts/risk_model/v1.1.0/metadata.json"));
+        let server = world.serve();
+        let answer = server.model("risk_model");
+        assert_eq!(answer.status, 200);
+        let listed = world.run(&["list", "risk_model", "--json"]).ok().json();
+        assert_eq!(answer.json(), listed);
+        let (bad, good) = (&listed["models"][0], &listed["models"][1]);
+        assert_eq!(
+            (&bad["version"], &bad["integrity"]),
+            (&"v1.1.0".into(), &"CHECKSUM_MISMATCH".into())
+        );
+        assert_eq!((good, &listed["total"]), (&sound["models"][1], &sound["total"]));
+        for (name, value) in bad.as_object().unwrap() {
+            let of_sidecar = [
+                "factor_list",
+                "parameters",
+                "metrics",
+                "config",
+                "feature_formulas",
+                "env",
+                "experiment_id",
+                "run_id",
+                "dataset_uri",
+                "qlib_version",
+            ];
+            match name.as_str() {
+                "integrity" => {}
+                name if of_sidecar.contains(&name) => assert!(value.is_null(), "{name}: {value}"),
+                name => assert_eq!(value, &sound["models"][0][name], "{name}"),
+            }
+        }
+        let text = world.run(&["list"]).ok();
+        assert!(text.stdout.contains("damaged") && text.stdout.contains("v1.0.0"), "{text:?}");
+        server.model("risk_model/current").is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.1.0");
+        server.model("risk_model/v1.1.0").is_error(503, "CHECKSUM_MISMATCH", "risk_model/v1.1.0");
+        assert_eq!(server.model("risk_model/v1.0.0").status, 200);
+    }
+}
+
+#[test]
+fn verify_tells_how_far_it_has_come_within_a_large_file() {
+    use model_registry::{
+        config::{Flags, Settings, Variables},
+        startup::{Core, Opening},
+    };
+
+    let world = World::new();
+    let artifact = world.outside("model.json");
+    fs::write(&artifact, format!("\"{}\"", "x".repeat(2_000_000))).unwrap();
+    let mut arguments = World::register_arguments("v1.0.0");
+    arguments[2] = artifact.to_str().unwrap().to_owned();
+    world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    let variables: Variables =
+        world.database().map(|url| ("DATABASE_URL", url)).into_iter().collect();
+    let flags = Flags { registry_dir: Some(world.dir()), ..Flags::default() };
+    let settings = Settings::load(&variables, &flags).unwrap();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = told.clone();
+    let system = actix::System::new();
+    system.block_on(async move {
+        let core = Core::open(&settings, Opening::Examining).await.unwrap();
+        let progress: model_registry::progress::Progress =
+            std::sync::Arc::new(move |done, total, _| kept.lock().unwrap().push((done, total)));
+        assert_eq!(core.registry.verify(&progress).await.unwrap().findings, []);
+    });
+    // The actors' threads end with the process.
+    std::mem::forget(system);
+    let told = told.lock().unwrap();
+    let within = told.iter().filter(|(done, total)| 0 < *done && done < total).count();
+    assert!(within > 3, "{told:?}");
 }

@@ -323,7 +323,7 @@ fn every_json_answer_has_an_example_and_every_example_is_what_its_schema_says() 
 }
 
 /// What clients of the Python service know: fields of an answer, their types, and whether they may be null.
-const OLD_FIELDS: [(&str, &[(&str, &str)]); 5] = [
+const OLD_FIELDS: [(&str, &[(&str, &str)]); 6] = [
     (
         "CurrentModelResponse",
         &[
@@ -382,7 +382,34 @@ const OLD_FIELDS: [(&str, &[(&str, &str)]); 5] = [
             ("errors", "array of string"),
         ],
     ),
-    ("ModelListResponse", &[("models", "array of ModelMetadataResponse"), ("total", "integer")]),
+    // Null where the version's sidecar is damaged.
+    (
+        "ListedModelResponse",
+        &[
+            ("model_id", "string"),
+            ("model_type", "string"),
+            ("version", "string"),
+            ("status", "string"),
+            ("artifact_path", "string"),
+            ("checksum_sha256", "string"),
+            ("dataset_version_ids", "object of string"),
+            ("snapshot_id", "string"),
+            ("factor_list", "array of string or null"),
+            ("parameters", "object of any or null"),
+            ("metrics", "object of number or null"),
+            ("config", "object of any or null"),
+            ("config_hash", "string"),
+            ("feature_formulas", "array of string or null"),
+            ("env", "EnvironmentMetadataResponse or null"),
+            ("experiment_id", "string or null"),
+            ("run_id", "string or null"),
+            ("dataset_uri", "string or null"),
+            ("qlib_version", "string or null"),
+            ("created_at", "string date-time"),
+            ("promoted_at", "string date-time or null"),
+        ],
+    ),
+    ("ModelListResponse", &[("models", "array of ListedModelResponse"), ("total", "integer")]),
 ];
 
 /// A parameter's name, place and type.

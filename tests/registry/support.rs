@@ -144,6 +144,9 @@ impl World {
         };
         let first = match self.database {
             Some(_) => format!("ALTER TABLE {table} DISABLE TRIGGER ALL"),
+            None if statements.starts_with("DELETE") => {
+                format!("DROP TRIGGER {}", trigger.replace("never_change", "are_kept"))
+            }
             None => format!("DROP TRIGGER {trigger}"),
         };
         self.sql(&format!("{first}; {statements}"));

@@ -181,3 +181,12 @@ fn a_registry_of_a_newer_layout_is_refused_by_name() {
     start(&world).refused(5, "00000000000009");
     world.run(&["list"]).refused(5, "00000000000009");
 }
+
+#[test]
+fn a_stored_subtree_that_is_missing_is_named() {
+    let world = long_log();
+    world.sql_without_triggers("log_subtrees", "DELETE FROM log_subtrees");
+    let found = findings(&world);
+    assert!(found.iter().any(|it| it.2.contains("subtree 0 of level 8")), "{found:?}");
+    world.run(&["log", "prove", "risk_model", "v8.0.0"]).refused(5, "CHECKSUM_MISMATCH");
+}

@@ -36,6 +36,8 @@ mod harness;
 mod import;
 #[path = "../registry/integrity.rs"]
 mod integrity;
+#[path = "../registry/leftovers.rs"]
+mod leftovers;
 #[path = "../registry/lifecycle.rs"]
 mod lifecycle;
 #[path = "../registry/log.rs"]
@@ -48,6 +50,9 @@ mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
 mod pooler;
+#[path = "../registry/readers.rs"]
+mod readers;
+mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;

@@ -133,6 +133,15 @@ impl CatalogConnection for Conn {
         })
     }
 
+    fn find_writability() -> Option<&'static str> {
+        // The transaction that asks is itself read-only; the next one's default is what counts.
+        Some(
+            "SELECT CASE WHEN current_setting('default_transaction_read_only') = 'off'
+                          AND NOT pg_is_in_recovery() AND has_table_privilege('versions', 'INSERT')
+                    THEN 'yes' END AS found",
+        )
+    }
+
     fn find_table(name: &str) -> String {
         // Not `to_regclass`, which may remember that there was none: reading the table of tables never does.
         format!(

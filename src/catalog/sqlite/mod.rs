@@ -108,6 +108,10 @@ impl CatalogConnection for Conn {
         }
     }
 
+    fn find_writability() -> Option<&'static str> {
+        None
+    }
+
     fn find_table(name: &str) -> String {
         format!(
             "SELECT max(name) AS found FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
@@ -151,6 +155,10 @@ impl SqliteCatalog {
     /// [`CatalogError::Unavailable`] where the file is not SQLite, or cannot be read or written.
     pub fn open(file: &Path) -> Result<Self, CatalogError> {
         refuse_other_databases(file)?;
+        // SQLite would make it readable for all and writable for its owner alone, whatever the umask says.
+        if let Err(error) = std::fs::OpenOptions::new().append(true).create(true).open(file) {
+            return Err(CatalogError::Unavailable(format!("{}: {error}", file.display())));
+        }
         let url = file.to_str().ok_or_else(|| {
             CatalogError::Unavailable("the registry directory's path is not UTF-8".to_owned())
         })?;
@@ -180,12 +188,74 @@ impl SqliteCatalog {
         Ok(Self { pool, layout: KnownLayout::current() })
     }
 
+    /// Opens a file that is there and may only be read. Nothing is made beside it.
+    ///
+    /// Each transaction has a connection of its own: what the file may be read by changes with each writer that comes
+    /// and goes (see [`reading_url`]).
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] where the file is not SQLite or cannot be read.
+    pub fn open_to_read(file: &Path) -> Result<Self, CatalogError> {
+        refuse_other_databases(file)?;
+        let path = std::path::absolute(file)
+            .map_err(|error| CatalogError::Unavailable(format!("{}: {error}", file.display())))?;
+        let mut config = ManagerConfig::default();
+        config.recycling_method = RecyclingMethod::CustomFunction(Box::new(|_| {
+            async { Err(DieselError::NotFound) }.boxed()
+        }));
+        config.custom_setup = Box::new(move |_| {
+            let url = reading_url(&path);
+            async move {
+                let mut conn = Conn::establish(&url?).await?;
+                conn.batch_execute(&format!("{} PRAGMA query_only = ON;", pragmas()))
+                    .await
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(conn)
+            }
+            .boxed()
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config("", config);
+        let pool = Pool::builder(manager)
+            .max_size(limits::CATALOG_CONNECTIONS)
+            .build()
+            .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
+        Ok(Self { pool, layout: KnownLayout::current() })
+    }
+
     /// One file, one directory: the directory's own lock serialises its writers. A transaction that a writer gave up
     /// may still be ending, and is waited for.
     async fn writer_lock(&self, _: Duration) -> Result<WriterLock, CatalogError> {
         self.begin("BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
         Ok(WriterLock::none())
     }
+}
+
+/// How a file that may only be read is opened (SQLite's "Read-Only Databases" in "Write-Ahead Logging").
+///
+/// Beside a writer there are a log (`-wal`) and an index of it (`-shm`), which are read along. Where there is no log, the
+/// file is whole by itself, and SQLite would make both: `immutable` keeps it from that. It would not look at a log either,
+/// so it is never used beside one that holds something.
+fn reading_url(file: &Path) -> Result<String, ConnectionError> {
+    let beside = |suffix: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).ok().map(|found| found.len())
+    };
+    let (log, index) = (beside("-wal"), beside("-shm"));
+    let (whole, writer) = (log.is_none_or(|length| length == 0), log.is_some() && index.is_some());
+    if !whole && index.is_none() {
+        return Err(ConnectionError::BadConnection(
+            "registry.db-wal is there and registry.db-shm is not, without which it cannot be read here; it is a copy of a \
+             registry in use: open it once where it can be written"
+                .to_owned(),
+        ));
+    }
+    let path = file.to_str().ok_or_else(|| {
+        ConnectionError::BadConnection("the registry directory's path is not UTF-8".to_owned())
+    })?;
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let mode = if whole && !writer { "mode=ro&immutable=1" } else { "mode=ro" };
+    Ok(format!("file:{path}?{mode}"))
 }
 
 fn pragmas() -> String {
