@@ -168,7 +168,7 @@ fn evidence_that_was_altered_is_refused_and_the_fault_is_named() {
     no(&altered(entry), "is not in the log of this checkpoint");
     no(&altered(|it| _ = it.entries[0].path.pop()), "the proof is truncated");
     no(&altered(|it| it.checkpoint = it.checkpoint.replacen(NAME, "other", 1)), "other");
-    no(&altered(|it| it.version = "v1.1.0".to_owned()), "its version is another");
+    no(&altered(|it| it.version = "v1.1.0".to_owned()), "its version differs");
     let escape = altered(|it| it.checkpoint = "\u{1b}[2J\n1\n".to_owned());
     assert!(!escape.stdout.contains('\u{1b}'), "{escape:?}");
     no(&altered(|it| it.log_size -= 1), "of a larger log");
