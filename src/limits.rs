@@ -81,7 +81,7 @@ pub const READ_AHEAD: usize = 2 * REQUEST_HEAD;
 /// resume.
 pub const ANSWER_STALL: Duration = Duration::from_secs(30);
 /// The size of the pieces in which an answer is given to its connection, in bytes, and the most that a connection
-/// buffers for a client that does not read. Nothing else is copied: the documentation page and the OpenAPI document
+/// buffers for a client that does not read. The rest is not copied: the documentation page and the OpenAPI document
 /// are in memory only once.
 pub const ANSWER_PIECE: usize = 16 * 1024;
 /// How long a closing connection still reads what the client sends, so that the client gets the answer and not a
