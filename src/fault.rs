@@ -152,10 +152,7 @@ fn armed(point: Point) -> Option<String> {
             .collect();
         let known = |name: &&String| Point::ALL.iter().any(|point| point.name() == name.as_str());
         let unknown: Vec<_> = armed.keys().filter(|name| !known(name)).collect();
-        assert!(
-            unknown.is_empty(),
-            "MODEL_REGISTRY_FAULT names no point of this program: {unknown:?}"
-        );
+        assert!(unknown.is_empty(), "MODEL_REGISTRY_FAULT names unknown fault points: {unknown:?}");
         Mutex::new(armed)
     });
 

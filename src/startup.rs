@@ -154,8 +154,8 @@ fn open_files(
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
-                "{} has a manifest and no {CATALOG}: the catalog was lost, restore it from a backup; or it is \
-                 in PostgreSQL, and DATABASE_URL is not set",
+                "{} has a manifest but no {CATALOG}: if the catalog was lost, restore it from a backup; if it is in \
+                 PostgreSQL, set DATABASE_URL",
                 directory.display()
             ),
         ));
@@ -169,7 +169,7 @@ fn open_files(
         return Err(RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "{} holds no registry; name its directory with --registry-dir or MODEL_REGISTRY_DIR, or make \
+                "{} holds no registry; name its directory with --registry-dir or MODEL_REGISTRY_DIR, or create \
                  one with `model-registry register`, `import` or `serve`",
                 directory.display()
             ),
@@ -199,8 +199,8 @@ async fn look_at_place(settings: &Settings) -> Result<Place, RegistryError> {
         return Err(RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "{} holds no registry, and MODEL_REGISTRY_REQUIRE_EXISTING wants one to be there; mount or restore \
-                 it, or unset that variable to make a new one",
+                "{} holds no registry, but MODEL_REGISTRY_REQUIRE_EXISTING requires one; mount or restore it, or \
+                 unset that variable to create a new one",
                 settings.registry_dir.display()
             ),
         ));
@@ -217,8 +217,8 @@ fn tell_of_new_registry(place: Place, settings: &Settings) {
     tracing::warn!(
         registry_dir = %settings.registry_dir.display(),
         before,
-        "made a new registry; where there should have been one, the directory's name is wrong or its volume is not \
-         mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start"
+        "created a new registry; if one should exist already, the directory's name is wrong or its volume is not \
+         mounted; MODEL_REGISTRY_REQUIRE_EXISTING=true refuses to start without one"
     );
 }
 
@@ -532,7 +532,7 @@ fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryEr
         RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "cannot listen on {host} port {port}: {error}; set {remedy} of this machine that is free"
+                "cannot listen on {host} port {port}: {error}; set {remedy} that is free on this machine"
             ),
         )
     };

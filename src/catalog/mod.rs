@@ -60,7 +60,7 @@ pub enum CatalogError {
     Damaged(String),
     /// This program does not know the schema.
     #[error(
-        "the catalog's schema is {0}, and this program knows schemas up to {newest}; use the version of \
+        "the catalog's schema is {0}, but this program knows only schemas up to {newest}; use the version of \
          model-registry that wrote it, or a newer one",
         newest = schema_version::CURRENT
     )]

@@ -105,16 +105,16 @@ fn describe_report(report: &LoadReport) -> String {
 /// Arguments of `sandbox`.
 #[derive(Debug, Args)]
 pub struct TrySandbox {
-    /// Leave one protection out (limits, landlock, seccomp), to test the others; only in debug builds
+    /// Leave one wall out (limits, landlock, seccomp), to test the others; only in debug builds
     #[arg(long, hide = true)]
     without: Vec<String>,
 }
 
 impl TrySandbox {
-    /// Tests every protection of the load checks' sandbox on this machine.
+    /// Tests every wall of the load checks' sandbox on this machine.
     ///
     /// # Errors
-    /// [`Failure`]; a verdict of 1 where a protection is missing or failed.
+    /// [`Failure`]; a verdict of 1 where a wall is missing or failed.
     pub fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let probe = Sandbox::new(settings.sandbox).probe(self.without).map_err(|error| {

@@ -217,9 +217,9 @@ fn describe_report(report: &Report) -> String {
     let whose = match &report.verified_by {
         Some(_) => "the log's key signed the checkpoint".to_owned(),
         None => {
-            "no key was given: the file agrees with itself, and nothing proves whose log it is \
-                 of"
-            .to_owned()
+            "no key was given: the parts of the file belong together, but it is not proved whose \
+                 log it is"
+                .to_owned()
         }
     };
     format!(
@@ -264,7 +264,7 @@ async fn check_growth(since: PathBuf, key: Option<VerifierKey>, context: Context
     context.output.result(&document, || match grown {
         Growth::Unchanged => format!("{}: the same {} entries", new.origin, new.size),
         Growth::Grew { by } => {
-            format!("{}: the {} entries of then, and {by} more", new.origin, old.size)
+            format!("{}: the earlier {} entries and {by} more", new.origin, old.size)
         }
     });
     Ok(())

@@ -67,7 +67,7 @@ pub enum Command {
     Validate(VersionArguments),
     /// Check that an unregistered file would load
     Inspect(check::Inspect),
-    /// Test every protection of the load checks' sandbox on this machine
+    /// Test every wall of the load checks' sandbox on this machine
     Sandbox(check::TrySandbox),
     /// Re-hash manifest, catalog, history, sidecars and artifacts
     Verify(check::Verify),
