@@ -135,7 +135,7 @@ impl Core {
     }
 }
 
-/// What a command opened.
+/// The opened directory and catalog.
 struct Files {
     root: Arc<RegistryRoot>,
     catalog: Arc<dyn Catalog>,

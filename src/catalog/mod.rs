@@ -150,7 +150,7 @@ impl From<DieselError> for CatalogError {
             DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
                 Self::ReadOnly(info.message().to_owned())
             }
-            // SQLite's words for its code 8, which diesel does not pass on.
+            // SQLite's message for its code 8; diesel does not pass on the code.
             DieselError::DatabaseError(_, info)
                 if info.message() == "attempt to write a readonly database" =>
             {

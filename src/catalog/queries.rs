@@ -234,7 +234,7 @@ impl Catalog for Store {
             (from..)
                 .zip(rows)
                 .map(|(expected, (position, text))| {
-                    // A row that is missing must not shift the ones after it.
+                    // A missing row must not shift the rows after it.
                     if position != expected {
                         return Err(CatalogError::Damaged(format!(
                             "the log's tree lacks hash {expected} of level {level}"

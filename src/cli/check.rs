@@ -223,7 +223,7 @@ fn describe(found: &Verification) -> String {
 pub struct Import {
     /// A registry directory of the Python service, including `catalog-export/`
     directory: PathBuf,
-    /// Leave out versions that the rules do not allow, with their history, and list them
+    /// Skip versions that break the rules, with their history, and list them
     #[arg(long)]
     skip_invalid: bool,
 }

@@ -38,7 +38,7 @@ impl Output {
                 Err(error) => lose(&error.into()),
             }
         } else {
-            // Names and paths may hold anything.
+            // Names and paths may contain any character.
             print(&for_terminal(&text()));
         }
     }

@@ -50,8 +50,8 @@ pub fn echo(text: &str) -> String {
     shown
 }
 
-/// A text of any origin, fit for a terminal: control characters and those that reorder are written as escapes. Line
-/// ends and tabs stay.
+/// A text that is safe for a terminal: control characters and reordering characters are written as escapes. Line ends
+/// and tabs stay.
 #[must_use]
 pub fn for_terminal(text: &str) -> std::borrow::Cow<'_, str> {
     let unfit = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);

@@ -134,7 +134,7 @@ impl CatalogConnection for Conn {
     }
 
     fn find_writability() -> Option<&'static str> {
-        // The transaction that asks is itself read-only; the next one's default is what counts.
+        // This transaction itself is read-only, so the default of the next one decides.
         Some(
             "SELECT CASE WHEN current_setting('default_transaction_read_only') = 'off'
                           AND NOT pg_is_in_recovery() AND has_table_privilege('versions', 'INSERT')

@@ -155,7 +155,7 @@ impl SqliteCatalog {
     /// [`CatalogError::Unavailable`] where the file is not SQLite, or cannot be read or written.
     pub fn open(file: &Path) -> Result<Self, CatalogError> {
         refuse_other_databases(file)?;
-        // SQLite would make it readable for all and writable for its owner alone, whatever the umask says.
+        // SQLite would make it readable by all and writable only by its owner, whatever the umask is.
         if let Err(error) = std::fs::OpenOptions::new().append(true).create(true).open(file) {
             return Err(CatalogError::Unavailable(format!("{}: {error}", file.display())));
         }
@@ -230,11 +230,11 @@ impl SqliteCatalog {
     }
 }
 
-/// How a file that may only be read is opened (SQLite's "Read-Only Databases" in "Write-Ahead Logging").
+/// The URL that opens a file only for reading (SQLite's "Read-Only Databases" in "Write-Ahead Logging").
 ///
-/// Beside a writer there are a log (`-wal`) and an index of it (`-shm`), which are read along. Where there is no log, the
-/// file is whole by itself, and SQLite would make both: `immutable` keeps it from that. It would not look at a log either,
-/// so it is never used beside one that holds something.
+/// While a writer is active, there are a log (`-wal`) and its index (`-shm`), which are read too. Without a log the file
+/// is complete, but SQLite would create both files; `immutable` prevents this. With `immutable`, SQLite also ignores a
+/// log, so it is never used where the log has content.
 fn reading_url(file: &Path) -> Result<String, ConnectionError> {
     let beside = |suffix: &str| {
         let mut name = file.as_os_str().to_owned();
