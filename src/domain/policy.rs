@@ -317,7 +317,7 @@ mod tests {
             ("[types.x]\ngates = [{ metric = \"ic\", minimum = nan }]", "finite"),
             (
                 "[types.x]\ngates = [{ metric = \"ic\", minimum = 1 }, { metric = \"ic\", minimum = 2 }]",
-                "twice",
+                "two gates",
             ),
             ("[pickle]\ntrusted = [\"os.system\"]", "never trusted"),
             ("[pickle]\ntrusted = [\"os.path.join\"]", "never trusted"),
