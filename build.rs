@@ -1,5 +1,5 @@
-//! Takes Swagger UI's two files, and its licence, out of the archive that a crate brings, and compresses them:
-//! the binary serves them as they are then.
+//! Extracts Swagger UI's two files and its licence from the archive in a crate, and compresses the files, so that the
+//! binary can serve them unchanged.
 
 use std::{
     error::Error,
@@ -12,7 +12,7 @@ use flate2::{Compression, write::GzEncoder};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
 
-/// Where in the archive, below its one folder.
+/// The path in the archive, below its top folder.
 const COMPRESSED: [&str; 2] = ["dist/swagger-ui-bundle.js", "dist/swagger-ui.css"];
 const LICENCE: [&str; 2] = ["LICENSE", "NOTICE"];
 

@@ -1,13 +1,13 @@
-//! The one place that reads the time of day.
+//! The only place that reads the time of day.
 
 use time::OffsetDateTime;
 
 use crate::{domain::Timestamp, error::RegistryError};
 
-/// The present, to the microsecond.
+/// The present time, to the microsecond.
 ///
 /// # Errors
-/// An internal error where the system's clock stands outside the years 0000 to 9999.
+/// An internal error where the system's clock is outside the years 0000 to 9999.
 pub fn now() -> Result<Timestamp, RegistryError> {
     Timestamp::new(OffsetDateTime::now_utc()).map_err(RegistryError::internal)
 }

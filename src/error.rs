@@ -1,4 +1,4 @@
-//! The one table of errors: code, HTTP status and exit status of each. Nothing else decides a status.
+//! The error table: code, HTTP status and exit status of each error. No other place decides a status.
 
 use std::fmt;
 
@@ -7,66 +7,66 @@ use crate::{
     domain::{registration::InvalidRegistration, status::InvalidTransition},
 };
 
-/// What kind of refusal or failure it is.
+/// The kind of a refusal or failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// No bearer token was sent.
+    /// The request has no bearer token.
     Unauthenticated,
-    /// A token was sent that is not known.
+    /// The token is not valid.
     InvalidToken,
-    /// The token does not hold the route's scope.
+    /// The token lacks the route's scope.
     InsufficientScope,
-    /// No such version, no version in production, or no such type.
+    /// The version, the production version or the model type does not exist.
     ModelNotFound,
-    /// No such route.
+    /// The route does not exist.
     NotFound,
-    /// The route has other methods.
+    /// The route does not support the method.
     MethodNotAllowed,
-    /// The route has no such bytes.
+    /// The requested byte range is not satisfiable.
     RangeNotSatisfiable,
     /// The request is for another host.
     MisdirectedRequest,
-    /// The client wants another state than there is.
+    /// A precondition of the request does not hold.
     PreconditionFailed,
-    /// A parameter or field is not what it may be.
+    /// A parameter or field is invalid.
     InvalidRequest,
     /// The request's body is larger than allowed.
     TooLarge,
-    /// Not HTTP as RFC 9112 has it.
+    /// The request is not valid HTTP (RFC 9112).
     MalformedRequest,
-    /// The request did not come in time.
+    /// The request did not arrive in time.
     RequestTimeout,
     /// The request line is longer than allowed.
     UriTooLong,
     /// The request's head is larger than allowed.
     HeadersTooLarge,
-    /// The client closed its connection before the answer was there: nobody reads this, but the log does.
+    /// The client closed its connection before the answer was ready. Only the log shows this error.
     ClientGone,
     /// Parameters that the type requires are missing.
     MissingRequiredFields,
-    /// No data set versions.
+    /// The registration names no data set versions.
     InvalidDatasetVersion,
-    /// No snapshot.
+    /// The registration names no snapshot.
     InvalidSnapshot,
-    /// The version's number was used before.
+    /// The version number was used before.
     VersionExists,
-    /// The rules do not allow the step from the version's status.
+    /// The version's status does not allow the transition.
     InvalidTransition,
     /// A metric is below its gate.
     PromotionGateFailed,
     /// A check found a file that differs from its recorded hash.
     ChecksumMismatch,
-    /// A read met a file that differs from its recorded hash.
+    /// A read found a file that differs from its recorded hash.
     IntegrityOnRead,
-    /// The artifact is intact and would not load.
+    /// The artifact is intact but would not load.
     ValidationFailed,
     /// Another process is changing the registry.
     RegistryLocked,
     /// The catalog, the disk or an actor does not answer.
     RegistryUnavailable,
-    /// More work is waiting than is taken on.
+    /// The queue of waiting work is full.
     Overloaded,
-    /// Anything unexpected.
+    /// An unexpected failure.
     Internal,
 }
 
@@ -124,7 +124,7 @@ impl ErrorKind {
             Self::RequestTimeout => ("REQUEST_TIMEOUT", 408, 6),
             Self::UriTooLong => ("URI_TOO_LONG", 414, 2),
             Self::HeadersTooLarge => ("HEADERS_TOO_LARGE", 431, 2),
-            // Of no RFC: what nginx and others after it log for this.
+            // Not in any RFC: nginx and other servers log this status for such a request.
             Self::ClientGone => ("CLIENT_CLOSED_REQUEST", 499, 6),
             Self::MissingRequiredFields => ("MISSING_REQUIRED_FIELDS", 422, 2),
             Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
@@ -142,7 +142,7 @@ impl ErrorKind {
         }
     }
 
-    /// The code that clients match on.
+    /// The code that clients compare.
     #[must_use]
     pub const fn code(self) -> &'static str {
         self.row().0
@@ -160,20 +160,20 @@ impl ErrorKind {
         self.row().2
     }
 
-    /// Whether something on disk is not what it should be.
+    /// Whether the error means that files on disk are damaged.
     #[must_use]
     pub const fn is_integrity(self) -> bool {
         matches!(self, Self::ChecksumMismatch | Self::IntegrityOnRead)
     }
 
-    /// Whether the same request may succeed a moment later.
+    /// Whether the same request may succeed soon.
     #[must_use]
     pub const fn worth_retrying(self) -> bool {
         matches!(self, Self::RegistryLocked | Self::RegistryUnavailable | Self::Overloaded)
     }
 }
 
-/// A refusal or failure: its kind, a sentence for the caller, and what only the log may know.
+/// A refusal or failure: its kind, a sentence for the caller, and details only for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryError {
     kind: ErrorKind,
@@ -183,46 +183,46 @@ pub struct RegistryError {
 }
 
 impl RegistryError {
-    /// An error whose whole story may be told to the caller.
+    /// An error without secret details.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), cause: None, in_doubt: false }
     }
 
-    /// Adds what the log and the command line may tell, and an HTTP body may not: paths, database
-    /// messages.
+    /// Adds details for the log and the command line. An HTTP body must not contain them: they may hold paths and
+    /// database messages.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
 
-    /// Anything unexpected; the caller learns no more than that.
+    /// An unexpected failure. The caller does not see the cause.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Internal, "Internal server error").because(cause)
     }
 
-    /// Something that the registry needs does not answer or cannot be written.
+    /// A failure of something that the registry needs, for example the disk or the database.
     #[must_use]
     pub fn unavailable(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::RegistryUnavailable, what).because(cause)
     }
 
-    /// Marks that what was asked for may be done all the same: nobody waited for the end of it.
+    /// Marks the outcome as unknown: the work may be done, because the wait for its end was given up.
     #[must_use]
     pub fn left_in_doubt(mut self) -> Self {
         self.in_doubt = true;
         self
     }
 
-    /// Whether what was asked for may be done all the same.
+    /// Whether the outcome is unknown: the work may be done despite the error.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// The kind.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -234,7 +234,7 @@ impl RegistryError {
         &self.detail
     }
 
-    /// What only the log and the command line may tell.
+    /// The details for the log and the command line.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()

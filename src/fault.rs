@@ -1,21 +1,21 @@
-//! Fault points: places where a test of the real binary makes it die, panic or hang.
+//! Fault points: places where a test can make the real binary die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on>[,…]` names them; each fires once.
-//! `slow:FILE` makes that file when it is reached. `wait:FILE` makes a file beside it, `.reached`, and goes on when
-//! FILE is there. They exist in debug builds alone: a release build compiles them to nothing and never reads the
-//! variable.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on>[,…]` sets faults; each fires once.
+//! `slow:FILE` creates FILE when the point is reached. `wait:FILE` creates a file beside FILE, with the suffix
+//! `.reached`, and continues when FILE exists. Fault points exist only in debug builds: release builds contain no
+//! code for them and never read the variable.
 
-/// Defines the points, each once.
+/// Defines the fault points.
 macro_rules! points {
     ($($(#[$said:meta])* $point:ident = $name:literal,)+) => {
-        /// A place where a test can ask for a fault.
+        /// A place where a test can set a fault.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Point {
             $($(#[$said])* $point,)+
         }
 
         impl Point {
-            /// Every point.
+            /// Every fault point.
             pub const ALL: &[Self] = &[$(Self::$point,)+];
 
             /// The name in `MODEL_REGISTRY_FAULT`.
@@ -30,57 +30,57 @@ macro_rules! points {
 }
 
 points! {
-    /// A version's folder is there, with nothing in it.
+    /// The version's folder exists and is empty.
     RegisterStaged = "register.staged",
-    /// Its artifact is written.
+    /// The version's artifact is written.
     RegisterArtifact = "register.artifact",
-    /// Its sidecars are written.
+    /// The version's sidecars are written.
     RegisterSidecars = "register.sidecars",
-    /// The intent is written.
+    /// The change's intent is written.
     RegisterIntent = "register.intent",
-    /// The folder is in its place.
+    /// The version's folder is at its final path.
     RegisterRenamed = "register.renamed",
-    /// A change has its locks.
+    /// A change has taken its locks.
     ChangeLocked = "change.locked",
     /// The catalog is asked for a change.
     DbApply = "db.apply",
-    /// The catalog has answered to a change.
+    /// The catalog has answered a change.
     DbApplied = "db.applied",
-    /// The change learned that the catalog committed.
+    /// The change has seen that the catalog committed.
     CatalogCommitted = "catalog.committed",
-    /// A new manifest lies beside the old one.
+    /// A new manifest is beside the old one.
     ManifestWritten = "manifest.written",
-    /// It has taken its place.
+    /// The new manifest has replaced the old one.
     ManifestRenamed = "manifest.renamed",
-    /// An upgrade has its locks.
+    /// An upgrade has taken its locks.
     UpgradeLocked = "upgrade.locked",
-    /// An upgrade has converted everything, and not committed.
+    /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
-    /// The catalog is asked for the version in production.
+    /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
-    /// A sidecar is asked for.
+    /// A sidecar is requested.
     ManifestReadMetadata = "manifest.read_metadata",
-    /// A token is asked about.
+    /// A token is to be resolved.
     AuthResolve = "auth.resolve",
-    /// A validation is asked for.
+    /// A validation is requested.
     ValidatorValidate = "validator.validate",
     /// A validation has hashed the artifact.
     ValidatorHashed = "validator.hashed",
-    /// A validation is about to be asked for.
+    /// A validation is about to be requested.
     RegistryValidate = "registry.examine",
-    /// A folder is moved by the way for file systems that lack the flag to replace nothing.
+    /// A folder is moved by the method for file systems without the no-replace flag.
     FilesRenameFlags = "files.rename_flags",
 }
 
-/// Does nothing, unless a test asked for a fault here.
+/// Applies the fault that a test set here, if any.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_point: Point) {}
 
-/// Does nothing, unless a test asked for a fault here.
+/// Applies the fault that a test set here, if any.
 ///
 /// # Panics
-/// Where the fault asked for is a panic.
+/// If the fault is a panic.
 #[cfg(debug_assertions)]
 pub fn point(point: Point) {
     let name = point.name();
@@ -97,7 +97,7 @@ pub fn point(point: Point) {
             }
         }
         Some(_) => {
-            // As a power cut would have it: no destructor, no flush, no handler runs.
+            // Like a power cut: no destructor, flush or handler runs.
             let killed = rustix::process::kill_process(
                 rustix::process::getpid(),
                 rustix::process::Signal::KILL,
@@ -107,25 +107,25 @@ pub fn point(point: Point) {
     }
 }
 
-/// Whether a test asked for the other way here.
+/// Whether a test selected the alternative path here.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn asked_for(_point: Point) -> bool {
     false
 }
 
-/// Whether a test asked for the other way here.
+/// Whether a test selected the alternative path here.
 #[cfg(debug_assertions)]
 pub fn asked_for(point: Point) -> bool {
     armed(point).is_some()
 }
 
-/// Does nothing, unless a test asked for an answer that never comes.
+/// Waits for ever if a test set a fault here.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub async fn pause(_point: Point) {}
 
-/// Does nothing, unless a test asked for an answer that never comes.
+/// Waits for ever if a test set a fault here.
 #[cfg(debug_assertions)]
 pub async fn pause(point: Point) {
     let Some(what) = armed(point) else { return };
@@ -138,7 +138,7 @@ pub async fn pause(point: Point) {
     }
 }
 
-/// The fault asked for at a point, once.
+/// The fault that a test set at a point; it is returned once.
 #[cfg(debug_assertions)]
 fn armed(point: Point) -> Option<String> {
     use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
@@ -152,10 +152,7 @@ fn armed(point: Point) -> Option<String> {
             .collect();
         let known = |name: &&String| Point::ALL.iter().any(|point| point.name() == name.as_str());
         let unknown: Vec<_> = armed.keys().filter(|name| !known(name)).collect();
-        assert!(
-            unknown.is_empty(),
-            "MODEL_REGISTRY_FAULT names no point of this program: {unknown:?}"
-        );
+        assert!(unknown.is_empty(), "MODEL_REGISTRY_FAULT names unknown fault points: {unknown:?}");
         Mutex::new(armed)
     });
 

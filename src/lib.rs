@@ -1,18 +1,19 @@
-//! A model registry for services that trade on what models say: which version is in production, is it
-//! intact, would it load. It answers at once, only to those who may ask, and never runs a model's code.
+//! A model registry for trading services: it says which version is in production, whether it is intact, and whether
+//! it would load. It answers at once and only to authorised clients, and never runs a model's code.
 //!
-//! | Room | What it is for | Imports, of ours |
+//! | Module | Purpose | Imports from this crate |
 //! |---|---|---|
 //! | [`domain`] | the rules, as values and pure functions | nothing |
-//! | [`catalog`], [`artifacts`], [`auth`] | what the database knows, what the disk knows, who asks | `domain` |
-//! | [`actors`] | typed messages over those | those four, and `load_checks` |
+//! | [`catalog`], [`artifacts`], [`auth`] | the database, the files, the identity of callers | `domain` |
+//! | [`actors`] | typed messages over these | those four, and `load_checks` |
 //! | [`registry`] | the operations, the same for REST and command line | `actors`, `artifacts`, `catalog`, `domain` |
 //! | [`schemas`] | the bodies of answers | `registry`, `domain` |
 //! | [`http`], [`cli`] | REST, command line | `registry`, `schemas`, `domain` |
 //! | [`startup`] | puts the parts together | all |
 //!
-//! [`error`] (the one table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`],
-//! [`config`] (which reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`], [`file_stamp`] and [`fault`] serve all but `domain`. `tests/architecture.rs` holds to this.
+//! [`error`] (the table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`], [`config`] (which
+//! reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`], [`file_stamp`] and [`fault`] are
+//! for all modules except `domain`. `tests/architecture.rs` checks these rules.
 
 #![cfg_attr(
     test,

@@ -1,160 +1,165 @@
-//! Every capacity and every timeout of the service, in one place.
+//! Every capacity and timeout of the service.
 
 use std::time::Duration;
 
-/// Connections that the catalog's pool may hold.
+/// The most connections in the catalog's pool.
 pub const CATALOG_CONNECTIONS: usize = 8;
 /// How long a query waits for a free connection.
 pub const CATALOG_CONNECTION_WAIT: Duration = Duration::from_secs(2);
-/// How long the catalog's answer may take; longer than [`SQLITE_BUSY_WAIT`].
+/// How long the catalog may take to answer; longer than [`SQLITE_BUSY_WAIT`].
 pub const CATALOG_ANSWER_WAIT: Duration = Duration::from_secs(6);
-/// How long one statement may take in PostgreSQL before the server itself ends it.
+/// How long one statement may take before PostgreSQL ends it.
 pub const DATABASE_STATEMENT_WAIT: Duration = Duration::from_secs(5);
-/// How long applying migrations to PostgreSQL may take, waiting for another replica's included.
+/// How long migrations of PostgreSQL may take, including the wait for another replica's migrations.
 pub const MIGRATION_WAIT: Duration = Duration::from_secs(60);
-/// After how much silence a connection to PostgreSQL is probed.
+/// How long a connection to PostgreSQL may be silent before it is probed.
 pub const DATABASE_KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's write.
 pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
-/// How often we look where SQLite itself does not wait.
+/// The interval between attempts where SQLite itself does not wait.
 pub const SQLITE_BUSY_POLL: Duration = Duration::from_millis(10);
 
-/// How long an answer about readiness stands.
+/// How long an answer about readiness is reused.
 pub const READINESS_AGE: Duration = Duration::from_secs(1);
-/// How far this machine's clock may be behind the last change before the log tells of it, in seconds.
+/// How many seconds this machine's clock may be behind the last change before the log warns of it.
 pub const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// How long a command waits for another process that is changing the registry.
 pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// How often it looks.
+/// The interval between its attempts.
 pub const WRITE_LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// Requests that may be with one actor at a time; one more is answered `OVERLOADED`.
+/// The most requests at one actor; further ones are answered `OVERLOADED`.
 pub const ACTOR_CAPACITY: usize = 1024;
-/// Load checks that may wait or run; one more is answered `OVERLOADED`.
+/// The most load checks that wait or run; further ones are answered `OVERLOADED`.
 pub const VALIDATOR_CAPACITY: usize = 32;
-/// How long an actor may take to answer, unless its message says otherwise.
+/// How long an actor may take to answer, unless its message has its own timeout.
 pub const ACTOR_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long hashing a file anew or checking that it loads may take.
+/// How long it may take to hash a file or to check that it loads.
 pub const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// How often the supervisor looks for dead actors; each is replaced within a second.
+/// The interval between the supervisor's checks for dead actors; a dead actor is replaced within a second.
 pub const SUPERVISOR_ROUND: Duration = Duration::from_millis(100);
-/// An actor that dies this often within [`RESTART_WINDOW`] ends the process.
+/// An actor that dies this many times within [`RESTART_WINDOW`] ends the process.
 pub const MAX_RESTARTS: usize = 10;
-/// See [`MAX_RESTARTS`].
+/// The time window of [`MAX_RESTARTS`].
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
-/// How long a service may go between its look-outs for a change that was committed by a process which died
-/// before it wrote the manifest.
+/// The interval between checks for an unfinished change: its process died after the commit and before it wrote the
+/// manifest.
 pub const JANITOR_TIDY_ROUND: Duration = Duration::from_secs(5);
-/// How long the janitor looks for a moment at which nobody changes anything.
+/// How long the janitor waits for a moment without changes.
 pub const JANITOR_LOCK_WAIT: Duration = Duration::from_secs(2);
-/// How long between two re-hashes of everything.
+/// The interval between re-hashes of everything.
 pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// A sidecar changed less than this long before it was read is hashed again at the next read: the file
-/// system's clock may not be fine enough to show a second change.
+/// A sidecar that changed less than this long before it was read is hashed again at the next read: the file system's
+/// clock may be too coarse to show a second change.
 pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);
-/// Sidecars and artifacts remembered as verified.
+/// The most sidecars and artifacts that are remembered as verified.
 pub const VERIFIED_FILES: usize = 100_000;
 
-/// Buffer of file copies, hashes and artifact downloads, in bytes.
+/// The buffer size of file copies, hashes and artifact downloads, in bytes.
 pub const FILE_BUFFER: usize = 256 * 1024;
 
-/// Longest request line, in bytes: RFC 9112 section 3 asks for 8000 at least, and no query here needs more.
+/// The longest request line, in bytes. RFC 9112 section 3 recommends at least 8000; no query here needs more.
 pub const REQUEST_LINE: usize = 8 * 1024;
-/// Largest head of a request, in bytes. Twice [`TOKEN_BYTES`], so that a token is refused for what it is.
+/// The largest head of a request, in bytes. It is twice [`TOKEN_BYTES`], so that a token that is too long gets its
+/// own error.
 pub const REQUEST_HEAD: usize = 32 * 1024;
-/// How long a client may take to send its request's head, from its connection or from the head's first byte.
+/// How long a client may take to send its request's head, from the start of its connection or the first byte of the
+/// head.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest request body, in bytes. No route takes one; this much is read and ignored, since some clients send
+/// The largest request body, in bytes. No route uses a body; this much is read and ignored, because some clients send
 /// `{}` with every POST.
 pub const REQUEST_BODY: usize = 64 * 1024;
 /// How long a client may take to send a body that is ignored.
 pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a connection reads ahead of the request that is being answered, in bytes; the client's next ones wait in
-/// its own buffers.
+/// The most bytes that a connection reads ahead of the request that is being answered; the client must buffer the
+/// rest.
 pub const READ_AHEAD: usize = 2 * REQUEST_HEAD;
-/// How long a client may take nothing of an answer that is ready for it. Above what a paused virtual machine
-/// needs to come back.
+/// How long a client may read nothing of an answer that is ready. It is longer than a paused virtual machine needs to
+/// resume.
 pub const ANSWER_STALL: Duration = Duration::from_secs(30);
-/// How much of an answer is handed to its connection at a time, in bytes, and how much of it the connection holds for
-/// a client that takes nothing. The rest stays where it is: for the API's own page and document, that is once.
+/// The size of the pieces in which an answer is given to its connection, in bytes, and the most that a connection
+/// buffers for a client that does not read. The rest is not copied: the documentation page and the OpenAPI document
+/// are in memory only once.
 pub const ANSWER_PIECE: usize = 16 * 1024;
-/// How long a connection that is being closed still takes what the client sends, so that the client sees the
-/// answer and not a reset.
+/// How long a closing connection still reads what the client sends, so that the client gets the answer and not a
+/// reset.
 pub const LINGER: Duration = Duration::from_secs(1);
-/// Connections of one worker (there is one a core); more wait to be accepted. Each holds some 20 kB.
+/// The most connections of one worker; there is one worker a core. Further ones wait to be accepted. Each takes about
+/// 20 kB.
 pub const CONNECTIONS_PER_WORKER: usize = 4096;
-/// Connections that wait to be accepted; the kernel lets the clients of others try again after a second, and may allow
-/// fewer (`net.core.somaxconn`, 4096).
+/// The most connections that wait to be accepted. The kernel makes further clients retry after a second, and may have
+/// a lower limit (`net.core.somaxconn`, 4096).
 pub const CONNECTIONS_WAITING: i32 = 1024;
-/// Open files that connections leave for everything else, artifacts and the catalog first; where the system allows
-/// few, fewer connections are taken.
+/// Open files reserved for everything except connections, above all artifacts and the catalog. Where the system
+/// allows few open files, fewer connections are accepted.
 pub const FILES_BESIDES_CONNECTIONS: usize = 512;
-/// Connections that each worker takes, however few open files the system allows.
+/// The least number of connections of each worker, whatever the limit of open files.
 pub const LEAST_CONNECTIONS_PER_WORKER: usize = 16;
-/// Requests in progress at a time; a further one waits for its turn. Below [`ACTOR_CAPACITY`], so that the actors can
-/// accept what they send.
+/// The most requests in progress; further ones wait. It is below [`ACTOR_CAPACITY`], so that the actors accept every
+/// request.
 pub const REQUESTS_IN_FLIGHT: usize = 512;
-/// Authorised requests that use the registry at a time; a further one waits for its turn. It has done nothing yet that
-/// would have to be done again. Eight for each connection of the catalog, so that a query never waits for one as long as
-/// [`CATALOG_CONNECTION_WAIT`].
+/// The most authorised requests that use the registry at a time; further ones wait. A waiting request has done no
+/// work yet. The limit is eight requests for each connection of the catalog, so that a query never waits for a
+/// connection as long as [`CATALOG_CONNECTION_WAIT`].
 pub const REGISTRY_REQUESTS: usize = 8 * CATALOG_CONNECTIONS;
-/// Artifacts that are sent at a time; a further one waits for its turn. They are counted apart, since they last: slow
-/// downloads must not keep out clients that ask what is in production.
+/// The most artifacts that are sent at a time; further ones wait. They have their own limit because slow downloads
+/// must not block queries for the production version.
 pub const DOWNLOADS_IN_FLIGHT: usize = 128;
-/// How long a request waits for its turn before it is answered `OVERLOADED`. There may be more connections than requests
-/// in progress, each with a request: most wait for milliseconds, and are not sent away.
+/// How long a request waits for its turn before it is answered `OVERLOADED`. There may be more connections than
+/// requests in progress; most requests wait only milliseconds.
 pub const TURN_WAIT: Duration = Duration::from_secs(5);
-/// Longer than a gateway's own, so that it is the gateway that closes an idle connection.
+/// Longer than a gateway's own timeout, so that the gateway closes idle connections first.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Most versions in one page of a list that asks for a limit.
+/// The most versions in one page of a list.
 pub const MAX_PAGE: u32 = 10_000;
-/// How long the server lets requests in flight finish when it is told to stop.
+/// How long a stopping server lets requests in flight finish.
 pub const SHUTDOWN_SECONDS: u64 = 30;
-/// How long before that a request which is still without an answer is refused one, so that it hears so.
+/// How long before the end of that time unanswered requests are refused, so that their clients get an answer.
 pub const LAST_ANSWERS_SECONDS: u64 = 2;
-/// How long connections that the kernel has made already may take to be accepted, before the socket is closed.
+/// How long connections that the kernel has already established may take to be accepted before the socket is closed.
 pub const LAST_CONNECTIONS_WAIT: Duration = Duration::from_millis(200);
 /// How long a client may take for its TLS handshake.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether the files of certificates changed.
+/// The interval between checks whether certificate files changed.
 pub const TLS_ROUND: Duration = Duration::from_secs(2);
-/// After how many seconds a refused client may try again.
+/// The seconds after which a refused client may retry.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often it is looked whether the token files changed.
+/// The interval between checks whether the token files changed.
 pub const TOKEN_FILES_ROUND: Duration = Duration::from_secs(1);
-/// Tokens that are refused only after another look at the token files, at a time; more are refused without.
+/// The most unknown tokens for which the token files are checked at the same time; further ones are refused without a
+/// check.
 pub const TOKENS_LOOKED_FOR_IN_FILES: usize = 16;
 
-/// Largest access token that is looked at, in bytes.
+/// The largest accepted access token, in bytes.
 pub const TOKEN_BYTES: usize = 16 * 1024;
-/// Verified access tokens that are remembered.
+/// The most verified access tokens that are remembered.
 pub const REMEMBERED_TOKENS: usize = 10_000;
-/// Tokens with an unknown key that may wait for the identity provider at a time. Well below
-/// [`ACTOR_CAPACITY`], so that they never keep a token out whose key is known.
+/// The most tokens with an unknown key that wait for the identity provider. It is well below [`ACTOR_CAPACITY`], so
+/// that tokens with a known key are never blocked.
 pub const TOKENS_WAITING_FOR_KEYS: usize = 256;
-/// How long such a token waits.
+/// How long a token with an unknown key waits.
 pub const KEYS_WAIT: Duration = Duration::from_secs(3);
-/// How long passes between two requests to the identity provider that tokens with an unknown key cause.
+/// The least time between two requests to the identity provider that are caused by tokens with an unknown key.
 pub const KEYS_DEMAND_PAUSE: Duration = Duration::from_secs(10);
-/// At what age the identity provider's key set is fetched anew.
+/// The age at which the identity provider's key set is fetched again.
 pub const KEYS_REFRESH_AGE: Duration = Duration::from_secs(5 * 60);
-/// How long after a failure it is tried again, while there is no key set that serves.
+/// The retry interval after a failure, while there is no usable key set.
 pub const KEYS_FIRST_RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long after a failure it is tried again, while the last good set serves.
+/// The retry interval after a failure, while the last good key set is usable.
 pub const KEYS_RETRY_PAUSE: Duration = Duration::from_secs(10);
-/// How often it is looked whether a refresh is due, or a key file changed.
+/// The interval between checks whether a refresh is due or a key file changed.
 pub const KEYS_ROUND: Duration = Duration::from_secs(1);
-/// How long one request to the identity provider may take, body included. Two of them are shorter than
+/// How long one request to the identity provider may take, including its body. Two such requests take less than
 /// [`ACTOR_TIMEOUT`].
 pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Largest answer of the identity provider, and largest key file, in bytes.
+/// The largest answer of the identity provider, and the largest key file, in bytes.
 pub const PROVIDER_BODY: u64 = 1 << 20;
 
-/// How often the log tells that a long validation goes on.
+/// The interval at which the log reports a long validation.
 pub const VALIDATION_LOG_ROUND: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything else: a load check's process must not even read an argument or a variable more.
+    // This must come first: the process of a load check must not read arguments or variables.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == load_checks::ARGUMENT) {
         return load_checks::run_child();

@@ -1,25 +1,25 @@
-//! How long work tells whoever watches how far it has come, and learns that nobody does any more.
+//! How long work reports its progress, and notices that its client has gone.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// Hears: done, of how many (0 where that is not known), and on what.
+/// Receives the amount done, the total (0 where it is not known), and a description of the work.
 pub type Progress = Arc<dyn Fn(u64, u64, &str) + Send + Sync>;
 
-/// For work whose progress nobody watches.
+/// Ignores progress.
 #[must_use]
 pub fn unwatched() -> Progress {
     Arc::new(|_, _, _| {})
 }
 
-/// Cancels work when it is dropped: the client went away, or time ran out.
+/// Cancels the work when it is dropped: the client went away, or time ran out.
 #[derive(Debug, Default)]
 pub struct CancelOnDrop(Arc<AtomicBool>);
 
 impl CancelOnDrop {
-    /// What the work looks at.
+    /// The flag that the work checks.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.0.clone()

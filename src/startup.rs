@@ -1,5 +1,4 @@
-//! Putting the parts together: the registry's directory, catalog and actors for every command, and the
-//! server around them.
+//! Start-up: opens the registry's directory, catalog and actors for every command, and the server around them.
 
 use std::{
     net::{TcpListener, ToSocketAddrs as _},
@@ -47,27 +46,26 @@ use crate::{
     tls::{self, Credentials, TlsFiles},
 };
 
-/// What a command wants of the registry directory.
+/// The access that a command needs to the registry directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// To look into everything, whatever state it is in. It must be there.
+    /// Inspect everything, whatever its state. The registry must exist.
     Examining,
-    /// To answer from it. It must be there, and manifest and catalog must not contradict each other.
+    /// Read. The registry must exist, and its manifest and catalog must agree.
     Reading,
-    /// To change it. It must be there, and is first brought back to a whole state where a process was killed
-    /// in the middle of a change.
+    /// Change. The registry must exist. If a process was killed during a change, the registry is first recovered.
     Changing,
-    /// As [`Self::Changing`], and it is made where it is not there.
+    /// As [`Self::Changing`], but a missing registry is created.
     Creating,
-    /// As [`Self::Creating`], and every row is held against the log.
+    /// As [`Self::Creating`], and every row is checked against the log.
     Serving,
 }
 
-/// A registry whose actors run.
+/// A registry with running actors.
 pub struct Core {
     /// The operations.
     pub registry: Registry,
-    /// Hears of actors that are lost for good.
+    /// Receives the actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
 }
@@ -76,8 +74,8 @@ impl Core {
     /// Opens the registry directory and starts the actors over it.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` where there is no registry and none may be made; `CHECKSUM_MISMATCH` where its
-    /// manifest and catalog disagree; `REGISTRY_UNAVAILABLE` where disk or catalog cannot be used.
+    /// `INVALID_REQUEST` where the registry is missing and must not be created; `CHECKSUM_MISMATCH` where its
+    /// manifest and catalog disagree; `REGISTRY_UNAVAILABLE` where the disk or the catalog cannot be used.
     pub async fn open(settings: &Settings, opening: Opening) -> Result<Self, RegistryError> {
         let (directory, database) = (settings.registry_dir.clone(), settings.database.clone());
         let files = blocking(move || open_files(&directory, database, opening)).await?;
@@ -137,7 +135,7 @@ impl Core {
     }
 }
 
-/// What a command opened.
+/// The opened directory and catalog.
 struct Files {
     root: Arc<RegistryRoot>,
     catalog: Arc<dyn Catalog>,
@@ -156,8 +154,8 @@ fn open_files(
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
-                "{} has a manifest and no {CATALOG}: the catalog was lost, restore it from a backup; or it is \
-                 in PostgreSQL, and DATABASE_URL is not set",
+                "{} has a manifest but no {CATALOG}: if the catalog was lost, restore it from a backup; if it is in \
+                 PostgreSQL, set DATABASE_URL",
                 directory.display()
             ),
         ));
@@ -171,7 +169,7 @@ fn open_files(
         return Err(RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "{} holds no registry; name its directory with --registry-dir or MODEL_REGISTRY_DIR, or make \
+                "{} holds no registry; name its directory with --registry-dir or MODEL_REGISTRY_DIR, or create \
                  one with `model-registry register`, `import` or `serve`",
                 directory.display()
             ),
@@ -193,7 +191,7 @@ fn open_files(
     Ok(Files { root: Arc::new(root), catalog, writable })
 }
 
-/// Looks at what is in the place of the registry directory, before anything is made there.
+/// Checks what is at the path of the registry directory, before anything is created there.
 async fn look_at_place(settings: &Settings) -> Result<Place, RegistryError> {
     let (directory, external) = (settings.registry_dir.clone(), settings.database.is_some());
     let place = blocking(move || vacancy::look(&directory, external)).await?;
@@ -201,8 +199,8 @@ async fn look_at_place(settings: &Settings) -> Result<Place, RegistryError> {
         return Err(RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "{} holds no registry, and MODEL_REGISTRY_REQUIRE_EXISTING wants one to be there; mount or restore \
-                 it, or unset that variable to make a new one",
+                "{} holds no registry, but MODEL_REGISTRY_REQUIRE_EXISTING requires one; mount or restore it, or \
+                 unset that variable to create a new one",
                 settings.registry_dir.display()
             ),
         ));
@@ -219,12 +217,12 @@ fn tell_of_new_registry(place: Place, settings: &Settings) {
     tracing::warn!(
         registry_dir = %settings.registry_dir.display(),
         before,
-        "made a new registry; where there should have been one, the directory's name is wrong or its volume is not \
-         mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start"
+        "created a new registry; if one should exist already, the directory's name is wrong or its volume is not \
+         mounted; MODEL_REGISTRY_REQUIRE_EXISTING=true refuses to start without one"
     );
 }
 
-/// A server that listens.
+/// A listening server.
 pub struct Application {
     server: Server,
     socket_filter: SocketFilter,
@@ -235,20 +233,20 @@ pub struct Application {
     drain: Duration,
 }
 
-/// How a server that was told to stop came to its end.
+/// The way in which a server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// After the requests in flight.
+    /// Requests in flight finished first.
     Finished,
-    /// By a second signal, at once.
+    /// A second signal stopped it at once.
     CutShort(Signal),
 }
 
 impl Application {
-    /// Opens the registry, verifies it, and listens.
+    /// Opens and verifies the registry, and listens.
     ///
     /// # Errors
-    /// As [`Core::open`]; `INVALID_REQUEST` where the address cannot be listened on.
+    /// As [`Core::open`]; `INVALID_REQUEST` where the server cannot listen on the address.
     pub async fn build(
         settings: &Settings,
         server: &ServerSettings,
@@ -272,7 +270,7 @@ impl Application {
             auth.ask(RefreshKeys).await?;
         }
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
-        // The janitor answers no one, so nobody keeps its handle; its watcher keeps it alive.
+        // The janitor takes no messages, so its handle is not kept; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
         let listener = listen(
             &server.host,
@@ -306,28 +304,28 @@ impl Application {
         Ok(Self { server, socket_filter, port, metrics_port, lost, lifecycle, drain })
     }
 
-    /// The port that it listens on.
+    /// The port of the server.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The port on which the metrics are, where they are wanted.
+    /// The port of the metrics, where they are enabled.
     #[must_use]
     pub fn metrics_port(&self) -> Option<u16> {
         self.metrics_port
     }
 
-    /// Serves until SIGTERM or SIGINT; then goes on for the time of the drain while `/ready` says no, takes no
-    /// more connections, and lets requests in flight finish. A second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT. Then `/ready` answers no for the time of the drain, no more connections are
+    /// accepted, and requests in flight finish. A second signal stops the server at once.
     ///
     /// # Errors
-    /// An internal error where an actor is lost for good or a worker cannot go on.
+    /// An internal error where an actor is lost for good or a worker fails.
     pub async fn run_until_stopped(self, mut signals: Signals) -> Result<Ending, RegistryError> {
         let Self { server, socket_filter, mut lost, lifecycle, drain, .. } = self;
         let handle = server.handle();
         let mut running = std::pin::pin!(server);
-        // Requests in flight would wait for ever for an actor that answers no more.
+        // Requests in flight would wait for ever for a lost actor.
         let mut lost = std::pin::pin!(async move {
             let why = lost.recv().await.map(|lost| lost.to_string());
             RegistryError::internal(why.unwrap_or_else(|| "the actors are gone".to_owned()))
@@ -338,7 +336,7 @@ impl Application {
             signal = signals.next() => signal,
         };
         let name = name_of(signal);
-        tracing::info!(signal = name, drain_seconds = drain.as_secs(), "told to stop");
+        tracing::info!(signal = name, drain_seconds = drain.as_secs(), "received a signal to stop");
         lifecycle.stop();
         tokio::select! {
             ended = &mut running => return over(ended),
@@ -350,7 +348,7 @@ impl Application {
             Ok(()) => tokio::time::sleep(limits::LAST_CONNECTIONS_WAIT).await,
             Err(error) => tracing::warn!(
                 %error,
-                "the system cannot keep new connections away: one that is made in this moment may be reset"
+                "the system cannot refuse new connections: a connection made now may be reset"
             ),
         }
         tracing::info!(in_flight = lifecycle.in_flight(), "finishing requests in flight");
@@ -362,7 +360,10 @@ impl Application {
         let patience = limits::SHUTDOWN_SECONDS - limits::LAST_ANSWERS_SECONDS;
         let refuse_the_rest = async {
             tokio::time::sleep(Duration::from_secs(patience)).await;
-            tracing::warn!(in_flight = lifecycle.in_flight(), "refusing what is not answered yet");
+            tracing::warn!(
+                in_flight = lifecycle.in_flight(),
+                "refusing the requests that are still unanswered"
+            );
             lifecycle.run_out_of_time();
             std::future::pending::<()>().await;
         };
@@ -375,7 +376,7 @@ impl Application {
     }
 }
 
-/// The signals that end a server: SIGTERM and SIGINT, and SIGHUP where that has no other meaning.
+/// The signals that stop a server: SIGTERM and SIGINT, and SIGHUP where it has no other meaning.
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -383,10 +384,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Hears them from now on; none ends the process by itself any more.
+    /// Starts to listen for the signals; they no longer end the process directly.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn new() -> Result<Self, RegistryError> {
         let on = |kind| signal(kind).map_err(RegistryError::internal);
         Ok(Self {
@@ -396,16 +397,16 @@ impl Signals {
         })
     }
 
-    /// As [`Self::new`], and SIGHUP: the terminal went away.
+    /// As [`Self::new`], and also SIGHUP, which means that the terminal went away.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn with_hang_up() -> Result<Self, RegistryError> {
         let hang_up = signal(SignalKind::hangup()).map_err(RegistryError::internal)?;
         Ok(Self { hang_up: Some(hang_up), ..Self::new()? })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         let hang_up = async {
             match &mut self.hang_up {
@@ -430,17 +431,17 @@ fn name_of(signal: Signal) -> &'static str {
 }
 
 fn cut_short(signal: Signal) -> Ending {
-    tracing::warn!(signal = name_of(signal), "second signal: ending at once");
+    tracing::warn!(signal = name_of(signal), "second signal: stopping at once");
     Ending::CutShort(signal)
 }
 
-/// A server never ends by itself.
+/// The error where a server ended without a signal.
 fn over(ended: std::io::Result<()>) -> Result<Ending, RegistryError> {
     ended.map_err(RegistryError::internal)?;
-    Err(RegistryError::internal("the server ended without being told to"))
+    Err(RegistryError::internal("the server ended without a signal"))
 }
 
-/// Serves the metrics for as long as the process lives, its last seconds included.
+/// Serves the metrics until the process ends, also during the drain.
 fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
     let port = listener.local_addr().map_err(RegistryError::internal)?.port();
     let server = scrape::start(listener).map_err(RegistryError::internal)?;
@@ -452,10 +453,10 @@ fn serve_metrics(listener: TcpListener) -> Result<u16, RegistryError> {
     Ok(port)
 }
 
-/// Reads the certificates, and follows their files.
+/// Reads the certificates, and reloads their files when they change.
 fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
     let unusable = |problem: tls::TlsProblem| {
-        RegistryError::new(ErrorKind::InvalidRequest, format!("TLS cannot be had: {problem}"))
+        RegistryError::new(ErrorKind::InvalidRequest, format!("TLS cannot be used: {problem}"))
     };
     let (credentials, mut changes) = Credentials::load(files).map_err(unusable)?;
     actix::spawn(async move {
@@ -466,7 +467,7 @@ fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
                 (changes, found)
             });
             let Ok((looked, found)) = looked.await else {
-                // The hook that logs panics has told where.
+                // The panic hook has logged the place.
                 tracing::error!("the certificates are no longer read again when they change");
                 return;
             };
@@ -476,7 +477,7 @@ fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
                 Some(Ok(())) => tracing::info!("the TLS certificates changed and are in use"),
                 Some(Err(problem)) => tracing::error!(
                     %problem,
-                    "the TLS certificates changed and cannot be used; the ones before stay in use"
+                    "the TLS certificates changed but cannot be used; the previous ones stay in use"
                 ),
             }
         }
@@ -484,12 +485,12 @@ fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
     credentials.server_config().map_err(RegistryError::internal)
 }
 
-/// Tries the sandbox of load checks once and tells the log what it is worth on this machine. Reads go on without
-/// it; every load check would say the same again.
+/// Tests the sandbox of load checks once, and logs the result. Reads work without the sandbox; every load check would
+/// report the same problem.
 fn tell_of_sandbox(mode: Mode) {
     match Sandbox::new(mode).probe(Vec::new()) {
         Ok(probe) if probe.whole() => {
-            tracing::info!(tried = probe.attempts.len(), "the sandbox of load checks holds");
+            tracing::info!(tried = probe.attempts.len(), "the sandbox of load checks works");
         }
         Ok(probe) => {
             let missing = probe.missing.join("; ");
@@ -504,11 +505,11 @@ fn tell_of_sandbox(mode: Mode) {
                      MODEL_REGISTRY_SANDBOX=best-effort accepts it"
                 ),
                 Mode::BestEffort => {
-                    tracing::warn!(missing, open, "load checks run without a whole sandbox");
+                    tracing::warn!(missing, open, "load checks run in an incomplete sandbox");
                 }
             }
         }
-        Err(error) => tracing::error!(%error, "the sandbox of load checks cannot be tried"),
+        Err(error) => tracing::error!(%error, "the sandbox of load checks cannot be tested"),
     }
 }
 
@@ -531,7 +532,7 @@ fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryEr
         RegistryError::new(
             ErrorKind::InvalidRequest,
             format!(
-                "cannot listen on {host} port {port}: {error}; set {remedy} of this machine that is free"
+                "cannot listen on {host} port {port}: {error}; set {remedy} that is free on this machine"
             ),
         )
     };
@@ -539,7 +540,7 @@ fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryEr
     let addresses: Vec<_> = (bare, port).to_socket_addrs().map_err(refused)?.collect();
     let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
     listener.set_nonblocking(true).map_err(RegistryError::internal)?;
-    // To listen again changes nothing but the length of the queue, of which the standard library makes 128.
+    // A second `listen` changes only the length of the queue. The standard library sets it to 128.
     SockRef::from(&listener).listen(limits::CONNECTIONS_WAITING).map_err(refused)?;
     Ok(listener)
 }

@@ -1,5 +1,5 @@
-//! `AuthActor`: resolves a token to a principal. It waits for nothing on its own thread: a token whose key is
-//! known is answered at once, and one whose key is not waits in a future of its own for the identity provider.
+//! `AuthActor`: resolves a token to its principal. Its own thread never waits: a token with a known key is answered
+//! at once, and a token with an unknown key waits for the identity provider in its own future.
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,7 +21,7 @@ use crate::{
     limits,
 };
 
-/// Owns the configured tokens, and the identity provider's keys where there is one.
+/// Owns the configured tokens, and the identity provider's keys if there is a provider.
 pub struct AuthActor {
     tokens: Arc<StaticTokens>,
     verifier: Option<Arc<TokenVerifier>>,
@@ -29,7 +29,7 @@ pub struct AuthActor {
 }
 
 impl AuthActor {
-    /// An actor over these tokens and this identity provider.
+    /// An actor with these tokens and this identity provider.
     #[must_use]
     pub fn new(tokens: Arc<StaticTokens>, verifier: Option<Arc<TokenVerifier>>) -> Self {
         let looking_ahead = Arc::new(Semaphore::new(limits::TOKENS_LOOKED_FOR_IN_FILES));
@@ -55,7 +55,7 @@ impl Actor for AuthActor {
 
 supervised!(AuthActor, "auth");
 
-/// Asks for the principal that a token stands for. `INVALID_TOKEN` where it is not valid.
+/// Resolves a token to its principal. `INVALID_TOKEN` where the token is not valid.
 #[derive(Message)]
 #[rtype(result = "Result<Principal, RegistryError>")]
 pub struct ResolveToken {
@@ -87,8 +87,8 @@ impl Handler<ResolveToken> for AuthActor {
 }
 
 impl AuthActor {
-    /// Refuses a token, unless it was written into a token file since the files were looked at last: whoever
-    /// replaces a token must not be refused with the new one.
+    /// Refuses a token, unless a token file has it since the last check: a client must not be refused just after its
+    /// token was replaced.
     fn refuse(
         &self,
         token: SecretSlice<u8>,
@@ -105,26 +105,26 @@ impl AuthActor {
         })
     }
 
-    /// A turn to look at the token files, where there are some and few others look: wrong tokens must not take
-    /// the actor's room.
+    /// A permit to check the token files, if there are any and few other checks run: wrong tokens must not use up the
+    /// actor's capacity.
     fn look_ahead(&self) -> Option<OwnedSemaphorePermit> {
         let turns = self.tokens.from_files().then(|| self.looking_ahead.clone())?;
         turns.try_acquire_owned().ok()
     }
 }
 
-/// Looks at the token files, on a blocking thread.
+/// Checks the token files on a blocking thread.
 async fn follow(tokens: Arc<StaticTokens>) {
     let looked = blocking(move || {
         tokens.follow();
         Ok(())
     });
     if let Err(error) = looked.await {
-        tracing::error!(%error, "the token files could not be looked at");
+        tracing::error!(%error, "the token files could not be checked");
     }
 }
 
-/// Fetches the identity provider's keys now. `REGISTRY_UNAVAILABLE` where there are none to be had.
+/// Fetches the identity provider's keys now. `REGISTRY_UNAVAILABLE` where there are none.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct RefreshKeys;
@@ -149,7 +149,7 @@ impl Handler<RefreshKeys> for AuthActor {
     }
 }
 
-/// How the identity provider's keys are; `None` where there is no identity provider.
+/// The state of the identity provider's keys; `None` where there is no identity provider.
 #[derive(Message)]
 #[rtype(result = "Result<Option<KeysState>, RegistryError>")]
 pub struct ReportKeys;
@@ -174,7 +174,7 @@ fn no_keys(cause: String) -> RegistryError {
 }
 
 fn now() -> Result<Moment, RegistryError> {
-    // A clock before 1970 takes every token for one of the future.
+    // A clock before 1970 makes every token one of the future.
     let unix = u64::try_from(clock::now()?.unix_seconds()).unwrap_or_default();
     Ok(Moment { unix, instant: Instant::now() })
 }
@@ -185,7 +185,7 @@ fn refresh_if_due(verifier: &Arc<TokenVerifier>) {
     }
 }
 
-/// Asks the provider on a blocking thread. The caller was told to by one of `TokenVerifier::begin_…`.
+/// Sends a request to the provider on a blocking thread. One of `TokenVerifier::begin_…` has allowed it.
 async fn refresh(verifier: Arc<TokenVerifier>) {
     let asked = verifier.clone();
     let answer = blocking(move || Ok(asked.provider.fetch())).await;
@@ -193,7 +193,7 @@ async fn refresh(verifier: Arc<TokenVerifier>) {
     verifier.finish(Instant::now(), answer);
 }
 
-/// Waits for new keys where the provider may be asked for them, and looks at the token again.
+/// Waits for new keys if the provider may be asked for them, and checks the token again.
 async fn resolve_with_new_keys(
     verifier: Arc<TokenVerifier>,
     token: SecretSlice<u8>,
@@ -210,10 +210,10 @@ async fn resolve_with_new_keys(
         let mut refreshes = verifier.refreshes();
         match verifier.begin_for_token(Instant::now()) {
             Demand::Ask => drop(actix::spawn(refresh(verifier.clone()))),
-            // What is under way may have begun before the key was published: the loop then asks once more.
+            // The request in progress may have begun before the key was published; the loop then asks once more.
             Demand::Wait => {}
             Demand::TooSoon => {
-                // That answer may have come after the token was looked at.
+                // That answer may have arrived after the token was checked.
                 found = verifier.look(token.expose_secret(), now()?);
                 break;
             }

@@ -1,4 +1,4 @@
-//! `DbActor`: the way to the catalog. The catalog's pool is cloned into each reply's future, so that no
+//! `DbActor`: the access to the catalog. Each reply's future has its own clone of the catalog's pool, so that no
 //! query waits for another.
 
 use std::{sync::Arc, time::Duration};
@@ -28,24 +28,24 @@ pub struct DbActor {
 }
 
 impl DbActor {
-    /// An actor over this catalog.
+    /// An actor with this catalog.
     #[must_use]
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
         Self { catalog }
     }
 }
 
-/// What a change holds from before it until after its manifest: the directory's lock, and the catalog's.
+/// The locks that a change holds until its manifest is written: the directory's and the catalog's.
 pub struct Locks {
     directory: WriteLock,
     catalog: WriterLock,
 }
 
 impl Locks {
-    /// Waits for both locks, the directory's first.
+    /// Waits for both locks, first the directory's.
     ///
     /// # Errors
-    /// `REGISTRY_LOCKED` where another process keeps one too long; `REGISTRY_UNAVAILABLE`.
+    /// `REGISTRY_LOCKED` where another process holds one too long; `REGISTRY_UNAVAILABLE`.
     pub async fn take(root: &RegistryRoot, db: &Handle<DbActor>) -> Result<Self, RegistryError> {
         let directory = WriteLock::take(root).await?;
         let time = limits::WRITE_LOCK_WAIT + limits::ACTOR_TIMEOUT;
@@ -53,7 +53,7 @@ impl Locks {
         Ok(Self { directory, catalog })
     }
 
-    /// Takes both if nobody has them.
+    /// Takes both locks if both are free.
     ///
     /// # Errors
     /// `REGISTRY_UNAVAILABLE`.
@@ -69,7 +69,7 @@ impl Locks {
         }
     }
 
-    /// Lets both go, the catalog's first.
+    /// Releases both locks, first the catalog's.
     pub async fn release(self, db: &Handle<DbActor>) {
         // Its connection belongs to the actor's thread.
         if let Err(error) = db.ask(ReleaseWriters { lock: self.catalog }).await {
@@ -85,8 +85,8 @@ impl Actor for DbActor {
 
 supervised!(DbActor, "db");
 
-/// Answers a message with one call of the catalog. `at` is the fault point where the message arrives, `then` the one
-/// after the answer. The whole message lives as long as the call, and so do the locks that a change's message carries.
+/// Answers a message by one call of the catalog. `at` is the fault point before the call, `then` the one after it.
+/// The message lives as long as the call, and so do the locks that a change's message holds.
 macro_rules! answers {
     (
         $message:ty => $reply:ty,
@@ -111,70 +111,70 @@ macro_rules! answers {
     };
 }
 
-/// Which layout the catalog is of.
+/// The layout of the catalog.
 #[derive(Message)]
 #[rtype(result = "Result<Layout, RegistryError>")]
 pub struct FindLayout;
 
 answers!(FindLayout => Layout, |catalog, _it| catalog.layout());
 
-/// Whether the database takes changes now.
+/// Whether the database accepts changes now.
 #[derive(Message)]
 #[rtype(result = "Result<bool, RegistryError>")]
 pub struct TakesChanges;
 
 answers!(TakesChanges => bool, |catalog, _it| catalog.takes_changes());
 
-/// Makes the tables of a catalog that has none.
+/// Creates the tables of an empty database.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct CreateCatalog;
 
 answers!(CreateCatalog => (), |catalog, _it| catalog.create());
 
-/// Whether the database answers.
+/// Checks that the database answers.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct Ping;
 
 answers!(Ping => (), |catalog, _it| catalog.ping());
 
-/// The roots that the catalog's last change recorded; `None` before the first.
+/// The roots that the last change of the catalog recorded; `None` before the first change.
 #[derive(Message)]
 #[rtype(result = "Result<Option<Roots>, RegistryError>")]
 pub struct ReadRoots;
 
 answers!(ReadRoots => Option<Roots>, |catalog, _it| catalog.roots());
 
-/// The catalog as its last change recorded it.
+/// The state that the last change of the catalog recorded.
 #[derive(Message)]
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct ReadState;
 
 answers!(ReadState => CatalogState, |catalog, _it| catalog.state());
 
-/// Holds every row against the log.
+/// Checks every row against the log.
 #[derive(Message)]
 #[rtype(result = "Result<Audit, RegistryError>")]
 pub struct AuditCatalog;
 
 answers!(AuditCatalog => Audit, |catalog, _it| catalog.audit());
 
-/// The version of a type in production.
+/// The production version of a type.
 #[derive(Message)]
 #[rtype(result = "Result<Option<VersionRecord>, RegistryError>")]
 pub struct FindProduction {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
 }
 
 answers!(FindProduction => Option<VersionRecord>, at Point::DbFindProduction, |catalog, it| catalog.find_production(&it.model_type));
 
-/// The version archived last.
+/// The last archived version.
 #[derive(Message)]
 #[rtype(result = "Result<Option<VersionRecord>, RegistryError>")]
 pub struct FindRollbackTarget {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
 }
 
@@ -184,19 +184,19 @@ answers!(FindRollbackTarget => Option<VersionRecord>, |catalog, it| catalog.find
 #[derive(Message)]
 #[rtype(result = "Result<Option<VersionRecord>, RegistryError>")]
 pub struct FindVersion {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
-    /// With this number.
+    /// The version number.
     pub version: Version,
 }
 
 answers!(FindVersion => Option<VersionRecord>, |catalog, it| catalog.find_version(&it.model_type, it.version));
 
-/// Versions, newest first.
+/// Versions that match a filter.
 #[derive(Message)]
 #[rtype(result = "Result<VersionPage, RegistryError>")]
 pub struct ListVersions {
-    /// Which.
+    /// The filter.
     pub filter: VersionFilter,
 }
 
@@ -206,7 +206,7 @@ answers!(ListVersions => VersionPage, |catalog, it| catalog.list_versions(&it.fi
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Transition>, RegistryError>")]
 pub struct ListTransitions {
-    /// Of which version.
+    /// The version; the whole registry where `None`.
     pub of: Option<(ModelType, Version)>,
 }
 
@@ -216,45 +216,45 @@ answers!(ListTransitions => Vec<Transition>, |catalog, it| catalog.list_transiti
 #[derive(Message)]
 #[rtype(result = "Result<Applied, RegistryError>")]
 pub struct ApplyChange {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    /// The locks, held until the transaction has ended, even if nobody waits for it.
     pub locks: Arc<Locks>,
-    /// What.
+    /// The change.
     pub change: CatalogChange,
-    /// Who, when and why.
+    /// The author, time and reason.
     pub stamp: Stamp,
 }
 
 answers!(ApplyChange => Applied, at Point::DbApply, then Point::DbApplied, |catalog, it| catalog.apply(&it.change, &it.stamp));
 
-/// Turns a catalog of layout 2.0.0 into one of this layout.
+/// Upgrades a catalog of layout 2.0.0 to this layout.
 #[derive(Message)]
 #[rtype(result = "Result<CatalogState, RegistryError>")]
 pub struct UpgradeCatalog {
-    /// Held until the transaction has ended, whether or not anybody still waits for it.
+    /// The locks, held until the transaction has ended, even if nobody waits for it.
     pub locks: Arc<Locks>,
     /// The checksum in the manifest.
     pub manifest: Sha256Digest,
-    /// Who and when.
+    /// The author and time.
     pub stamp: Stamp,
 }
 
 answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
 
-/// Keeps other writers of the catalog out, until the reply is released or dropped.
+/// Keeps other writers of the catalog out until the reply is released or dropped.
 #[derive(Message)]
 #[rtype(result = "Result<WriterLock, RegistryError>")]
 pub struct LockWriters {
-    /// How long to wait for a writer that is at it.
+    /// How long to wait for another writer.
     pub wait: Duration,
 }
 
 answers!(LockWriters => WriterLock, |catalog, it| catalog.lock_writers(it.wait));
 
-/// Lets the next writer in.
+/// Releases the catalog's lock.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct ReleaseWriters {
-    /// What keeps it out.
+    /// The lock.
     pub lock: WriterLock,
 }
 
@@ -277,9 +277,9 @@ answers!(ReadRightEdge => RightEdge, |catalog, _it| catalog.right_edge());
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Entry>, RegistryError>")]
 pub struct ReadEntries {
-    /// From this position on.
+    /// The first position.
     pub from: u64,
-    /// At most this many.
+    /// The most entries to return.
     pub count: u32,
 }
 
@@ -289,23 +289,23 @@ answers!(ReadEntries => Vec<Entry>, |catalog, it| catalog.log_entries(it.from, i
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Entry>, RegistryError>")]
 pub struct FindEntries {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
-    /// With this number.
+    /// The version number.
     pub version: Version,
 }
 
 answers!(FindEntries => Vec<Entry>, |catalog, it| catalog.log_entries_of(&it.model_type, it.version));
 
-/// Hashes of the log's tree on one level, in order.
+/// Hashes of one level of the log's tree, in order.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Sha256Digest>, RegistryError>")]
 pub struct ReadHashes {
-    /// 0 for leaves; 8, 16, … for complete subtrees of 2^level leaves.
+    /// The level: 0 for leaves; 8, 16, … for complete subtrees of 2^level leaves.
     pub level: u8,
-    /// From this position on.
+    /// The first position.
     pub from: u64,
-    /// At most this many.
+    /// The most hashes to return.
     pub count: u32,
 }
 

@@ -1,4 +1,4 @@
-//! `JanitorActor`: what needs doing from time to time. A bad round is logged and never kills the janitor.
+//! `JanitorActor`: periodic maintenance. A failed round is logged and does not stop the janitor.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -7,26 +7,26 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture}
 use super::supervise::supervised;
 use crate::{error::RegistryError, limits};
 
-/// A round of work.
+/// A round of maintenance.
 pub type Round = Pin<Box<dyn Future<Output = Result<(), RegistryError>>>>;
 
-/// What there is to do; `registry/recovery.rs` does it.
+/// The periodic jobs, which `registry/recovery.rs` implements.
 pub trait Chores: Send + Sync {
-    /// Ends what a killed process left unfinished, if there is anything and nobody is writing.
+    /// Finishes what a killed process left unfinished, if no writer is active.
     fn tidy(&self) -> Round;
 
-    /// Re-hashes every version and logs what is wrong.
+    /// Re-hashes every version and logs every fault.
     fn rehash(&self) -> Round;
 }
 
-/// Works on its own clock; nobody asks it anything.
+/// Works on its own schedule; it takes no messages.
 pub struct JanitorActor {
     chores: Arc<dyn Chores>,
     rehashing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl JanitorActor {
-    /// A janitor with these chores.
+    /// A janitor with these jobs.
     #[must_use]
     pub fn new(chores: Arc<dyn Chores>) -> Self {
         Self { chores, rehashing: Arc::default() }
@@ -55,7 +55,7 @@ impl Handler<Tidy> for JanitorActor {
         let round = self.chores.tidy();
         Box::pin(async move {
             if let Err(error) = round.await {
-                tracing::warn!(%error, code = error.kind().code(), "tidying failed; it is tried again");
+                tracing::warn!(%error, code = error.kind().code(), "recovery failed; it will be tried again");
             }
         })
     }
@@ -71,10 +71,10 @@ impl Handler<Rehash> for JanitorActor {
     fn handle(&mut self, _: Rehash, _: &mut Self::Context) -> Self::Result {
         let (chores, rehashing) = (self.chores.clone(), self.rehashing.clone());
         Box::pin(async move {
-            // A round that is not over when the next is due stands for both.
+            // A round that is still running when the next one is due replaces it.
             let Ok(_alone) = rehashing.try_lock() else { return };
             if let Err(error) = chores.rehash().await {
-                tracing::warn!(%error, "re-hashing failed; it is tried again on the next round");
+                tracing::warn!(%error, "re-hashing failed; it will be tried again in the next round");
             }
         })
     }

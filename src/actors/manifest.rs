@@ -1,4 +1,4 @@
-//! `ManifestActor`: the manifest, and the verified sidecars and artifacts.
+//! `ManifestActor`: the manifest, and verified reads of sidecars and artifacts.
 
 use std::{
     collections::HashMap,
@@ -20,16 +20,16 @@ use crate::{
     fault::{self, Point},
 };
 
-/// Owns `manifest.json` and the memory of verified files.
+/// Owns `manifest.json` and the record of verified files.
 pub struct ManifestActor {
     root: Arc<RegistryRoot>,
     verified: Arc<VerifiedFiles>,
-    /// Held while a version's artifact is hashed, so that readers who come at once hash it once.
+    /// Held while a version's artifact is hashed, so that simultaneous readers hash it only once.
     hashing: Arc<Mutex<HashMap<ModelId, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 impl ManifestActor {
-    /// An actor over this directory.
+    /// An actor for this directory.
     #[must_use]
     pub fn new(root: Arc<RegistryRoot>, verified: Arc<VerifiedFiles>) -> Self {
         Self { root, verified, hashing: Arc::default() }
@@ -42,10 +42,10 @@ impl Actor for ManifestActor {
 
 supervised!(ManifestActor, "manifest");
 
-/// A version's verified sidecar, or why there is none to hand out.
+/// A version's verified sidecar, or the reason why there is none.
 pub type VerifiedSidecar = Result<Arc<Metadata>, RegistryError>;
 
-/// The verified sidecars of some versions, in their order. A fault of one version is its own and no other's.
+/// The verified sidecars of the given versions, in the same order. A fault of one version does not affect the others.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<VerifiedSidecar>, RegistryError>")]
 pub struct ReadMetadata {
@@ -60,7 +60,7 @@ impl Handler<ReadMetadata> for ManifestActor {
         fault::point(Point::ManifestReadMetadata);
         let (root, verified) = (self.root.clone(), self.verified.clone());
         if let [record] = message.records.as_slice() {
-            // One look at an inode is not worth a thread.
+            // To read the state of one inode needs no thread.
             match verified.remembered(&root, record) {
                 Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![Ok(metadata)]) }),
                 Ok(None) => {}
@@ -80,13 +80,13 @@ impl Handler<ReadMetadata> for ManifestActor {
     }
 }
 
-/// A version's artifact, opened and verified.
+/// Opens and verifies a version's artifact.
 #[derive(Message)]
 #[rtype(result = "Result<File, RegistryError>")]
 pub struct OpenArtifact {
     /// The version's row.
     pub record: VersionRecord,
-    /// Set when nobody waits for the answer any more.
+    /// Set when nobody waits for the answer.
     pub cancelled: Arc<AtomicBool>,
 }
 
@@ -110,7 +110,7 @@ impl Handler<OpenArtifact> for ManifestActor {
     }
 }
 
-/// The manifest; `None` where there is none.
+/// The manifest; `None` where it does not exist.
 #[derive(Message)]
 #[rtype(result = "Result<Option<Manifest>, RegistryError>")]
 pub struct ReadManifest;
@@ -124,13 +124,13 @@ impl Handler<ReadManifest> for ManifestActor {
     }
 }
 
-/// Brings the manifest up to a change that the catalog committed. The sender holds the write lock.
+/// Updates the manifest after a change that the catalog committed. The sender holds the write lock.
 #[derive(Message)]
 #[rtype(result = "Result<(), RegistryError>")]
 pub struct RecordChange {
     /// The catalog after the change.
     pub state: CatalogState,
-    /// When it was changed.
+    /// The time of the change.
     pub at: Timestamp,
 }
 
@@ -142,12 +142,12 @@ impl Handler<RecordChange> for ManifestActor {
         Box::pin(blocking(move || {
             let summary = &message.state.summary;
             let manifest = match manifest_file::read(&root)? {
-                // A writer whose lock in the database was lost with its connection comes late.
+                // A writer that lost its lock in the database with its connection may arrive late.
                 Some(manifest) if manifest.log_size > summary.log_size => {
                     tracing::warn!(
                         written = manifest.log_size,
                         late = summary.log_size,
-                        "a newer manifest is there already"
+                        "a newer manifest already exists"
                     );
                     return Ok(());
                 }
@@ -162,29 +162,28 @@ impl Handler<RecordChange> for ManifestActor {
     }
 }
 
-/// How manifest and catalog stand to each other.
+/// The relation of manifest and catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestVerdict {
     /// They agree.
     Agrees,
-    /// There was none, and now there is.
+    /// There was no manifest; it was created.
     Created,
-    /// It was one step behind, as a crash between commit and manifest leaves it, and was brought up.
+    /// The manifest was one step behind, as after a crash between commit and manifest; it was updated.
     Repaired,
-    /// They disagree; how, a sentence each.
+    /// They disagree; one sentence for each difference.
     Differs(Vec<String>),
 }
 
-/// Compares manifest and catalog, and repairs the one state that a crash can leave behind. The sender
-/// holds the write lock.
+/// Compares manifest and catalog, and repairs the one state that a crash can leave. The sender holds the write lock.
 #[derive(Message)]
 #[rtype(result = "Result<ManifestVerdict, RegistryError>")]
 pub struct VerifyManifest {
-    /// The catalog as it stands.
+    /// The present state of the catalog.
     pub state: CatalogState,
-    /// The present.
+    /// The present time.
     pub at: Timestamp,
-    /// Whether to write: to create what is missing and repair what a crash left.
+    /// Whether to write: create a missing manifest, and repair the state after a crash.
     pub repair: bool,
 }
 
@@ -214,7 +213,7 @@ impl Handler<VerifyManifest> for ManifestActor {
     }
 }
 
-/// The verdict, and the manifest to write where it may be written.
+/// The verdict, and the manifest to write if writing is allowed.
 fn compare(
     found: Option<Manifest>,
     state: &CatalogState,
@@ -254,7 +253,7 @@ fn compare(
     (ManifestVerdict::Differs(differences), None)
 }
 
-/// The refusal that a disagreement leads to.
+/// The error for a disagreement.
 #[must_use]
 pub fn disagreement(differences: &[String]) -> RegistryError {
     RegistryError::new(

@@ -1,6 +1,5 @@
-//! The actors: thin shells that unpack a message, call a core that is tested without them, and reply.
-//! Reads never queue behind a write or a validation: what takes time runs in the reply's own future or on
-//! a blocking thread.
+//! The actors: thin layers that unpack a message, call code that is tested without them, and reply. Reads never queue
+//! behind a write or a validation: slow work runs in the reply's own future or on a blocking thread.
 
 pub mod auth;
 pub mod db;
@@ -18,10 +17,10 @@ pub use validator::ValidatorActor;
 
 use crate::error::RegistryError;
 
-/// Runs blocking work on a thread of its own and waits for it.
+/// Runs blocking work on a blocking thread and waits for it.
 ///
 /// # Errors
-/// The work's own; an internal error where it panicked.
+/// The work's own error; an internal error where it panicked.
 pub async fn blocking<T, F>(work: F) -> Result<T, RegistryError>
 where
     T: Send + 'static,

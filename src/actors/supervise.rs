@@ -1,9 +1,9 @@
 //! Addresses that survive their actors.
 //!
-//! What the `actix` crate leaves to its users is done here, once: a request that finds an actor busy to its
-//! capacity is answered `OVERLOADED` and not queued without end, one that is not answered in time
-//! `REGISTRY_UNAVAILABLE`; an actor whose handler panicked is replaced within a second, and one that can
-//! not be replaced, or that no longer answers, ends the process: never is one left half alive.
+//! This module adds what the `actix` crate leaves to its users. A request to an actor at its capacity is answered
+//! `OVERLOADED` and not queued. A request without an answer in time is answered `REGISTRY_UNAVAILABLE`. An actor that
+//! panicked is replaced within a second. An actor that cannot be replaced, or that no longer answers, ends the
+//! process, so that no part of it is left dead.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -22,13 +22,13 @@ use crate::{
 
 /// An actor that can be supervised.
 pub trait Supervised: Actor<Context = Context<Self>> + Handler<Heartbeat> {
-    /// How it is called in the log.
+    /// The actor's name in the log.
     const NAME: &'static str;
-    /// Requests that may be with it at a time.
+    /// The most requests that it may have at a time.
     const CAPACITY: usize = limits::ACTOR_CAPACITY;
 }
 
-/// Asks an actor whether it still takes messages.
+/// Checks that an actor still handles messages.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Heartbeat;
@@ -57,7 +57,7 @@ struct Slot<A: Actor> {
     permits: Semaphore,
 }
 
-/// The way to an actor, whichever incarnation of it is alive.
+/// An address of an actor that stays valid when the actor is replaced.
 pub struct Handle<A: Actor>(Arc<Slot<A>>);
 
 impl<A: Actor> Clone for Handle<A> {
@@ -66,18 +66,18 @@ impl<A: Actor> Clone for Handle<A> {
     }
 }
 
-/// The end of an actor that could not be replaced: the process must end as well.
+/// An actor that could not be replaced; the process must end too.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the {actor} actor {what}")]
 pub struct Fatal {
-    /// Which one.
+    /// The actor's name.
     pub actor: &'static str,
-    /// Why.
+    /// The reason.
     pub what: &'static str,
 }
 
-/// Starts an actor on a thread of its own and watches over it. `fatal` hears when it is lost for good.
-/// Must be called on the actix system's own thread, where the watcher then runs.
+/// Starts an actor on its own thread and supervises it. `fatal` receives the message that it is lost for good. This
+/// must be called on the actix system's own thread, where the supervisor then runs.
 pub fn start<A: Supervised>(
     factory: impl Fn() -> A + Send + Sync + 'static,
     fatal: mpsc::UnboundedSender<Fatal>,
@@ -102,7 +102,7 @@ pub fn start<A: Supervised>(
 fn incarnate<A: Supervised>(factory: &Factory<A>, thread: &ArbiterHandle) -> Addr<A> {
     let factory = factory.clone();
     A::start_in_arbiter(thread, move |ctx| {
-        // One more than the permits: the heartbeat never competes with requests.
+        // One more than the permits, so that the heartbeat never competes with requests.
         ctx.set_mailbox_capacity(A::CAPACITY + 1);
         factory()
     })
@@ -116,8 +116,8 @@ async fn watch<A: Supervised>(
 ) {
     let mut deaths: Vec<Instant> = Vec::new();
     let lost = |what| {
-        tracing::error!(actor = A::NAME, what, "an actor is lost");
-        // The receiver is gone only when the process is stopping anyway.
+        tracing::error!(actor = A::NAME, what, "an actor is lost for good");
+        // The receiver is gone only when the process is already stopping.
         drop(fatal.send(Fatal { actor: A::NAME, what }));
     };
     loop {
@@ -133,9 +133,9 @@ async fn watch<A: Supervised>(
                 deaths.retain(|death| death.elapsed() < limits::RESTART_WINDOW);
                 deaths.push(Instant::now());
                 if deaths.len() > limits::MAX_RESTARTS {
-                    return lost("dies again and again");
+                    return lost("dies repeatedly");
                 }
-                tracing::error!(actor = A::NAME, "an actor died and is replaced");
+                tracing::error!(actor = A::NAME, "an actor died and will be replaced");
                 metrics::actor_died(A::NAME);
                 handle.replace(incarnate(&factory, &thread));
             }
@@ -155,8 +155,8 @@ impl<A: Actor> Handle<A> {
     /// Sends a message and waits for the answer, within [`limits::ACTOR_TIMEOUT`].
     ///
     /// # Errors
-    /// The answer's own; `OVERLOADED` where the actor is busy to its capacity; `REGISTRY_UNAVAILABLE`
-    /// where it does not answer in time or just died.
+    /// The answer's own error; `OVERLOADED` where the actor is at its capacity; `REGISTRY_UNAVAILABLE` where it does
+    /// not answer in time or has died.
     pub async fn ask<M, T>(&self, message: M) -> Result<T, RegistryError>
     where
         M: Message<Result = Result<T, RegistryError>> + Send + 'static,
@@ -167,7 +167,7 @@ impl<A: Actor> Handle<A> {
         self.ask_within(limits::ACTOR_TIMEOUT, message).await
     }
 
-    /// As [`Self::ask`], with a time of the caller's.
+    /// As [`Self::ask`], with another timeout.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -181,7 +181,7 @@ impl<A: Actor> Handle<A> {
         let Ok(_permit) = self.0.permits.try_acquire() else {
             return Err(RegistryError::new(
                 ErrorKind::Overloaded,
-                "The registry has more requests than it takes on; try again in a moment",
+                "The registry has too many requests; try again in a moment",
             )
             .because(format!("{} is at its capacity of {}", A::NAME, A::CAPACITY)));
         };
@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// An actor that does what the test asks of it.
+    /// An actor that does what a test asks for.
     struct Subject {
         generation: usize,
     }
@@ -303,7 +303,7 @@ mod tests {
         });
         let fatal = tokio::time::timeout(Duration::from_secs(20), lost.recv()).await;
         killer.abort();
-        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("dies again and again"));
+        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("dies repeatedly"));
     }
 
     #[actix::test]

@@ -1,6 +1,6 @@
-//! `ValidatorActor`: is it intact, and would it load? The work runs on blocking threads and in processes of its
-//! own, as many at a time as there are cores; the actor itself only queues. Requests for the same version while
-//! it is being checked share one run.
+//! `ValidatorActor`: checks whether a version is intact and would load. The work runs on blocking threads and in
+//! processes of its own, as many at a time as there are cores; the actor only queues it. Requests for a version that
+//! is being checked share one run.
 
 use std::{
     collections::HashMap,
@@ -27,16 +27,16 @@ use crate::{
     progress::Progress,
 };
 
-/// What validations share.
+/// The state that validations share.
 #[derive(Clone)]
 pub struct Checks {
     /// The version folders.
     pub store: ArtifactStore,
-    /// The memory of verified files, which a failed check corrects.
+    /// The record of verified files, which a failed check corrects.
     pub verified: Arc<VerifiedFiles>,
-    /// Classes that a pickle may name beside the built-in ones.
+    /// Classes that a pickle may name in addition to the built-in ones.
     pub trusted: Arc<TrustedGlobals>,
-    /// Where load checks run.
+    /// The sandbox of the load checks.
     pub sandbox: Sandbox,
 }
 
@@ -44,12 +44,12 @@ pub struct Checks {
 pub struct ValidatorActor {
     checks: Checks,
     workers: Arc<Semaphore>,
-    /// Runs that were asked for and have not ended.
+    /// The runs that have not ended.
     runs: HashMap<(ModelId, Sha256Digest), Arc<Run>>,
 }
 
 impl ValidatorActor {
-    /// An actor with as many workers as there are cores.
+    /// An actor with one worker for each core.
     #[must_use]
     pub fn new(checks: Checks) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -63,25 +63,25 @@ impl Actor for ValidatorActor {
 
 supervised!(ValidatorActor, "validator", capacity = limits::VALIDATOR_CAPACITY);
 
-/// What a validation found.
+/// The result of a validation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validation {
-    /// Whether sidecar and artifact have their recorded hashes.
+    /// Whether sidecar and artifact match their recorded hashes.
     pub checksum_verified: bool,
-    /// What is wrong with the hashes.
+    /// The fault of the hashes.
     pub integrity_errors: Vec<String>,
-    /// The load check; `None` where the hashes were wrong already.
+    /// The load check; `None` where the hashes were already wrong.
     pub load: Option<LoadReport>,
 }
 
 impl Validation {
-    /// Whether it would load.
+    /// Whether the version is intact and would load.
     #[must_use]
     pub fn load_successful(&self) -> bool {
         self.load.as_ref().is_some_and(|report| report.verdict == Verdict::Loadable)
     }
 
-    /// Everything that is wrong, a sentence each.
+    /// Every fault, one sentence each.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         let load = self.load.iter().flat_map(|report| report.errors.iter());
@@ -89,22 +89,22 @@ impl Validation {
     }
 }
 
-/// Is this version intact, and would it load? A broken artifact is an answer, not an error.
+/// Checks whether a version is intact and would load. A broken artifact is an answer, not an error.
 #[derive(Message)]
 #[rtype(result = "Result<Validation, RegistryError>")]
 pub struct ValidateArtifact {
     /// The version's row.
     pub record: VersionRecord,
-    /// Set when nobody waits for the answer any more.
+    /// Set when nobody waits for the answer.
     pub cancelled: Arc<AtomicBool>,
-    /// Hears how far the hashing has come.
+    /// Receives the progress of the hashing.
     pub progress: Progress,
 }
 
-/// What everybody who waits for a run is told, once.
+/// The answer to all who wait for a run; it is set once.
 type Outcome = Option<Result<Validation, RegistryError>>;
 
-/// One run, and those who wait for it.
+/// One run and the requests that wait for it.
 struct Run {
     askers: Mutex<Askers>,
     outcome: watch::Sender<Outcome>,
@@ -113,7 +113,7 @@ struct Run {
 #[derive(Default)]
 struct Askers {
     waiting: Vec<(Arc<AtomicBool>, Progress)>,
-    /// Nobody waited, and the run is giving up: it cannot be joined any more.
+    /// The run stops because nobody waits for it; no request can join it.
     given_up: bool,
 }
 
@@ -126,7 +126,7 @@ impl Run {
         self.askers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for this run as well, unless it has ended or is giving up.
+    /// Joins this run, unless it has ended or is stopping.
     fn join(&self, message: &ValidateArtifact) -> Option<watch::Receiver<Outcome>> {
         let mut askers = self.askers();
         if askers.given_up || self.outcome.borrow().is_some() {
@@ -136,7 +136,7 @@ impl Run {
         Some(self.outcome.subscribe())
     }
 
-    /// Whether anybody still waits. Once nobody does, nobody will.
+    /// Whether anybody still waits. The last one to leave stops the run.
     fn wanted(&self) -> bool {
         let mut askers = self.askers();
         askers.waiting.retain(|(cancelled, _)| !cancelled.load(Ordering::Relaxed));
@@ -169,7 +169,7 @@ impl Handler<ValidateArtifact> for ValidatorActor {
         self.runs.insert(key, run.clone());
         let (checks, workers) = (self.checks.clone(), self.workers.clone());
         let record = message.record;
-        // Not awaited by the first who asked: the others' run must not end when that one goes away.
+        // The first request does not await the run: the run must not end when that request goes away.
         actix::spawn(async move {
             let result = match workers.acquire_owned().await {
                 Ok(permit) => {
@@ -182,7 +182,7 @@ impl Handler<ValidateArtifact> for ValidatorActor {
                 }
                 Err(closed) => Err(RegistryError::internal(closed)),
             };
-            // Under the lock, so that nobody joins between the last look and the answer.
+            // Under the lock, so that no request joins between the last check and the answer.
             let _askers = run.askers();
             run.outcome.send_replace(Some(result));
         });
@@ -192,10 +192,12 @@ impl Handler<ValidateArtifact> for ValidatorActor {
 
 async fn outcome_of(mut outcome: watch::Receiver<Outcome>) -> Result<Validation, RegistryError> {
     let outcome = outcome.wait_for(Option::is_some).await.map_err(RegistryError::internal)?;
-    outcome.clone().unwrap_or_else(|| Err(RegistryError::internal("a validation without an end")))
+    outcome
+        .clone()
+        .unwrap_or_else(|| Err(RegistryError::internal("a validation ended without an outcome")))
 }
 
-/// How many load checks could start at once.
+/// The number of load checks that could start now.
 #[derive(Message)]
 #[rtype(result = "Result<usize, RegistryError>")]
 pub struct ReportQueue;
@@ -260,7 +262,7 @@ fn validate(
     Ok(validation)
 }
 
-/// An integrity fault is a finding; anything else of the disk means that nothing was found out.
+/// An integrity fault is a finding; any other error of the disk means that there is no result.
 fn integrity_only(error: StoreError) -> Result<String, RegistryError> {
     match error {
         StoreError::Integrity(fault) => Ok(fault.to_string()),
@@ -274,20 +276,20 @@ fn no_answer(error: SandboxError, record: &VersionRecord) -> RegistryError {
             RegistryError::new(ErrorKind::RegistryUnavailable, error.to_string())
         }
         error => RegistryError::unavailable(
-            "The load check could not be made; try again",
+            "The load check could not run; try again",
             format!("{}: {error}", record.name()),
         ),
     }
 }
 
-/// `parameters.sample_input` and `parameters.expected_output`, where both are rows of numbers.
+/// `parameters.sample_input` and `parameters.expected_output`, if both are rows of numbers.
 fn sample_of(metadata: &Metadata) -> Option<Sample> {
     let rows = |name: &str| -> Option<Vec<Vec<f64>>> {
         let rows = metadata.parameters.get(name)?.as_array()?;
         rows.iter()
             .map(|row| match row {
                 Value::Array(row) => row.iter().map(Value::as_f64).collect(),
-                // One output a row is often written without its brackets.
+                // With one output for each row, the inner brackets are often left out.
                 number => number.as_f64().map(|number| vec![number]),
             })
             .collect()
@@ -295,7 +297,7 @@ fn sample_of(metadata: &Metadata) -> Option<Sample> {
     Some(Sample { input: rows("sample_input")?, expected: rows("expected_output")? })
 }
 
-/// Tells the log, every few seconds, that long work goes on.
+/// Logs, every few seconds, that a long check is still running.
 struct Pace<'a> {
     record: &'a VersionRecord,
     started: Instant,

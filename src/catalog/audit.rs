@@ -1,7 +1,7 @@
-//! Holding every row of the catalog against the log, in one pass over both.
+//! Checks every row of the catalog against the log, in one pass over both.
 //!
-//! Mounted once under each database's module. Rows are read in pages, so that neither database nor memory is asked
-//! for more than a page at once; of each version its last digest is kept, 48 bytes.
+//! Included once in each database's module. Rows are read in pages, so that neither the database nor this program
+//! needs memory for more than a page; only the last digest of each version is kept, 48 bytes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,13 +23,13 @@ use crate::{
     },
 };
 
-/// Rows of a page.
+/// The number of rows in a page.
 const PAGE: i64 = 256;
 
-/// The most discrepancies that are listed.
+/// The most discrepancies that are reported.
 const MAX_LISTED: usize = 1000;
 
-/// What the log says of a version, last.
+/// The last state of a version in the log.
 struct Logged {
     state: Sha256Digest,
     status: Option<Status>,
@@ -46,7 +46,7 @@ struct Auditor {
 /// Audits the catalog.
 ///
 /// # Errors
-/// The database's; what is wrong with its rows is in the audit.
+/// The database's error. Faults of the rows are in the audit.
 pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
     let subtrees: Vec<(i32, i64, String)> = log_subtrees::table.load(conn).await?;
     let mut auditor = Auditor {
@@ -80,7 +80,7 @@ impl Auditor {
         let mut page = page_of_entries(conn, 0).await?;
         while let Some(last) = page.last() {
             let next = page_of_entries(conn, last.sequence() + 1);
-            // The database reads the next page while this one is looked at.
+            // The database reads the next page while this one is checked.
             let looked_at = async { page.into_iter().for_each(|row| self.take_entry(row)) };
             let (next, ()) = join(next, looked_at).await;
             page = next?;
@@ -117,7 +117,7 @@ impl Auditor {
                 self.tell(
                     DiscrepancyKind::Log,
                     "log_subtrees".to_owned(),
-                    format!("subtree {} of level {} is not what its entries give", at.1, at.0),
+                    format!("subtree {} of level {} does not match its entries", at.1, at.0),
                 );
             }
         }
@@ -139,7 +139,7 @@ impl Auditor {
             self.tell(
                 DiscrepancyKind::Log,
                 "log_subtrees".to_owned(),
-                format!("subtree {number} of level {level} is of entries that are not there"),
+                format!("subtree {number} of level {level} has no entries"),
             );
         }
     }
@@ -187,13 +187,13 @@ impl Auditor {
                 self.tell(DiscrepancyKind::Status, name, detail);
             }
             _ => {
-                let detail = format!("{name}: the catalog's row is not what the log says");
+                let detail = format!("{name}: the catalog's row does not match the log");
                 self.tell(DiscrepancyKind::Row, name, detail);
             }
         }
     }
 
-    /// No entry of this layout removes a version, so there is no tombstone that the log knows of.
+    /// No log entry of this layout removes a version, so every tombstone comes from another program.
     async fn read_tombstones(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
         let tombstones: Vec<(String, String, String)> = used_versions::table.load(conn).await?;
         for (model_type, version, _) in tombstones {
@@ -212,7 +212,7 @@ impl Auditor {
         ];
         for (what, rows, recorded) in totals {
             if rows != recorded {
-                let detail = format!("{what}: the rows make {rows}, recorded are {recorded}");
+                let detail = format!("{what}: the rows give {rows}, but {recorded} is recorded");
                 self.tell(DiscrepancyKind::Row, "registry_state".to_owned(), detail);
             }
         }
@@ -221,7 +221,7 @@ impl Auditor {
                 DiscrepancyKind::Log,
                 "registry_state".to_owned(),
                 format!(
-                    "the entries' root is {}, recorded is {}",
+                    "the entries' root is {}, but {} is recorded",
                     self.edge.root(),
                     recorded.roots.current
                 ),
@@ -248,7 +248,7 @@ async fn page_of_versions(conn: &mut Conn, after: &str) -> Result<Vec<VersionRow
         .await?)
 }
 
-/// What a version is called that has no row any more.
+/// The name of a version that has no row.
 async fn name_of(conn: &mut Conn, model_id: ModelId) -> Result<String, CatalogError> {
     let row: Vec<EntryRow> = log_entries::table
         .filter(log_entries::model_id.eq(model_id.to_string()))

@@ -1,28 +1,28 @@
-//! What the connections of the two databases do differently.
+//! The differences between connections to the two databases.
 
 use std::time::Duration;
 
-/// What a transaction is for.
+/// The purpose of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// One statement that only looks.
+    /// One reading statement.
     Statement,
-    /// Several statements that only look, and see one moment.
+    /// Several reading statements that see the same snapshot.
     Snapshot,
-    /// A change. Changes run one after the other, whoever makes them.
+    /// A change. Changes of all processes run one after the other.
     Change,
 }
 
 /// A connection to a catalog's database.
 pub(super) trait CatalogConnection {
-    /// The statements that begin a transaction, each of whose statements may then take `statement` long; `None` where
+    /// The statements that begin a transaction. Each later statement may take as long as `statement`. `None` where
     /// [`Scope::Statement`] needs no transaction.
     fn begin(scope: Scope, statement: Duration) -> Option<String>;
 
-    /// A query that answers with one row, whose column `found` is null where the database takes no changes; `None` where
-    /// the directory decides.
+    /// A query with one result row. Its column `found` is null where the database accepts no changes. `None` where the
+    /// directory decides.
     fn find_writability() -> Option<&'static str>;
 
-    /// A query that answers with one row, whose column `found` is null where the database has no such table.
+    /// A query with one result row. Its column `found` is null where the table does not exist.
     fn find_table(name: &str) -> String;
 }

@@ -1,7 +1,6 @@
-//! What the database knows: the rows of versions and their history, behind one trait.
+//! The database: the rows of versions and their history, behind one trait.
 //!
-//! Status, hashes and history are decided here, each change in one transaction. This room knows nothing
-//! of files, actors or HTTP.
+//! Each change of status, hashes and history is one transaction. This module knows no files, actors or HTTP.
 
 mod connection;
 pub mod postgres;
@@ -29,39 +28,39 @@ use crate::{
 pub use postgres::{DatabaseUrl, PostgresCatalog};
 pub use sqlite::SqliteCatalog;
 
-/// Why the catalog did not do what it was asked.
+/// The reason why the catalog failed or refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The database cannot be reached, is locked for too long, or cannot write.
+    /// The database cannot be reached, cannot write, or is locked for too long.
     #[error("the catalog cannot be used: {0}")]
     Unavailable(String),
-    /// The database cannot hold the catalog, now or later: another one must be named.
+    /// The database can never hold the catalog; the operator must choose another one.
     #[error("the catalog cannot be in this database: {0}")]
     Unsuitable(String),
-    /// The number was used before, by a version that is there or was removed.
+    /// The version exists, or its number was used by a removed version.
     #[error("the version exists or its number was used before")]
     VersionExists,
-    /// Nobody knows whether it was done: the answer did not come, or the connection broke.
+    /// The outcome is unknown: the answer did not arrive, or the connection broke.
     #[error("the catalog did not answer: {0}")]
     InDoubt(String),
-    /// The database takes no changes, or none of this user.
+    /// The database accepts no changes, or none from this user.
     #[error("the catalog can only be read: {0}")]
     ReadOnly(String),
-    /// Another writer keeps the catalog too long.
-    #[error("another process, perhaps on another host, is changing the registry")]
+    /// Another writer holds the catalog's lock for too long.
+    #[error("another process, possibly on another host, is changing the registry")]
     Locked,
-    /// There is no such version.
+    /// The version does not exist.
     #[error("no such version")]
     NotFound,
-    /// The rules do not allow the step.
+    /// The status does not allow the transition.
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
-    /// A row that no code of this program can have written.
+    /// This program cannot have written the row.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),
-    /// The schema of a program that this one does not know.
+    /// This program does not know the schema.
     #[error(
-        "the catalog's schema is {0}, and this program knows schemas up to {newest}; use the version of \
+        "the catalog's schema is {0}, but this program knows only schemas up to {newest}; use the version of \
          model-registry that wrote it, or a newer one",
         newest = schema_version::CURRENT
     )]
@@ -70,20 +69,20 @@ pub enum CatalogError {
 
 /// The schema's versions, as the folders in `migrations/` name them.
 pub mod schema_version {
-    /// Of layout 2.0.0: the history is a chain of transitions.
+    /// Layout 2.0.0: the history is a chain of transitions.
     pub const CHAIN: &str = "00000000000001";
-    /// The tables of the log are there.
+    /// The tables of the log exist.
     pub const LOG: &str = "00000000000002";
-    /// Of layout 3.0.0: the history is the log.
+    /// Layout 3.0.0: the history is the log.
     pub const CURRENT: &str = "00000000000003";
 }
 
-/// The layout that a catalog was found to be of.
+/// The layout that was found in the catalog.
 #[derive(Debug)]
 struct KnownLayout(AtomicBool);
 
 impl KnownLayout {
-    /// The layout of most.
+    /// The layout of nearly all catalogs.
     fn current() -> Self {
         Self(AtomicBool::new(false))
     }
@@ -97,20 +96,20 @@ impl KnownLayout {
     }
 }
 
-/// Keeps other writers of a catalog out while it lives.
+/// Keeps other writers out of a catalog while it lives.
 pub struct WriterLock {
     held: Option<Box<dyn HeldLock>>,
 }
 
-/// What holds a lock in the database.
+/// A lock in the database.
 #[async_trait(?Send)]
 trait HeldLock: Send + Sync {
-    /// Lets it go. Dropping it instead closes its connection.
+    /// Releases the lock. Dropping it also releases it, but closes its connection.
     async fn release(self: Box<Self>) -> Result<(), CatalogError>;
 }
 
 impl WriterLock {
-    /// For a catalog whose directory's lock is enough.
+    /// The lock of a catalog for which the directory's lock is enough.
     fn none() -> Self {
         Self { held: None }
     }
@@ -119,10 +118,10 @@ impl WriterLock {
         Self { held: Some(Box::new(by)) }
     }
 
-    /// Lets the next writer in. Dropping the lock does so as well, at the cost of a connection.
+    /// Releases the lock. Dropping it also releases it, but costs a connection.
     ///
     /// # Errors
-    /// The database's; the lock is then let go all the same.
+    /// The database's error; the lock is released nevertheless.
     pub async fn release(self) -> Result<(), CatalogError> {
         match self.held {
             Some(held) => held.release().await,
@@ -151,7 +150,7 @@ impl From<DieselError> for CatalogError {
             DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, info) => {
                 Self::ReadOnly(info.message().to_owned())
             }
-            // SQLite's words for its code 8, which diesel does not pass on.
+            // SQLite's message for its code 8; diesel does not pass on the code.
             DieselError::DatabaseError(_, info)
                 if info.message() == "attempt to write a readonly database" =>
             {
@@ -162,57 +161,57 @@ impl From<DieselError> for CatalogError {
     }
 }
 
-/// In which order versions are listed.
+/// The order of a list of versions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The one registered last first.
+    /// Newest first.
     #[default]
     Newest,
-    /// The one registered first first: what is registered while pages are read comes after them.
+    /// Oldest first: versions registered while pages are read come at the end.
     Oldest,
 }
 
-/// Which versions to list.
+/// The versions to list.
 #[derive(Debug, Clone, Default)]
 pub struct VersionFilter {
-    /// Of this type only.
+    /// Only versions of this type.
     pub model_type: Option<ModelType>,
-    /// In this status only.
+    /// Only versions in this status.
     pub status: Option<Status>,
-    /// In this order.
+    /// The order of the list.
     pub order: Order,
-    /// At most this many; all where `None`.
+    /// The most versions to return; no limit where `None`.
     pub limit: Option<u32>,
-    /// After leaving out this many.
+    /// The number of versions to skip.
     pub offset: u32,
 }
 
-/// A page of versions, in the order asked for.
+/// A page of versions, in the requested order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionPage {
-    /// The page.
+    /// The versions.
     pub records: Vec<VersionRecord>,
-    /// How many match in all.
+    /// The number of all matching versions.
     pub total: u64,
 }
 
-/// Who changes something.
+/// The author of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
-    /// Who is said to do it.
+    /// The stated author.
     pub actor: String,
-    /// Who was authenticated.
+    /// The authenticated principal.
     pub authenticated_as: Option<String>,
 }
 
-/// Who changes something, when and why.
+/// The author, time and reason of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Who.
+    /// The author of the change.
     pub author: Author,
-    /// Why, where a reason was given.
+    /// The reason, where one was given.
     pub reason: Option<String>,
 }
 
@@ -221,146 +220,146 @@ pub struct Stamp {
 pub enum CatalogChange {
     /// Adds a staged version.
     Register(Box<VersionRecord>),
-    /// Puts a version into production and archives the one there.
+    /// Puts a version into production and archives the previous one.
     Promote {
-        /// Of this type.
+        /// The model type.
         model_type: ModelType,
-        /// With this number.
+        /// The version number.
         version: Version,
         /// Whether the gates were skipped.
         gates_skipped: bool,
     },
-    /// Returns the version archived last to production and stages the one there.
+    /// Returns the last archived version to production and stages the present one.
     RollBack {
-        /// Of this type.
+        /// The model type.
         model_type: ModelType,
-        /// The version that must be the one archived last.
+        /// The version that is expected to be the last archived one.
         target: Version,
     },
-    /// Bars a version from production.
+    /// Marks a version failed, which bars it from production.
     Fail {
-        /// Of this type.
+        /// The model type.
         model_type: ModelType,
-        /// With this number.
+        /// The version number.
         version: Version,
     },
-    /// Brings in versions and history of another registry.
+    /// Imports versions and history of another registry.
     Import(ImportBatch),
 }
 
-/// A change that took place.
+/// The result of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The version that was asked for, as it is now; `None` of an import.
+    /// The changed version in its new state; `None` for an import.
     pub record: Option<VersionRecord>,
-    /// The version that gave way in production.
+    /// The version that left production.
     pub displaced: Option<VersionRecord>,
-    /// The catalog after it, from which the manifest is written.
+    /// The state of the catalog after the change, for the manifest.
     pub state: CatalogState,
 }
 
-/// The roots of the log. In a catalog of layout 2.0.0, the digests of its dump.
+/// The roots of the log; in layout 2.0.0, the digests of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Roots {
-    /// After the last change.
+    /// The root after the last change.
     pub current: Sha256Digest,
-    /// Before it.
+    /// The root before the last change.
     pub previous: Sha256Digest,
 }
 
-/// The catalog as it stands.
+/// The present state of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogState {
-    /// What the manifest says of it.
+    /// The part of the state that the manifest repeats.
     pub summary: CatalogSummary,
     /// The root before the last change.
     pub previous_root: Sha256Digest,
-    /// When the last change took place.
+    /// The time of the last change.
     pub last_change: Option<Timestamp>,
 }
 
-/// Which layout of the registry a catalog is of.
+/// The layout of a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// None: the database holds no tables of the catalog.
+    /// The database has no tables of the catalog.
     Absent,
-    /// 2.0.0, which is upgraded when the registry is first opened for change.
+    /// Layout 2.0.0, which is upgraded when the registry is first opened for change.
     Before,
-    /// 3.0.0.
+    /// Layout 3.0.0.
     Current,
 }
 
-/// What an audit found wrong.
+/// A fault that an audit found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discrepancy {
-    /// Where it is.
+    /// The kind of the fault.
     pub kind: DiscrepancyKind,
-    /// Of what, for example `risk_model/v1.0.0` or `registry_state`.
+    /// The affected object, for example `risk_model/v1.0.0` or `registry_state`.
     pub subject: String,
-    /// What is wrong.
+    /// The description of the fault.
     pub detail: String,
 }
 
-/// Where a discrepancy is.
+/// The kind of a discrepancy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscrepancyKind {
-    /// In the log.
+    /// The log is wrong.
     Log,
-    /// In a version's row, or in what is recorded of all of them.
+    /// A version's row, or a recorded total, is wrong.
     Row,
-    /// In a version's status alone.
+    /// Only a version's status is wrong.
     Status,
 }
 
-/// A catalog held against its own log.
+/// The result of checking a catalog against its own log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// How many entries the log has.
+    /// The number of entries in the log.
     pub entries: u64,
-    /// How many versions there are.
+    /// The number of versions.
     pub versions: u64,
-    /// Everything wrong; empty where each row is what the log says.
+    /// Every fault; empty where all rows match the log.
     pub discrepancies: Vec<Discrepancy>,
 }
 
-/// What a registry of another make brings in, in one transaction.
+/// The content of another registry that one transaction imports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportBatch {
-    /// Versions that are not there yet.
+    /// Versions that do not exist here yet.
     pub new_versions: Vec<VersionRecord>,
-    /// Versions that are there and stand elsewhere now.
+    /// Versions that exist here in another status.
     pub moved_versions: Vec<VersionRecord>,
-    /// Transitions that are not there yet, oldest first.
+    /// Transitions that do not exist here yet, oldest first.
     pub transitions: Vec<Transition>,
 }
 
-/// A catalog. Its futures stay on the thread that asks.
+/// A catalog. Its futures stay on the calling thread.
 #[async_trait(?Send)]
 pub trait Catalog: Send + Sync {
-    /// How busy the connections are.
+    /// The load of the connection pool.
     fn pool_state(&self) -> PoolState;
 
-    /// Which layout it is of. Asked once, before anything else.
+    /// The layout of the catalog. It is read once, before anything else.
     async fn layout(&self) -> Result<Layout, CatalogError>;
 
-    /// Makes the tables of a catalog that has none. Of several programs that do so at once, one does.
+    /// Creates the tables of an empty database. If several programs do this at once, one of them succeeds.
     async fn create(&self) -> Result<(), CatalogError>;
 
-    /// Turns a catalog of layout 2.0.0 into one of this layout, in one transaction, after holding it against itself.
-    /// `manifest` is the checksum in its manifest, which becomes the root before.
+    /// Upgrades a catalog of layout 2.0.0 to this layout in one transaction, after checking it against its own digest
+    /// and chain. `manifest` is the checksum in its manifest; it becomes the previous root.
     async fn upgrade(
         &self,
         manifest: Sha256Digest,
         stamp: &Stamp,
     ) -> Result<CatalogState, CatalogError>;
 
-    /// Whether the database takes changes now, as far as it says. Asked of a catalog that has tables.
+    /// Whether the database reports that it accepts changes now. The catalog must have its tables.
     async fn takes_changes(&self) -> Result<bool, CatalogError>;
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     async fn ping(&self) -> Result<(), CatalogError>;
 
-    /// The version of a type in production.
+    /// The production version of a type.
     async fn find_production(
         &self,
         model_type: &ModelType,
@@ -373,7 +372,7 @@ pub trait Catalog: Send + Sync {
         version: Version,
     ) -> Result<Option<VersionRecord>, CatalogError>;
 
-    /// Versions, in the order asked for, and how many match.
+    /// The versions that match, in the requested order, and their number.
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError>;
 
     /// The history of one version, or of the whole registry, oldest first.
@@ -382,32 +381,32 @@ pub trait Catalog: Send + Sync {
         of: Option<(&ModelType, Version)>,
     ) -> Result<Vec<Transition>, CatalogError>;
 
-    /// The roots that the last change recorded; `None` before the first.
+    /// The roots that the last change recorded; `None` before the first change.
     async fn roots(&self) -> Result<Option<Roots>, CatalogError>;
 
-    /// The catalog as its last change recorded it. Costs the same however many versions there are.
+    /// The state that the last change recorded. Its cost does not depend on the number of versions.
     async fn state(&self) -> Result<CatalogState, CatalogError>;
 
-    /// Holds every row against the log, in one pass over both.
+    /// Checks every row against the log, in one pass over both.
     async fn audit(&self) -> Result<Audit, CatalogError>;
 
-    /// The version archived last, to which a rollback would return.
+    /// The last archived version, to which a rollback would return.
     async fn find_rollback_target(
         &self,
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError>;
 
-    /// Makes a change: rows, log entries and the new root together, or none of them.
+    /// Makes a change: rows, log entries and the new root in one transaction.
     async fn apply(&self, change: &CatalogChange, stamp: &Stamp) -> Result<Applied, CatalogError>;
 
-    /// Keeps every other writer of this catalog out, on whatever host, until the lock is let go. Returns once no
-    /// transaction of an earlier writer is under way.
+    /// Takes the lock that keeps every other writer of this catalog out, on any host, until it is released. It
+    /// returns after the last transaction of any earlier writer has ended.
     async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError>;
 
     /// The right edge of the log's tree.
     async fn right_edge(&self) -> Result<RightEdge, CatalogError>;
 
-    /// Entries of the log, from a position on, at most `count`.
+    /// Log entries from a position on, at most `count`.
     async fn log_entries(&self, from: u64, count: u32) -> Result<Vec<Entry>, CatalogError>;
 
     /// The entries of one version, oldest first.
@@ -417,8 +416,8 @@ pub trait Catalog: Send + Sync {
         version: Version,
     ) -> Result<Vec<Entry>, CatalogError>;
 
-    /// Hashes of the log's tree on one level, from a position on, at most `count`: leaves on level 0, complete
-    /// subtrees of 2^`level` leaves on 8, 16, ….
+    /// Hashes of one level of the log's tree from a position on, at most `count`: leaves on level 0, roots of
+    /// complete subtrees of 2^`level` leaves on levels 8, 16, ….
     async fn log_hashes(
         &self,
         level: u8,

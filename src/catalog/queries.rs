@@ -1,7 +1,7 @@
 //! The catalog's queries, the same over both databases.
 //!
-//! Mounted once under each database's module, which brings its connection (`Conn`), its catalog (`Store`), its
-//! schema, and what the two do differently.
+//! Included once in each database's module, which provides its connection (`Conn`), its catalog (`Store`), its
+//! schema, and what differs between the databases.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ use crate::{
     metrics::PoolState,
 };
 
-/// The status of the one version of a type in production, written into the statement: bound as a parameter, SQLite
-/// would not use the index over it and would read every version of the type.
+/// The condition for the production version of a type. It is a literal in the statement: with a bound parameter,
+/// SQLite would not use the partial index and would read every version of the type.
 const IN_PRODUCTION: &str = "versions.status = 'production'";
 
 #[async_trait(?Send)]
@@ -81,7 +81,7 @@ impl Catalog for Store {
 
     async fn ping(&self) -> Result<(), CatalogError> {
         self.run(Scope::Statement, async |conn| {
-            // Not `SELECT 1`: SQLite answers that without touching the file.
+            // Not `SELECT 1`: SQLite answers it without reading the file.
             registry_state::table.count().get_result::<i64>(conn).await?;
             Ok(())
         })
@@ -104,7 +104,7 @@ impl Catalog for Store {
     }
 
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
-        // One snapshot, so that page and total are of one moment.
+        // One snapshot, so that the page and the total agree.
         self.run(Scope::Snapshot, async |conn| page_of(conn, filter).await).await
     }
 
@@ -234,7 +234,7 @@ impl Catalog for Store {
             (from..)
                 .zip(rows)
                 .map(|(expected, (position, text))| {
-                    // A row that is missing must not shift the ones after it.
+                    // A missing row must not shift the rows after it.
                     if position != expected {
                         return Err(CatalogError::Damaged(format!(
                             "the log's tree lacks hash {expected} of level {level}"
@@ -281,7 +281,7 @@ async fn page_of(conn: &mut Conn, filter: &VersionFilter) -> Result<VersionPage,
     })
 }
 
-/// The version of a type in production.
+/// The production version of a type.
 pub(super) async fn production_of(
     conn: &mut Conn,
     model_type: &ModelType,
@@ -310,7 +310,7 @@ pub(super) async fn version_of(
     row.map(VersionRow::into_record).transpose()
 }
 
-/// The version archived last, by the order of the log and not by the clock, which may have been set back.
+/// The version archived last. The order of the log decides, not the time: the clock may have been set back.
 pub(super) async fn rollback_target(
     conn: &mut Conn,
     model_type: &ModelType,
@@ -328,7 +328,7 @@ pub(super) async fn rollback_target(
     row.map(VersionRow::into_record).transpose()
 }
 
-/// The roots of `registry_state`; in layout 2.0.0, its checksums.
+/// The roots in `registry_state`; in layout 2.0.0, its checksums.
 async fn roots(conn: &mut Conn) -> Result<Option<Roots>, CatalogError> {
     let row: Option<(String, String)> = registry_state::table
         .select((registry_state::checksum, registry_state::previous_checksum))
@@ -352,21 +352,21 @@ fn recorded<T, E: std::fmt::Display>(
         .map_err(|error| CatalogError::Damaged(format!("registry_state, column {column}: {error}")))
 }
 
-/// What `registry_state` holds.
+/// The content of `registry_state`.
 #[derive(Debug)]
 pub(super) struct TreeState {
-    /// The tree's right edge.
+    /// The right edge of the log's tree.
     pub(super) edge: RightEdge,
-    /// The roots.
+    /// The roots of the log.
     pub(super) roots: Roots,
-    /// How many versions there are.
+    /// The number of versions.
     pub(super) artifact_count: u64,
-    /// Bytes of all their files.
+    /// The size of all their files, in bytes.
     pub(super) total_size_bytes: u64,
 }
 
 impl TreeState {
-    /// Of a catalog that nothing was ever written to.
+    /// The state of a catalog without any change.
     pub(super) fn empty() -> Self {
         let root = tree::empty_root();
         Self {
@@ -378,10 +378,11 @@ impl TreeState {
     }
 }
 
-/// Reads `registry_state`. A catalog that nothing was ever written to has none: it is its own last state.
+/// Reads `registry_state`. A catalog without any change has no row there; its previous state is then also its present
+/// one.
 ///
 /// # Errors
-/// [`CatalogError::Damaged`] where its parts do not fit together.
+/// [`CatalogError::Damaged`] where the columns do not agree with each other.
 pub(super) async fn tree_state(conn: &mut Conn) -> Result<TreeState, CatalogError> {
     let row: Option<(String, String, i64, String, i64, i64)> = registry_state::table
         .select((
@@ -416,21 +417,21 @@ pub(super) async fn tree_state(conn: &mut Conn) -> Result<TreeState, CatalogErro
     })
 }
 
-/// The time of the log's last entry.
+/// The time of the last log entry.
 pub(super) async fn last_change(conn: &mut Conn) -> Result<Option<Timestamp>, CatalogError> {
     let last: Option<EntryRow> =
         log_entries::table.order(log_entries::sequence.desc()).first(conn).await.optional()?;
     Ok(last.map(EntryRow::into_entry).transpose()?.map(|(entry, _)| entry.said.time))
 }
 
-/// The catalog as its last change recorded it.
+/// The state that the last change of the catalog recorded.
 pub(super) async fn state(conn: &mut Conn) -> Result<CatalogState, CatalogError> {
     let tree = tree_state(conn).await?;
     let last_change = last_change(conn).await?;
     state_of(conn, &tree, last_change).await
 }
 
-/// The state that `registry_state` and the rows in production make.
+/// Combines `registry_state` with the production versions.
 pub(super) async fn state_of(
     conn: &mut Conn,
     tree: &TreeState,

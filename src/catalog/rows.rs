@@ -1,6 +1,6 @@
-//! Rows as one database holds them, and their way to and from the domain's types.
+//! Database rows, and their conversion to and from the domain's types.
 //!
-//! Mounted once under each database's module, which says how it stores times and JSON.
+//! Included once in each database's module, which defines how times and JSON are stored.
 
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -61,7 +61,7 @@ pub(super) struct EntryRow {
     leaf_sha256: String,
 }
 
-/// Turns a column's parse error into a damaged catalog that names row and column.
+/// Turns a column's parse error into [`CatalogError::Damaged`], which names row and column.
 pub(super) fn column<T, E: std::fmt::Display>(
     row: &dyn std::fmt::Display,
     name: &str,
@@ -108,12 +108,12 @@ impl VersionRow {
         })
     }
 
-    /// Its key, by which pages of rows follow each other.
+    /// The row's key, which also orders pages.
     pub(super) fn model_id(&self) -> &str {
         &self.model_id
     }
 
-    /// What it is, for a message; also where the row is damaged.
+    /// The version's name for messages, also for a damaged row.
     pub(super) fn name(&self) -> String {
         format!("{}/{}", self.model_type, self.version)
     }
@@ -121,7 +121,7 @@ impl VersionRow {
     /// The record of a row.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`], naming row and column.
+    /// [`CatalogError::Damaged`], which names row and column.
     pub(super) fn into_record(self) -> Result<VersionRecord, CatalogError> {
         let row = format!("row {}/{}", self.model_type, self.version);
         let time = |name, stored: Option<StoredTime>| {
@@ -167,7 +167,7 @@ impl VersionRow {
     }
 }
 
-/// Reads a column that may be null.
+/// Reads a nullable column.
 fn optional<T, E: std::fmt::Display>(
     row: &dyn std::fmt::Display,
     name: &str,
@@ -178,7 +178,7 @@ fn optional<T, E: std::fmt::Display>(
 }
 
 impl EntryRow {
-    /// The row of an entry whose leaf has this hash.
+    /// The row of an entry with this leaf hash.
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] for a position beyond 2^63.
@@ -206,12 +206,12 @@ impl EntryRow {
         })
     }
 
-    /// Its position, as the database holds it.
+    /// The position in the log, as the database stores it.
     pub(super) fn sequence(&self) -> i64 {
         self.sequence
     }
 
-    /// What it is about, for a message; also where the row is damaged.
+    /// The entry's subject for messages, also for a damaged row.
     pub(super) fn subject(&self) -> String {
         match (&self.model_type, &self.version) {
             (Some(model_type), Some(version)) => format!("{model_type}/{version}"),
@@ -219,10 +219,10 @@ impl EntryRow {
         }
     }
 
-    /// The entry, and the hash of its leaf as it was written down.
+    /// The entry, and the recorded hash of its leaf.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`], naming row and column.
+    /// [`CatalogError::Damaged`], which names row and column.
     pub(super) fn into_entry(self) -> Result<(Entry, Sha256Digest), CatalogError> {
         let row = format!("log entry {}", self.sequence);
         let subject = match (&self.model_id, &self.model_type, &self.version) {
@@ -232,7 +232,9 @@ impl EntryRow {
                 model_type: column(&row, "model_type", ModelType::parse(model_type))?,
                 version: column(&row, "version", Version::parse(version))?,
             }),
-            _ => return Err(CatalogError::Damaged(format!("{row} names half a version"))),
+            _ => {
+                return Err(CatalogError::Damaged(format!("{row} names only a part of a version")));
+            }
         };
         let status = |name, text: Option<&str>| optional(&row, name, text, Status::parse);
         let leaf = column(&row, "leaf_sha256", Sha256Digest::parse(&self.leaf_sha256))?;

@@ -1,8 +1,8 @@
-//! Making the catalog's tables, step by step as `migrations/` has them, and telling how far a database has come.
+//! Creates the catalog's tables by the steps in `migrations/`, and finds out which steps a database has.
 //!
-//! Mounted once under each database's module, which brings the statements (`STEPS`). The steps taken are recorded as
-//! diesel's command line records them. They are taken here and not by its migration harness, which needs a runtime of
-//! several threads and a transaction of its own for each step.
+//! Included once in each database's module, which provides the statements (`STEPS`). Taken steps are recorded in the
+//! format of diesel's command line. Diesel's migration harness is not used: it needs a multi-threaded runtime and a
+//! transaction of its own for each step.
 
 use diesel::{
     QueryableByName,
@@ -21,10 +21,10 @@ struct Found {
     found: Option<String>,
 }
 
-/// Which layout the database is of.
+/// The layout of the database.
 ///
 /// # Errors
-/// [`CatalogError::UnknownSchema`] for one that a newer program made.
+/// [`CatalogError::UnknownSchema`] for the layout of a newer program.
 pub(super) async fn layout(conn: &mut Conn) -> Result<Layout, CatalogError> {
     let table: Vec<Found> = diesel::sql_query(Conn::find_table(RECORDS)).load(conn).await?;
     if !table.iter().any(|row| row.found.is_some()) {
@@ -40,21 +40,21 @@ pub(super) async fn layout(conn: &mut Conn) -> Result<Layout, CatalogError> {
     }
 }
 
-/// Whether a query finds something.
+/// Whether a query finds anything.
 ///
 /// # Errors
-/// The database's.
+/// The database's error.
 pub(super) async fn finds(conn: &mut Conn, query: &str) -> Result<bool, CatalogError> {
     let row: Found = diesel::sql_query(query).get_result(conn).await?;
     Ok(row.found.is_some())
 }
 
-/// Takes every step, in an empty database.
+/// Takes every step in an empty database.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn create(conn: &mut Conn) -> Result<(), CatalogError> {
-    // Another program may have been faster.
+    // Another program may have created the tables meanwhile.
     if layout(conn).await? != Layout::Absent {
         return Ok(());
     }

@@ -1,10 +1,10 @@
 //! Transactions over the pool of one database.
 //!
-//! Mounted once under each database's module, which brings its connection (`Conn`) and its catalog (`Store`).
+//! Included once in each database's module, which provides its connection (`Conn`) and its catalog (`Store`).
 //!
-//! A transaction is begun and ended by statements of our own, so that its settings travel with its first statement.
-//! Nothing outlives it on the server: no setting, no lock, no prepared statement. So a transaction pooler may give
-//! each one another connection.
+//! This program's own statements begin and end a transaction, so that its settings are sent with its first statement.
+//! Nothing outlives the transaction on the server: no setting, no lock, no prepared statement. So a transaction
+//! pooler may give each one another connection.
 
 use std::time::Duration;
 
@@ -26,23 +26,22 @@ use crate::{
     limits,
 };
 
-/// A connection that goes back to its pool only where nothing is left undone on it. Else it is closed, and whatever it
-/// was doing ends.
+/// A connection that returns to its pool only when its work has ended. Otherwise it is closed, which ends its work.
 pub(super) struct Borrowed(Option<Object<Conn>>);
 
 impl Borrowed {
     /// The connection.
     ///
     /// # Errors
-    /// Never: only giving it back takes it, which ends this value.
+    /// This cannot fail: only [`Borrowed::end`] takes the connection, and it consumes this value.
     pub(super) fn conn(&mut self) -> Result<&mut Conn, CatalogError> {
         self.0.as_deref_mut().ok_or_else(|| CatalogError::Unavailable("no connection".to_owned()))
     }
 
-    /// Ends the transaction on it, and gives it back.
+    /// Ends the transaction, and returns the connection to the pool.
     ///
     /// # Errors
-    /// The database's; the connection is then closed.
+    /// The database's error; the connection is then closed.
     pub(super) async fn end(mut self, statement: &str) -> Result<(), CatalogError> {
         self.conn()?.batch_execute(statement).await?;
         self.give_back();
@@ -61,10 +60,10 @@ impl Drop for Borrowed {
 }
 
 impl Store {
-    /// Waits for a connection of the pool.
+    /// Waits for a connection from the pool.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] where none becomes free, or can be opened, in time.
+    /// [`CatalogError::Unavailable`] where no connection becomes free or can be opened in time.
     async fn borrow(&self) -> Result<Borrowed, CatalogError> {
         match tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get()).await {
             Ok(Ok(conn)) => Ok(Borrowed(Some(conn))),
@@ -81,10 +80,10 @@ impl Store {
         }
     }
 
-    /// Does some work in one transaction, within the time that an answer may take.
+    /// Runs work in one transaction, within the time limit of an answer.
     ///
     /// # Errors
-    /// The work's own; the database's; [`CatalogError::InDoubt`] where it took too long.
+    /// The error of the work or of the database; [`CatalogError::InDoubt`] after the time limit.
     pub(super) async fn run<T>(
         &self,
         scope: Scope,
@@ -93,7 +92,7 @@ impl Store {
         self.run_within(limits::CATALOG_ANSWER_WAIT, scope, work).await
     }
 
-    /// As [`Self::run`], within another time.
+    /// As [`Self::run`], with another time limit.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -115,7 +114,7 @@ impl Store {
             match work(conn).await {
                 Ok(done) => borrowed.end("COMMIT").await.map(|()| done),
                 Err(error) => {
-                    // The work's error is the one to tell; a connection that cannot take back is closed.
+                    // Report the work's error; a connection that cannot roll back is closed.
                     drop(borrowed.end("ROLLBACK").await);
                     Err(error)
                 }
@@ -126,10 +125,10 @@ impl Store {
             .unwrap_or_else(|_| Err(CatalogError::InDoubt("it took too long".to_owned())))
     }
 
-    /// Begins a transaction that is ended by [`Borrowed::end`], or by closing the connection.
+    /// Begins a transaction that ends by [`Borrowed::end`] or when the connection closes.
     ///
     /// # Errors
-    /// The database's; [`CatalogError::InDoubt`] where it took too long.
+    /// The database's error; [`CatalogError::InDoubt`] after the time limit.
     pub(super) async fn begin(&self, begin: &str) -> Result<Borrowed, CatalogError> {
         let mut borrowed = self.borrow().await?;
         let begun = async {

@@ -1,7 +1,7 @@
-//! From layout 2.0.0 to this one: the chain of transitions becomes the log.
+//! The upgrade from layout 2.0.0: the chain of transitions becomes the log.
 //!
-//! Mounted once under each database's module. One transaction: held against itself, converted, and the chain dropped,
-//! or nothing of it.
+//! Included once in each database's module. One transaction checks the catalog against its own digest and chain,
+//! converts it, and drops the chain.
 
 use std::collections::HashMap;
 
@@ -59,7 +59,7 @@ mod chain_schema {
 
 use chain_schema::transitions;
 
-/// Rows of a page.
+/// The number of rows in a page.
 const PAGE: i64 = 2048;
 
 /// A row of `transitions`.
@@ -105,7 +105,7 @@ impl TransitionRow {
     }
 }
 
-/// The history of one version, or of the whole registry, as layout 2.0.0 keeps it.
+/// The history of one version or of the whole registry, in layout 2.0.0.
 ///
 /// # Errors
 /// The database's; [`CatalogError::Damaged`].
@@ -123,19 +123,19 @@ pub(super) async fn transitions(
     rows.into_iter().map(|row| row.into_link().map(|link| link.said)).collect()
 }
 
-/// A version's row, as far as an upgrade needs it.
+/// The part of a version's row that an upgrade needs.
 struct Standing {
     name: String,
     status: Status,
     state: Sha256Digest,
-    /// The last row of the chain that is about it.
+    /// The version's last row in the chain.
     last: Option<i64>,
 }
 
 /// Upgrades the catalog.
 ///
 /// # Errors
-/// [`CatalogError::Damaged`] where it is not what its own digest and chain say; the database's.
+/// [`CatalogError::Damaged`] where the catalog does not match its own digest and chain; the database's error.
 pub(super) async fn upgrade(
     conn: &mut Conn,
     manifest: Sha256Digest,
@@ -163,7 +163,7 @@ pub(super) async fn upgrade(
     Ok(state)
 }
 
-/// Finds the last row of the chain that is about each version.
+/// Finds the last row of each version in the chain.
 async fn find_lasts(
     conn: &mut Conn,
     standing: &mut HashMap<ModelId, Standing>,
@@ -176,7 +176,7 @@ async fn find_lasts(
     for (model_id, last) in lasts {
         let model_id = column(&"history", "model_id", ModelId::parse(&model_id))?;
         let known = standing.get_mut(&model_id).ok_or_else(|| {
-            CatalogError::Damaged(format!("{model_id} is in the history and not in the catalog"))
+            CatalogError::Damaged(format!("{model_id} is in the history but not in the catalog"))
         })?;
         known.last = last;
     }
@@ -227,7 +227,8 @@ async fn page_after(conn: &mut Conn, head: ChainHead) -> Result<Vec<TransitionRo
         .await?)
 }
 
-/// Takes the next row of the chain, and says whether it is the last of its version.
+/// Checks the next row of the chain. Returns its transition, and the version's digest where the row is the version's
+/// last.
 fn follow(
     head: &mut ChainHead,
     row: TransitionRow,
@@ -240,7 +241,7 @@ fn follow(
     let last = version.filter(|version| version.last == Some(sequence));
     if let Some(version) = last.filter(|version| version.status != link.said.to_status) {
         return Err(CatalogError::Damaged(format!(
-            "{} is {}, and its history leads to {}",
+            "{} is {}, but its history ends at {}",
             version.name, version.status, link.said.to_status
         )));
     }
@@ -248,7 +249,7 @@ fn follow(
     Ok((link.said, state))
 }
 
-/// Appends every link of the chain to the log, after checking that it follows from the one before.
+/// Appends every link of the chain to the log, after checking that it follows from the previous one.
 async fn convert(
     writer: &mut Writer<'_>,
     standing: &HashMap<ModelId, Standing>,
@@ -269,10 +270,10 @@ async fn convert(
     }
 }
 
-/// Holds a catalog of layout 2.0.0 against its own digest and chain, and stops at the first fault.
+/// Checks a catalog of layout 2.0.0 against its own digest and chain. It stops at the first fault.
 ///
 /// # Errors
-/// The database's; what is wrong with its rows is in the audit.
+/// The database's error. Faults of the rows are in the audit.
 pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
     let mut found = Audit::default();
     match walk(conn, &mut found).await {
@@ -306,8 +307,8 @@ async fn walk(conn: &mut Conn, found: &mut Audit) -> Result<(), CatalogError> {
     check_digest(conn, digest, head, None).await
 }
 
-/// What was done, which layout 2.0.0 did not write down: a return from the archive right after another version of the
-/// type left production for the stage, at the same moment, is a rollback.
+/// The action of a transition, which layout 2.0.0 did not record. A return from the archive is a rollback if the
+/// previous transition staged the production version of the same type at the same time.
 fn action_of(step: &Transition, before: Option<&Transition>) -> Action {
     let demoted = before.is_some_and(|before| {
         (before.from_status, before.to_status) == (Some(Status::Production), Status::Staged)
@@ -324,7 +325,7 @@ fn action_of(step: &Transition, before: Option<&Transition>) -> Action {
     }
 }
 
-/// The rows must be what the last change recorded, and the manifest that state's or the one before.
+/// The rows must match the recorded checksum. The manifest must have that checksum or the one before it.
 async fn check_digest(
     conn: &mut Conn,
     mut digest: CatalogDigest,
@@ -347,7 +348,7 @@ async fn check_digest(
         .select((registry_state::checksum, registry_state::previous_checksum))
         .load(conn)
         .await?;
-    // Before its first change a catalog has recorded nothing: it is its own last state.
+    // A catalog without any change has recorded nothing; its previous state is then also its present one.
     let (current, previous) = match recorded.as_slice().first() {
         Some((current, previous)) => (current, previous),
         None => (&found, &found),

@@ -1,6 +1,6 @@
-//! One writing transaction: moves rows, appends to the log, and at its end records the log's new root.
+//! One writing transaction: changes rows, appends to the log, and finally records the log's new root.
 //!
-//! Mounted once under each database's module.
+//! Included once in each database's module.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -31,20 +31,20 @@ use crate::{
     },
 };
 
-/// A transaction under way.
+/// A writing transaction in progress.
 pub(super) struct Writer<'a> {
     conn: &'a mut Conn,
     tree: TreeState,
     stamp: &'a Stamp,
-    /// When the change takes place: its own time, unless the log has a later one already.
+    /// The time of the change; not before the time of the last log entry.
     at: Timestamp,
 }
 
 impl<'a> Writer<'a> {
-    /// Starts from the catalog's last state.
+    /// Starts from the catalog's recorded state.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`] where that does not fit together.
+    /// [`CatalogError::Damaged`] where the state is inconsistent.
     pub(super) async fn begin(conn: &'a mut Conn, stamp: &'a Stamp) -> Result<Self, CatalogError> {
         let tree = tree_state(conn).await?;
         let last = last_change(conn).await?;
@@ -52,7 +52,7 @@ impl<'a> Writer<'a> {
         Ok(Self { conn, tree, stamp, at })
     }
 
-    /// Starts a log.
+    /// Starts an empty log.
     pub(super) fn of_an_empty_log(conn: &'a mut Conn, stamp: &'a Stamp) -> Self {
         Self { conn, tree: TreeState::empty(), stamp, at: stamp.at }
     }
@@ -60,7 +60,7 @@ impl<'a> Writer<'a> {
     /// Makes a change.
     ///
     /// # Errors
-    /// Each takes the whole transaction back.
+    /// Any error rolls the whole transaction back.
     pub(super) async fn apply(mut self, change: &CatalogChange) -> Result<Applied, CatalogError> {
         let (record, displaced) = match change {
             CatalogChange::Register(record) => (Some(self.register(record).await?), None),
@@ -82,10 +82,10 @@ impl<'a> Writer<'a> {
                 };
                 if last.version != *target {
                     return Err(CatalogError::Unavailable(
-                        "another change came between; try again".to_owned(),
+                        "another change was made meanwhile; try again".to_owned(),
                     ));
                 }
-                // The one in production gives way first: the database allows no moment with two.
+                // The present production version leaves first: the database never allows two.
                 let displaced = self.step(current, Action::Demote, false).await?;
                 (Some(self.step(last, Action::Restore, false).await?), Some(displaced))
             }
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Moves a version by one rule of the status table and logs it.
+    /// Changes a version's status by one rule of the status table, and logs it.
     async fn step(
         &mut self,
         mut record: VersionRecord,
@@ -145,7 +145,7 @@ impl<'a> Writer<'a> {
         Ok(record)
     }
 
-    /// Refuses a row that is not as the log says: no step starts from what another program wrote.
+    /// Refuses a row that does not match the log: no step starts from a row that another program changed.
     async fn require_logged(&mut self, record: &VersionRecord) -> Result<(), CatalogError> {
         let logged: Option<Option<String>> = log_entries::table
             .filter(log_entries::model_type.eq(record.model_type.as_str()))
@@ -159,7 +159,7 @@ impl<'a> Writer<'a> {
         if logged.flatten() == Some(state_sha256(record).to_string()) {
             return Ok(());
         }
-        Err(CatalogError::Damaged(format!("{}: its row is not what the log says", record.name())))
+        Err(CatalogError::Damaged(format!("{}: its row does not match the log", record.name())))
     }
 
     async fn store_status(&mut self, record: &VersionRecord) -> Result<(), CatalogError> {
@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
     }
 
     async fn import(&mut self, batch: &ImportBatch) -> Result<(), CatalogError> {
-        // What leaves production goes first, what enters it last.
+        // Versions that leave production go first, versions that enter it last.
         let (enter, leave): (Vec<_>, Vec<_>) =
             batch.moved_versions.iter().partition(|record| record.status == Status::Production);
         for record in &leave {
@@ -225,10 +225,10 @@ impl<'a> Writer<'a> {
         let last: HashMap<ModelId, Uuid> =
             batch.transitions.iter().map(|it| (it.model_id, it.transition_id)).collect();
         if let Some(model_id) = states.keys().find(|model_id| !last.contains_key(*model_id)) {
-            return Err(CatalogError::Damaged(format!("{model_id} comes without a history")));
+            return Err(CatalogError::Damaged(format!("{model_id} has no history")));
         }
         for step in &batch.transitions {
-            // How the row was after an earlier step, nobody recorded.
+            // The row's state after an earlier step is not known.
             let is_last = last.get(&step.model_id) == Some(&step.transition_id);
             let state = states.get(&step.model_id).copied().filter(|_| is_last);
             let authenticated = self.stamp.author.authenticated_as.clone();
@@ -269,13 +269,13 @@ impl<'a> Writer<'a> {
     /// Appends an entry to the log, and its leaf to the tree.
     ///
     /// # Errors
-    /// The database's; [`CatalogError::Damaged`] for an entry too long for a bundle.
+    /// The database's error; [`CatalogError::Damaged`] for an entry too long for a bundle.
     pub(super) async fn append(&mut self, said: Draft) -> Result<(), CatalogError> {
         let entry = Entry { sequence: self.tree.edge.size(), said };
         let text = entry.canonical();
         if text.len() > MAX_ENTRY_BYTES {
             return Err(CatalogError::Damaged(format!(
-                "a log entry is {} bytes long; {MAX_ENTRY_BYTES} are allowed",
+                "a log entry is {} bytes long; at most {MAX_ENTRY_BYTES} are allowed",
                 text.len()
             )));
         }
@@ -302,7 +302,7 @@ impl<'a> Writer<'a> {
         self.conn
     }
 
-    /// Takes what an upgrade counted and found, which the layout before did not record.
+    /// Sets the totals of an upgrade, which the previous layout did not record.
     pub(super) fn set_totals(&mut self, versions: u64, bytes: u64, root_before: Sha256Digest) {
         self.tree.artifact_count = versions;
         self.tree.total_size_bytes = bytes;
@@ -336,7 +336,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// An entry for a step that was taken elsewhere or before there was a log.
+/// An entry for a transition from another registry or from before the log.
 pub(super) fn imported(
     step: &Transition,
     action: log::Action,

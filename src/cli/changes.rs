@@ -10,7 +10,7 @@ use crate::{
     startup::Opening,
 };
 
-/// What to promote.
+/// Arguments of `promote`.
 #[derive(Debug, Args)]
 pub struct Promote {
     #[command(flatten)]
@@ -18,16 +18,16 @@ pub struct Promote {
     /// Who promotes [default: the user who runs the command]
     #[arg(long)]
     user: Option<String>,
-    /// Promote whatever the gates say; needs a --reason, and both are recorded in the history
+    /// Promote even if gates fail; requires a --reason, and the history records both
     #[arg(long)]
     skip_gates: bool,
-    /// Why
+    /// The reason, for the history
     #[arg(long)]
     reason: Option<String>,
 }
 
 impl Promote {
-    /// Promotes.
+    /// Promotes the version.
     ///
     /// # Errors
     /// [`super::Failure`].
@@ -58,7 +58,7 @@ impl Promote {
     }
 }
 
-/// What to roll back.
+/// Arguments of `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// The model type
@@ -67,13 +67,13 @@ pub struct Rollback {
     /// Who rolls back [default: the user who runs the command]
     #[arg(long)]
     user: Option<String>,
-    /// Why
+    /// The reason, for the history
     #[arg(long)]
     reason: Option<String>,
 }
 
 impl Rollback {
-    /// Rolls back.
+    /// Rolls back to the last archived version.
     ///
     /// # Errors
     /// [`super::Failure`].
@@ -92,7 +92,7 @@ impl Rollback {
     }
 }
 
-/// What to mark failed.
+/// Arguments of `fail`.
 #[derive(Debug, Args)]
 pub struct Fail {
     /// The model type
@@ -101,16 +101,16 @@ pub struct Fail {
     /// The version
     #[arg(value_parser = Version::parse)]
     version: Version,
-    /// Why it must never be promoted
+    /// The reason why the version must never be promoted
     #[arg(long)]
     reason: String,
-    /// Who says so [default: the user who runs the command]
+    /// Who marks it failed [default: the user who runs the command]
     #[arg(long)]
     user: Option<String>,
 }
 
 impl Fail {
-    /// Marks it.
+    /// Marks the version failed.
     ///
     /// # Errors
     /// [`super::Failure`].

@@ -1,4 +1,4 @@
-//! `validate`, `inspect`, `sandbox`, `verify` and `import`: what is it worth, before it counts?
+//! `validate`, `inspect`, `sandbox`, `verify` and `import`: commands that check versions, files and registries.
 
 use std::{fs::File, path::PathBuf};
 
@@ -21,7 +21,7 @@ use crate::{
     startup::{Core, Opening},
 };
 
-/// `validate`: is a version intact, and would it load?
+/// `validate`: checks that a version is intact and would load.
 ///
 /// # Errors
 /// [`Failure`].
@@ -37,7 +37,7 @@ pub async fn validate(version: VersionArguments, context: Context) -> Outcome {
     Ok(())
 }
 
-/// The file to inspect.
+/// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The model file
@@ -45,10 +45,10 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    /// Reads the file as its loader would, in the sandbox.
+    /// Reads the file in the sandbox, as its loader would.
     ///
     /// # Errors
-    /// [`Failure`]; a verdict of 1 where it would not load, or must not be loaded.
+    /// [`Failure`]; a verdict of 1 where the file would not load or must not be loaded.
     pub fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let report = self.check(&settings)?;
@@ -102,19 +102,19 @@ fn describe_report(report: &LoadReport) -> String {
     lines.join("\n")
 }
 
-/// What to try.
+/// Arguments of `sandbox`.
 #[derive(Debug, Args)]
 pub struct TrySandbox {
-    /// Leave a wall out (limits, landlock, seccomp), to see what the others hold; debug builds alone
+    /// Leave one wall out (limits, landlock, seccomp), to test the others; only in debug builds
     #[arg(long, hide = true)]
     without: Vec<String>,
 }
 
 impl TrySandbox {
-    /// Tries every wall of the load checks' sandbox on this machine.
+    /// Tests every wall of the load checks' sandbox on this machine.
     ///
     /// # Errors
-    /// [`Failure`]; a verdict of 1 where a wall is missing or did not hold.
+    /// [`Failure`]; a verdict of 1 where a wall is missing or failed.
     pub fn run(self, context: &Context) -> Outcome {
         let settings = context.settings()?;
         let probe = Sandbox::new(settings.sandbox).probe(self.without).map_err(|error| {
@@ -140,10 +140,10 @@ impl TrySandbox {
     }
 }
 
-/// Opens a file of the operator's; a folder or a pipe is refused, which could not be read twice.
+/// Opens a file of the operator's. Folders and pipes are refused, because they cannot be read twice.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn open_regular(path: &std::path::Path) -> std::io::Result<File> {
     if std::fs::metadata(path)?.is_file() {
         File::open(path)
@@ -152,10 +152,10 @@ pub fn open_regular(path: &std::path::Path) -> std::io::Result<File> {
     }
 }
 
-/// How far to go.
+/// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Mend what can be mended safely, and say what was done
+    /// Repair what can be repaired safely, and report the repairs
     #[arg(long)]
     repair: bool,
 }
@@ -164,7 +164,7 @@ impl Verify {
     /// Re-hashes everything.
     ///
     /// # Errors
-    /// [`Failure`]; a verdict of 5 where something disagrees, or still does.
+    /// [`Failure`]; a verdict of 5 where faults are found and not repaired.
     pub async fn run(self, context: Context) -> Outcome {
         let core = context.open(Opening::Examining).await?;
         let progress = progress::bar(context.output);
@@ -218,24 +218,24 @@ fn describe(found: &Verification) -> String {
     format!("{looked_at}\n{}", table(&["KIND", "SUBJECT", "WHAT", "REMEDY"], &rows))
 }
 
-/// The directory to import.
+/// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// A registry directory of the Python service, `catalog-export/` included
+    /// A registry directory of the Python service, including `catalog-export/`
     directory: PathBuf,
-    /// Leave out versions that the rules do not allow, with their history, and list them
+    /// Skip versions that break the rules, with their history, and list them
     #[arg(long)]
     skip_invalid: bool,
 }
 
 impl Import {
-    /// Brings it in, all or nothing; with `--skip-invalid`, all that the rules allow.
+    /// Imports the directory in one transaction; with `--skip-invalid`, only what the rules allow.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn run(self, context: Context) -> Outcome {
         let settings = context.settings()?;
-        // Before anything is made: a mistyped path must not leave an empty registry behind.
+        // Before anything is created: a wrong path must not leave an empty registry behind.
         check_source(&self.directory, &settings.registry_dir)?;
         let core = Core::open(&settings, Opening::Creating).await?;
         let progress = progress::bar(context.output);

@@ -1,5 +1,5 @@
-//! `demo`: a small registry of real models, to try every answer on. It lives in a temporary directory and
-//! goes with the process.
+//! `demo`: a small registry of real models for trying out the API. It is in a temporary directory that is removed
+//! when the process ends.
 
 use std::{net::TcpListener, path::Path};
 
@@ -29,7 +29,7 @@ use crate::{
 const HOST: &str = "127.0.0.1";
 const USER: &str = "demo";
 
-/// Written by NumPy, scikit-learn and `json`.
+/// Files that NumPy, scikit-learn and `json` wrote.
 const RISK_MODEL: &[u8] = include_bytes!("demo_data/risk_model_numpy.pkl");
 const FEATURE_TRANSFORMS: &[u8] = include_bytes!("demo_data/feature_transforms_sklearn.pkl");
 const ALPHA_WEIGHTS: &[u8] = include_bytes!("demo_data/alpha_weights.json");
@@ -92,13 +92,13 @@ fn samples() -> Vec<Sample> {
 /// Flags of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// The port to listen on; a free one where it is taken
+    /// The port to listen on; a free one where this one is in use
     #[arg(long, default_value_t = 8003, value_parser = super::port)]
     port: u16,
 }
 
 impl Demo {
-    /// Makes the registry, serves it until Ctrl-C, and removes it.
+    /// Creates the registry, serves it until Ctrl-C, and removes it.
     ///
     /// # Errors
     /// [`super::Failure`].
@@ -107,7 +107,7 @@ impl Demo {
             tempfile::Builder::new().prefix("model-registry-demo-").tempdir().map_err(|error| {
                 RegistryError::unavailable("cannot make a temporary directory", error)
             })?;
-        // A signal while the registry is made must not leave the directory behind either.
+        // A signal during the set-up must not leave the directory behind either.
         let mut signals = Signals::with_hang_up()?;
         tokio::select! {
             made = self.make(directory.path(), &context) => drop(made?.run_until_stopped(signals).await?),
@@ -118,7 +118,7 @@ impl Demo {
             RegistryError::unavailable(format!("cannot remove {}", place.display()), error)
         })?;
         if !context.output.is_json() {
-            context.output.line("The demonstration is over, and its directory removed.");
+            context.output.line("The demonstration has ended and its directory is removed.");
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Demo {
         Ok(application)
     }
 
-    /// The port asked for, or 0 for any where it is taken.
+    /// The requested port, or 0 (any free port) where it is in use.
     fn free_port(&self) -> u16 {
         TcpListener::bind((HOST, self.port)).map_or(0, |_| self.port)
     }

@@ -1,4 +1,4 @@
-//! `health`: the probe that a container without a shell needs.
+//! `health`: a probe for containers that have no shell.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ const TLS_CLIENT_CA: &str = "MODEL_REGISTRY_TLS_CLIENT_CA";
 const CA_FILE: &str = "MODEL_REGISTRY_CA_FILE";
 const PORT: &str = "MODEL_REGISTRY_PORT";
 
-/// Which service to ask.
+/// Arguments of `health`.
 #[derive(Debug, Args)]
 pub struct Health {
     /// Its base URL, http:// or https:// [default: $MODEL_REGISTRY_HOST:$MODEL_REGISTRY_PORT on this machine, with
@@ -32,16 +32,16 @@ pub struct Health {
     /// $MODEL_REGISTRY_CA_FILE, else those that the system trusts]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Ask whether it can answer questions now (/ready), not only whether it lives (/health)
+    /// Check that it can answer requests now (/ready), not only that it runs (/health)
     #[arg(long)]
     ready: bool,
 }
 
 impl Health {
-    /// Asks, and prints the answer.
+    /// Sends the request and prints the answer.
     ///
     /// # Errors
-    /// `REGISTRY_UNAVAILABLE` where it does not answer, or answers that it is not well.
+    /// `REGISTRY_UNAVAILABLE` where the service does not answer, or answers that it is not healthy.
     pub fn run(self, context: &Context) -> Outcome {
         let base = match &self.url {
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => url.clone(),
@@ -63,7 +63,7 @@ impl Health {
             .build()
             .into();
         let unavailable = |cause: String| {
-            RegistryError::unavailable(format!("{url} does not answer as it should"), cause)
+            RegistryError::unavailable(format!("{url} does not answer correctly"), cause)
         };
         let mut answer = agent.get(&url).call().map_err(|error| unavailable(error.to_string()))?;
         let body =
@@ -79,9 +79,10 @@ impl Health {
     }
 }
 
-/// How the service's TLS is met. Another service's certificate is verified. This machine's own is for the name that
-/// clients know, not for an address of this machine, and is not: the probe tells no secret, and hears no more than
-/// over plain HTTP. A service that wants a certificate of its clients is shown its own, which it knows.
+/// The TLS settings of the probe. Another service's certificate is verified. The certificate of this machine's own
+/// service is for the name that clients use, not for this machine's address, so it is not verified: the probe sends
+/// no secret, and the answer needs no more protection than over plain HTTP. To a service that requires client
+/// certificates, the probe shows the service's own certificate.
 fn probe_tls(
     variables: &Variables,
     url: Option<&str>,
@@ -137,10 +138,10 @@ fn path(variables: &Variables, name: &str) -> Option<PathBuf> {
     variables.text(name).filter(|text| !text.is_empty()).map(PathBuf::from)
 }
 
-/// Where `serve` with these variables would be found from this machine.
+/// The URL at which `serve` with these variables listens on this machine.
 ///
 /// # Errors
-/// `INVALID_REQUEST` where the variable of the port holds none.
+/// `INVALID_REQUEST` where the variable of the port is not a port.
 fn base_url(variables: &Variables) -> Result<String, RegistryError> {
     let set = |name: &str, default: &str| {
         variables.text(name).filter(|text| !text.trim().is_empty()).unwrap_or(default.to_owned())

@@ -1,4 +1,4 @@
-//! `log`: checkpoints of the log, and proofs that others can check.
+//! `log`: checkpoints of the log, and proofs for others to check.
 
 use std::{
     fs,
@@ -29,33 +29,33 @@ use crate::{
     startup::{Core, Opening},
 };
 
-/// The largest checkpoint that is read, in bytes.
+/// The largest accepted checkpoint, in bytes.
 const CHECKPOINT_BYTES: usize = 1024 * 1024;
 
-/// What to do with the log.
+/// The commands of `log`.
 #[derive(Debug, Subcommand)]
 pub enum Log {
-    /// Print the checkpoint: the log's name, its size and its root, signed where there is a key
+    /// Print the checkpoint: the log's name, size and root, signed if there is a key
     Checkpoint,
-    /// Write a file that proves what the log says of a version
+    /// Write a file that proves the log's entries on a version
     Prove(Prove),
-    /// Check such a file with no registry at hand, or that the log only grew since a checkpoint
+    /// Check a proof without a registry, or check that the log only grew since a checkpoint
     Check(Check),
     /// Make a key that signs checkpoints, for MODEL_REGISTRY_LOG_KEY_FILE
     NewKey(NewKey),
 }
 
-/// The version to prove.
+/// Arguments of `log prove`.
 #[derive(Debug, Args)]
 pub struct Prove {
     #[command(flatten)]
     version: VersionArguments,
-    /// Write the file here, and not to standard output
+    /// The file to write [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// What to check.
+/// Arguments of `log check`.
 #[derive(Debug, Args)]
 pub struct Check {
     /// A file that `log prove` wrote
@@ -64,26 +64,26 @@ pub struct Check {
     /// A file with an earlier checkpoint of this registry's log
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "file")]
     since: Option<PathBuf>,
-    /// The log's verifier key, <name>+<id>+<base64>; without it nothing proves whose log it is
+    /// The log's verifier key, <name>+<id>+<base64>; without it the check does not prove which log it is
     #[arg(long, value_parser = VerifierKey::parse)]
     key: Option<VerifierKey>,
 }
 
-/// The key to make.
+/// Arguments of `log key`.
 #[derive(Debug, Args)]
 pub struct NewKey {
     /// The log's name, for example registry.example.com/models
     #[arg(value_parser = KeyName::parse)]
     name: KeyName,
-    /// The file for the private key; it must not exist
+    /// The file for the private key; it must not exist yet
     file: PathBuf,
 }
 
 impl Log {
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
-    /// [`Failure`]; a verdict of 1 where a check says no.
+    /// [`Failure`]; a verdict of 1 where a check fails.
     pub fn run(self, context: Context) -> Outcome {
         match self {
             Self::Checkpoint => on_system(checkpoint(context)),
@@ -113,7 +113,7 @@ async fn checkpoint(context: Context) -> Outcome {
     Ok(())
 }
 
-/// What a checkpoint says, for programs.
+/// A checkpoint, for programs.
 fn describe(published: &PublishedCheckpoint) -> Value {
     let checkpoint = published.checkpoint();
     json!({
@@ -123,7 +123,7 @@ fn describe(published: &PublishedCheckpoint) -> Value {
     })
 }
 
-/// Printing adds a line feed.
+/// The line feed is left out, because printing adds one.
 fn without_line_feed(mut text: String) -> String {
     text.truncate(text.trim_end_matches('\n').len());
     text
@@ -187,7 +187,7 @@ fn check_evidence(file: &Path, key: Option<&VerifierKey>, context: &Context) -> 
     }
 }
 
-/// Prints that a check says no, and why.
+/// Prints that a check failed, and why.
 fn say_no(context: &Context, fault: &dyn std::fmt::Display) -> Failure {
     let fault = printable(&fault.to_string());
     context.output.result(&json!({ "valid": false, "fault": fault }), || format!("NO: {fault}"));
@@ -217,9 +217,9 @@ fn describe_report(report: &Report) -> String {
     let whose = match &report.verified_by {
         Some(_) => "the log's key signed the checkpoint".to_owned(),
         None => {
-            "no key was given: the file agrees with itself, and nothing proves whose log it is \
-                 of"
-            .to_owned()
+            "no key was given: the parts of the file belong together, but it is not proved whose \
+                 log it is"
+                .to_owned()
         }
     };
     format!(
@@ -264,7 +264,7 @@ async fn check_growth(since: PathBuf, key: Option<VerifierKey>, context: Context
     context.output.result(&document, || match grown {
         Growth::Unchanged => format!("{}: the same {} entries", new.origin, new.size),
         Growth::Grew { by } => {
-            format!("{}: the {} entries of then, and {by} more", new.origin, old.size)
+            format!("{}: the earlier {} entries and {by} more", new.origin, old.size)
         }
     });
     Ok(())
@@ -291,7 +291,7 @@ impl NewKey {
     }
 }
 
-/// A file, where it is not larger than what such a file may be.
+/// Reads a file up to a size limit.
 fn read(path: &Path, limit: usize) -> Result<Vec<u8>, RegistryError> {
     use std::io::Read as _;
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The command line: the argument tree, a file a command, and one way to say what came of it.
+//! The command line: the argument tree, one file for each command, and the report of the result.
 
 pub mod changes;
 pub mod check;
@@ -27,8 +27,8 @@ use output::Output;
 
 /// A registry of machine-learning models: which version is in production, is it intact, would it load.
 ///
-/// It never runs a model's code to find out. Exit status: 0 done, 1 a check or gate said no, 2 usage or
-/// configuration, 3 not found, 4 conflict, 5 integrity, 6 unavailable.
+/// It never runs a model's code. Exit status: 0 success, 1 a check or gate failed, 2 usage or configuration, 3 not
+/// found, 4 conflict, 5 integrity, 6 unavailable.
 #[derive(Debug, Parser)]
 #[command(name = "model-registry", version)]
 pub struct Arguments {
@@ -47,31 +47,31 @@ pub struct Arguments {
 pub enum Command {
     /// Serve the registry over HTTP
     Serve(serve::Serve),
-    /// Make a small registry of real models in a temporary directory, and serve it
+    /// Create a small registry of real models in a temporary directory, and serve it
     Demo(demo::Demo),
     /// Register a model file as a new, staged version
     Register(Box<register::Register>),
-    /// Put a version into production and archive the one there
+    /// Put a version into production and archive the previous one
     Promote(changes::Promote),
-    /// Return the version archived last to production
+    /// Return the last archived version to production
     Rollback(changes::Rollback),
-    /// Mark a version that must never be promoted
+    /// Mark a version failed; it can then never be promoted
     Fail(changes::Fail),
     /// List versions, newest first
     List(queries::List),
     /// Show everything about a version
     Show(VersionArguments),
-    /// Show who moved a version from which status to which, when and why
+    /// Show the transitions of a version: from which status to which, who, when and why
     History(VersionArguments),
     /// Check that a version is intact and would load
     Validate(VersionArguments),
-    /// Check that a file which is not registered would load
+    /// Check that an unregistered file would load
     Inspect(check::Inspect),
-    /// Try every wall of the sandbox in which load checks run, on this machine
+    /// Test every wall of the load checks' sandbox on this machine
     Sandbox(check::TrySandbox),
     /// Re-hash manifest, catalog, history, sidecars and artifacts
     Verify(check::Verify),
-    /// Bring in a registry directory of the Python service
+    /// Import a registry directory of the Python service
     Import(check::Import),
     /// Prove what happened, and check that the history was not changed
     #[command(subcommand)]
@@ -80,7 +80,7 @@ pub enum Command {
     Health(health::Health),
 }
 
-/// Names a version.
+/// The arguments that name a version.
 #[derive(Debug, Args)]
 pub struct VersionArguments {
     /// The model type, for example risk_model
@@ -91,23 +91,23 @@ pub struct VersionArguments {
     pub version: Version,
 }
 
-/// What every command is given.
+/// The context of every command.
 pub struct Context {
-    /// The environment's variables.
+    /// The environment variables.
     pub variables: Variables,
-    /// The flags that stand for variables.
+    /// The flags that override variables.
     pub flags: Flags,
-    /// Where results go.
+    /// The output.
     pub output: Output,
 }
 
-/// How a command ended where it did not end well.
+/// The failure of a command.
 pub enum Failure {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     Configuration(crate::config::Problems),
     /// The registry refused or failed.
     Registry(RegistryError),
-    /// The result was printed, and is a no: exit with this status.
+    /// The result was printed and is negative: exit with this status.
     Verdict(u8),
 }
 
@@ -117,10 +117,10 @@ impl<E: Into<RegistryError>> From<E> for Failure {
     }
 }
 
-/// What a command comes to.
+/// The result of a command.
 pub type Outcome = Result<(), Failure>;
 
-/// Runs the command that the process was given.
+/// Runs the command in the process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -130,7 +130,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(Output::new(true).failure(&failure.into()));
         }
         Err(error) => {
-            // Help and version are not errors. Where nobody reads, nobody needs to be told.
+            // Help and version are not errors. If nobody reads them, there is nobody to tell.
             drop(error.print());
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
@@ -169,18 +169,18 @@ fn dispatch(command: Command, context: Context) -> Outcome {
     }
 }
 
-/// Runs a command where actors can live.
+/// Runs a command in an actix system.
 fn on_system(command: impl Future<Output = Outcome>) -> Outcome {
     let system = actix::System::new();
     let outcome = system.block_on(command);
-    // Dropping the system waits for every thread of it, and one of them may be what hangs. What the command
-    // had to do is done, and the process ends next.
+    // Dropping the system waits for all of its threads, one of which may hang. The command has finished, and the
+    // process ends next.
     std::mem::forget(system);
     outcome
 }
 
 impl Context {
-    /// Reads the settings and sets up logging: a command's own, quiet unless `RUST_LOG` says otherwise.
+    /// Reads the settings and sets up logging. Commands other than `serve` log little, unless `RUST_LOG` is set.
     ///
     /// # Errors
     /// [`Failure::Configuration`].
@@ -194,36 +194,36 @@ impl Context {
     /// Opens the registry.
     ///
     /// # Errors
-    /// [`Failure`], as the settings and the registry have it.
+    /// [`Failure`], from the settings or the registry.
     pub async fn open(&self, opening: Opening) -> Result<Core, Failure> {
         Ok(Core::open(&self.settings()?, opening).await?)
     }
 }
 
-/// Sets up logging, and tells which variables were set to nothing.
+/// Sets up logging, and reports variables that are set but empty.
 pub fn start_logging(settings: &Settings, default_filter: &str) {
     let filter = settings.log_filter.as_deref().unwrap_or(default_filter);
     let format = match (settings.log_format, default_filter) {
-        // A command's warnings are for the person who typed it, wherever that is.
+        // A command's warnings go to the terminal of the person who runs it.
         (LogFormat::Json, "warn") if settings.log_filter.is_none() => LogFormat::Text,
         (format, _) => format,
     };
     telemetry::init(format, filter);
     if !settings.ignored_empty.is_empty() {
         let variables = settings.ignored_empty.join(", ");
-        tracing::info!(variables, "set to nothing, and taken as unset");
+        tracing::info!(variables, "set but empty; treated as unset");
     }
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
 }
 
-/// A port, for clap.
+/// Parses a port, for clap.
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "must be a port, 0 to 65535".to_owned())
 }
 
-/// A status, for clap.
+/// Parses a status, for clap.
 fn status(text: &str) -> Result<Status, crate::domain::status::InvalidStatus> {
     Status::parse(text)
 }

@@ -1,9 +1,9 @@
-//! Who runs a command: the operating system's user, by the number that the kernel knows, never by a variable that
-//! anybody can set.
+//! The user who runs a command: the operating system's user, by the number from the kernel, never by a variable that
+//! the user could set.
 
 use crate::catalog::Author;
 
-/// The user who runs the command; `uid 10001` where `/etc/passwd` has no name for the number.
+/// The user's name; `uid 10001` where `/etc/passwd` has no name for the number.
 #[must_use]
 pub fn operator() -> String {
     let uid = rustix::process::getuid().as_raw();
@@ -21,7 +21,7 @@ fn name_of(uid: u32, users: &str) -> Option<String> {
     })
 }
 
-/// The author of a change: who is said to make it, and beside it who runs the command.
+/// The author of a change: the stated author, and the user who runs the command.
 #[must_use]
 pub fn author(user: Option<String>) -> Author {
     let operator = operator();

@@ -1,4 +1,4 @@
-//! What a command prints: for people, or with `--json` one document for programs.
+//! Output of a command: text for people, or one JSON document with `--json`.
 
 use std::{
     io::{self, Write as _},
@@ -11,26 +11,26 @@ use serde_json::json;
 use super::Failure;
 use crate::domain::text::for_terminal;
 
-/// Where results go.
+/// The output of a command.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
 }
 
 impl Output {
-    /// For programs or for people.
+    /// Output for programs or for people.
     #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether it is for programs.
+    /// Whether the output is JSON.
     #[must_use]
     pub fn is_json(self) -> bool {
         self.json
     }
 
-    /// Prints a result in the form that was asked for.
+    /// Prints a result in the requested form.
     pub fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) {
         if self.json {
             match serde_json::to_string_pretty(document) {
@@ -38,17 +38,17 @@ impl Output {
                 Err(error) => lose(&error.into()),
             }
         } else {
-            // Names and paths may hold anything.
+            // Names and paths may contain any character.
             print(&for_terminal(&text()));
         }
     }
 
-    /// Prints a line for people.
+    /// Prints a line; nothing with `--json`.
     pub fn line(self, text: &str) {
         print(text);
     }
 
-    /// Prints why a command failed, and tells the exit status.
+    /// Prints why a command failed, and returns the exit status.
     #[must_use]
     pub fn failure(self, failure: &Failure) -> u8 {
         match failure {
@@ -71,7 +71,7 @@ impl Output {
             Failure::Registry(error) => {
                 let code = error.kind().code();
                 if self.json {
-                    // The operator may see what an HTTP client may not.
+                    // The operator may see details that an HTTP client may not.
                     self.result(&json!({ "detail": error.to_string(), "code": code }), String::new);
                 } else {
                     complain(&for_terminal(&format!("error: {error} [{code}]")));
@@ -85,7 +85,7 @@ impl Output {
 /// Whether a result could not be printed.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Whether a result could not be printed, so that who goes by the exit status does not take what is there for it.
+/// Whether a result could not be printed. The exit status must then not say that all is well.
 #[must_use]
 pub fn is_lost() -> bool {
     LOST.load(Ordering::Relaxed)
@@ -93,15 +93,15 @@ pub fn is_lost() -> bool {
 
 fn lose(error: &io::Error) {
     LOST.store(true, Ordering::Relaxed);
-    complain(&format!("error: the command ran, and its result could not be printed: {error}"));
+    complain(&format!("error: the command ran, but its result could not be printed: {error}"));
 }
 
-/// Prints a line on standard error. Where nobody reads it, nobody can be told.
+/// Prints a line on standard error. A failure to print cannot be reported.
 pub fn complain(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// Prints a line. A reader that went away, as `head` does, is no error.
+/// Prints a line. A closed pipe, for example of `head`, is not an error.
 fn print(text: &str) {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

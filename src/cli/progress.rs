@@ -1,4 +1,4 @@
-//! The bar that long work shows on a terminal, and nowhere else.
+//! The progress bar for long work, shown only on a terminal.
 
 use std::{io::IsTerminal as _, sync::Arc};
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::Output;
 use crate::progress::{Progress, unwatched};
 
-/// A bar over bytes, which removes itself when the last watcher goes.
+/// A progress bar in bytes; it is removed when its last user drops it.
 #[must_use]
 pub fn bar(output: Output) -> Progress {
     if output.is_json() || !std::io::stderr().is_terminal() {

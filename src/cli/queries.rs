@@ -11,19 +11,19 @@ use crate::{
     startup::Opening,
 };
 
-/// What to list.
+/// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct List {
-    /// The model type; all types where none is given
+    /// The model type [default: all types]
     #[arg(value_parser = ModelType::parse)]
     model_type: Option<ModelType>,
     /// Only versions in this status: staged, production, archived or failed
     #[arg(long, value_parser = status)]
     status: Option<Status>,
-    /// At most this many
+    /// The most versions to list
     #[arg(long, value_parser = limit)]
     limit: Option<u32>,
-    /// Leave out this many first
+    /// The number of versions to skip
     #[arg(long, default_value_t = 0, value_parser = offset)]
     offset: u32,
 }
@@ -38,7 +38,7 @@ fn offset(text: &str) -> Result<u32, String> {
 }
 
 impl List {
-    /// Lists.
+    /// Lists versions.
     ///
     /// # Errors
     /// [`super::Failure`].
@@ -82,7 +82,7 @@ impl List {
     }
 }
 
-/// `show`: everything about a version.
+/// `show`: prints everything about a version.
 ///
 /// # Errors
 /// [`super::Failure`].
@@ -104,7 +104,7 @@ pub async fn show(version: VersionArguments, context: Context) -> Outcome {
     Ok(())
 }
 
-/// `history`: who moved a version.
+/// `history`: prints the transitions of a version.
 ///
 /// # Errors
 /// [`super::Failure`].

@@ -28,12 +28,12 @@ use crate::{
     startup::Opening,
 };
 
-/// Characters of a wrong document that are shown.
+/// The most characters of an invalid document that an error shows.
 const SHOWN_CHARACTERS: usize = 20;
-/// Largest JSON document that a flag may name with `@`, in bytes.
+/// The largest JSON document that a flag may name with `@`, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
-/// What to register. Flags that take JSON also take @FILE.
+/// Arguments of `register`. Flags that take JSON also take @FILE.
 #[derive(Debug, Args)]
 pub struct Register {
     /// The model type, for example risk_model
@@ -41,25 +41,25 @@ pub struct Register {
     model_type: ModelType,
     /// The model file that training wrote
     artifact: PathBuf,
-    /// The new version, for example v1.4.0
+    /// The version number, for example v1.4.0
     #[arg(long, value_parser = Version::parse)]
     version: Version,
-    /// The data snapshot it was trained on
+    /// The data snapshot that it was trained on
     #[arg(long, value_name = "ID")]
     snapshot_id: String,
-    /// Versions of the data sets it was trained on: {"crsp":"v1.2.3"}
+    /// Versions of the data sets that it was trained on: {"crsp":"v1.2.3"}
     #[arg(long, value_name = "JSON|@FILE")]
     dataset_versions: String,
-    /// Hyper-parameters, those that the type requires among them
+    /// Hyper-parameters, including those that the type requires
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     parameters: String,
-    /// What evaluation gave, as numbers: {"ic":0.04,"sharpe":1.2,"paper_trade_hours":48}
+    /// Metrics of its evaluation, as numbers: {"ic":0.04,"sharpe":1.2,"paper_trade_hours":48}
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     metrics: String,
     /// The training configuration
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     config: String,
-    /// Factors it uses, comma separated
+    /// The factors that it uses, separated by commas
     #[arg(long, value_delimiter = ',')]
     factors: Vec<String>,
     /// A formula of its features; may be given more than once
@@ -68,27 +68,27 @@ pub struct Register {
     /// Who registers it [default: the user who runs the command]
     #[arg(long)]
     created_by: Option<String>,
-    /// Where it was trained: {"python_version":"3.11.2","numpy_version":"2.4.6",…}
+    /// The training environment: {"python_version":"3.11.2","numpy_version":"2.4.6",…}
     #[arg(long, value_name = "JSON|@FILE", default_value = "{}")]
     env: String,
-    /// The experiment it came from
+    /// The experiment that it came from
     #[arg(long, value_name = "ID")]
     experiment_id: Option<String>,
-    /// The run it came from
+    /// The run that it came from
     #[arg(long, value_name = "ID")]
     run_id: Option<String>,
-    /// Where its data set is
+    /// The location of its data set
     #[arg(long, value_name = "URI")]
     dataset_uri: Option<String>,
     /// The version of Qlib that trained it
     #[arg(long)]
     qlib_version: Option<String>,
-    /// Why it is registered, for the history
+    /// The reason for the registration, for the history
     #[arg(long)]
     reason: Option<String>,
 }
 
-/// `--env`: what the trainer knows; what it does not is "unknown".
+/// `--env`: the facts that the trainer knows; all others become "unknown".
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct EnvironmentDocument {
@@ -103,7 +103,7 @@ struct EnvironmentDocument {
 }
 
 impl Register {
-    /// Registers.
+    /// Registers the version.
     ///
     /// # Errors
     /// [`super::Failure`].
@@ -187,7 +187,7 @@ impl Register {
     }
 }
 
-/// Reads a flag's JSON, from its value or from the file that `@FILE` names.
+/// Parses a flag's JSON, from its value or from the file of `@FILE`.
 fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryError> {
     let refused =
         |what: String| RegistryError::new(ErrorKind::InvalidRequest, format!("{flag} {what}"));
@@ -204,7 +204,7 @@ fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryE
     if !faults.is_empty() {
         return Err(refused(format!("cannot be kept: {}", faults.join("; "))));
     }
-    // serde_json would keep the last of two equal keys, and nobody would know.
+    // serde_json would silently keep the last of two equal keys.
     scan_slice(text.as_bytes()).map_err(|fault| {
         let offset = usize::try_from(fault.offset).unwrap_or(usize::MAX);
         let rest = String::from_utf8_lossy(text.as_bytes().get(offset..).unwrap_or_default());

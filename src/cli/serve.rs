@@ -14,9 +14,9 @@ use crate::{
     telemetry,
 };
 
-/// What is logged where nothing is said.
+/// The default log filter.
 const DEFAULT_FILTER: &str = "info";
-/// What is logged while an operator looks closer.
+/// The log filter for troubleshooting.
 const CLOSER_FILTER: &str = "info,model_registry=debug";
 
 /// Flags of `serve`; everything else comes from the environment.
@@ -31,7 +31,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until it is told to stop.
+    /// Serves until a signal stops it.
     ///
     /// # Errors
     /// [`Failure`].
@@ -45,9 +45,9 @@ impl Serve {
         let mut signals = Signals::new()?;
         let application = tokio::select! {
             built = Application::build(&settings, &server) => built?,
-            // A start that is cut short leaves what a crash would, which the next one mends.
+            // An interrupted start leaves the same state as a crash; the next start recovers it.
             _ = signals.next() => {
-                tracing::info!("told to stop before it served");
+                tracing::info!("received a signal to stop before it served");
                 return Ok(());
             }
         };
@@ -73,11 +73,11 @@ impl Serve {
                 tracing::info!("stopped");
                 Ok(())
             }
-            // As a shell tells of a program that a signal ended.
+            // The exit status that a shell gives to a program ended by a signal.
             Ok(Ending::CutShort(signal)) => {
                 Err(Failure::Verdict(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)))
             }
-            // The one document is printed already.
+            // The one JSON document is already printed.
             Err(error) if output.is_json() => {
                 complain(&format!("error: {error} [{}]", error.kind().code()));
                 Err(Failure::Verdict(error.kind().exit_status()))
@@ -87,8 +87,8 @@ impl Serve {
     }
 }
 
-/// Sets the log filter, now and at each SIGHUP: from the file where there is one. Without a file, SIGHUP switches to a
-/// filter that logs more, and the next one back. SIGHUP never ends the service.
+/// Sets the log filter, at the start and at each SIGHUP, from the file if there is one. Without a file, each SIGHUP
+/// switches between the default filter and a more detailed one. SIGHUP never ends the service.
 fn follow_hangups(settings: &Settings, file: Option<PathBuf>) -> Result<(), RegistryError> {
     let otherwise = settings.log_filter.clone().unwrap_or_else(|| DEFAULT_FILTER.to_owned());
     let set = |filter: String| telemetry::set_filter(&filter).map(|()| filter);
@@ -108,9 +108,9 @@ fn follow_hangups(settings: &Settings, file: Option<PathBuf>) -> Result<(), Regi
                 None => set(otherwise.clone()),
             };
             match now {
-                // A warning, so that it is seen with most filters.
+                // A warning, so that most filters show it.
                 Ok(filter) => tracing::warn!(filter, "SIGHUP: the log filter is set"),
-                Err(why) => tracing::error!(why, "SIGHUP: the log filter stays as it was"),
+                Err(why) => tracing::error!(why, "SIGHUP: the log filter is unchanged"),
             }
         }
     });

@@ -7,21 +7,21 @@ use super::serde_as_text;
 const STEM: &str = "model.";
 const MAX_EXTENSION: usize = 16;
 
-/// `model.<ext>`, where the extension is 1 to 16 lower-case letters or digits. The only part of a
-/// file name that a registrant has a say in.
+/// `model.<ext>`; the extension is 1 to 16 lower-case letters or digits. It is the only part of a file name that a
+/// client chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ArtifactFile(String);
 
 /// The text is not the name of a model file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a model file is named model.<ext>, the extension 1 to 16 lower-case letters or digits")]
+#[error("a model file is named model.<ext>; the extension is 1 to 16 lower-case letters or digits")]
 pub struct InvalidArtifactFile;
 
 impl ArtifactFile {
-    /// Reads a stored name.
+    /// Parses a stored name.
     ///
     /// # Errors
-    /// [`InvalidArtifactFile`] where it is not `model.<ext>`.
+    /// [`InvalidArtifactFile`] where the text is not `model.<ext>`.
     pub fn parse(name: &str) -> Result<Self, InvalidArtifactFile> {
         let extension = name.strip_prefix(STEM).ok_or(InvalidArtifactFile)?;
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -32,7 +32,7 @@ impl ArtifactFile {
         }
     }
 
-    /// The name under which a file with this extension is stored; `bin` for one without.
+    /// The stored name of a file with this extension; `bin` where it has none.
     ///
     /// # Errors
     /// [`InvalidArtifactFile`] where the extension has other characters or is too long.
@@ -46,7 +46,7 @@ impl ArtifactFile {
         &self.0
     }
 
-    /// What follows `model.`.
+    /// The extension.
     #[must_use]
     pub fn extension(&self) -> &str {
         &self.0[STEM.len()..]

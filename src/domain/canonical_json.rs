@@ -1,10 +1,9 @@
-//! JSON in the one spelling that digests are taken over: what Python writes for
-//! `json.dumps(value, sort_keys=True, separators=(",", ":"))`.
+//! Canonical JSON, the form that digests cover: what Python writes for `json.dumps(value, sort_keys=True,
+//! separators=(",", ":"))`.
 //!
-//! The Python service that this registry replaces hashed configurations this way, and its hashes stay
-//! valid. The rules are those of CPython's `json` module: keys in code point order, every character
-//! outside space to tilde escaped (UTF-16 surrogate pairs beyond the BMP), integers as they are, floats
-//! as `float.__repr__` gives them.
+//! The Python service that this registry replaces hashed configurations in this form, and its hashes stay valid. The
+//! rules are those of CPython's `json` module: keys in code point order; every character outside space to tilde
+//! escaped (UTF-16 surrogate pairs beyond the BMP); integers unchanged; floats as `float.__repr__` writes them.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,12 +11,12 @@ use serde_json::{Number, Value};
 
 use super::Sha256Digest;
 
-/// A number too large for a double, which Python would read as infinity and no JSON can hold.
+/// A number too large for a double. Python would read it as infinity, which JSON cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the number {0} is too large for a double; Python would read it as infinity")]
 pub struct NotFinite(pub String);
 
-/// Writes a value canonically.
+/// Writes a value as canonical JSON.
 ///
 /// # Errors
 /// [`NotFinite`] for a number that no double can hold.
@@ -27,7 +26,7 @@ pub fn to_string(value: &Value) -> Result<String, NotFinite> {
     Ok(out)
 }
 
-/// The SHA-256 of a value's canonical spelling.
+/// The SHA-256 of a value's canonical JSON.
 ///
 /// # Errors
 /// [`NotFinite`] for a number that no double can hold.
@@ -35,13 +34,13 @@ pub fn digest(value: &Value) -> Result<Sha256Digest, NotFinite> {
     to_string(value).map(|text| Sha256Digest::of(text.as_bytes()))
 }
 
-/// The number as a double, infinite where it is too large for one.
+/// The number as a double; infinite where it is too large.
 #[must_use]
 pub fn as_double(number: &Number) -> f64 {
     number.as_str().parse().unwrap_or(f64::NAN)
 }
 
-// The depth of the recursion is bounded: serde_json refuses documents nested deeper than 128.
+// The recursion is bounded: serde_json refuses documents nested deeper than 128.
 fn write_value(out: &mut String, value: &Value) -> Result<(), NotFinite> {
     match value {
         Value::Null => out.push_str("null"),
@@ -60,8 +59,8 @@ fn write_value(out: &mut String, value: &Value) -> Result<(), NotFinite> {
             out.push(']');
         }
         Value::Object(members) => {
-            // UTF-8 byte order is code point order. Sorted here and not left to the map's own order,
-            // which a dependency's choice of features could change.
+            // UTF-8 byte order is code point order. The keys are sorted here: whether the map sorts them depends on
+            // the features of a dependency.
             let mut members: Vec<_> = members.iter().collect();
             members.sort_unstable_by_key(|(key, _)| *key);
             out.push('{');
@@ -79,7 +78,7 @@ fn write_value(out: &mut String, value: &Value) -> Result<(), NotFinite> {
     Ok(())
 }
 
-/// Writes an object of known members, in the order of their names, without building a [`Value`].
+/// Writes an object member by member, in the order of their names, without a [`Value`].
 #[derive(Debug)]
 pub struct Members {
     out: String,
@@ -111,7 +110,7 @@ impl Members {
         self.out.push(':');
     }
 
-    /// A text, or null.
+    /// Writes a text, or null.
     #[must_use]
     pub fn text(mut self, name: &'static str, value: Option<&str>) -> Self {
         self.name(name);
@@ -122,7 +121,7 @@ impl Members {
         self
     }
 
-    /// An object of texts, or null.
+    /// Writes an object of texts, or null.
     #[must_use]
     pub fn texts(mut self, name: &'static str, value: Option<&BTreeMap<String, String>>) -> Self {
         self.name(name);
@@ -143,7 +142,7 @@ impl Members {
         self
     }
 
-    /// An integer.
+    /// Writes an integer.
     #[must_use]
     pub fn integer(mut self, name: &'static str, value: u64) -> Self {
         self.name(name);
@@ -152,7 +151,7 @@ impl Members {
         self
     }
 
-    /// True or false.
+    /// Writes true or false.
     #[must_use]
     pub fn boolean(mut self, name: &'static str, value: bool) -> Self {
         self.name(name);
@@ -160,7 +159,7 @@ impl Members {
         self
     }
 
-    /// The object's text.
+    /// The text of the object.
     #[must_use]
     pub fn end(mut self) -> String {
         self.out.push('}');
@@ -203,8 +202,8 @@ fn python_number(number: &Number) -> Result<String, NotFinite> {
     }
 }
 
-/// `float.__repr__`: the shortest digits that read back as the same double, positional where the decimal
-/// exponent is from -4 to 15, else scientific with a signed exponent of two digits or more.
+/// `float.__repr__`: the shortest digits that read back as the same double. The notation is positional where the
+/// decimal exponent is from -4 to 15, else scientific with a signed exponent of at least two digits.
 fn python_float(double: f64) -> String {
     let shortest = format!("{double:e}");
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
@@ -229,7 +228,7 @@ mod tests {
         to_string(&value).expect("finite")
     }
 
-    // Expected texts come from CPython 3.11.
+    // The expected texts come from CPython 3.11.
     #[test]
     fn the_config_hash_is_pythons() {
         for (json, python) in [

@@ -1,4 +1,4 @@
-//! `Sha256Digest`: a SHA-256 in its one spelling, 64 lower-case hexadecimal digits.
+//! `Sha256Digest`: a SHA-256 as 64 lower-case hexadecimal digits.
 
 use std::fmt;
 
@@ -16,31 +16,31 @@ pub struct Sha256Digest([u8; 32]);
 pub struct InvalidDigest;
 
 impl Sha256Digest {
-    /// The digest of nothing yet: what the first link of a hash chain follows.
+    /// All zeros: the predecessor of the first link of a hash chain.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// The digest of some bytes.
+    /// Hashes bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest that a finished hasher gives.
+    /// The digest of a finished hasher.
     #[must_use]
     pub fn from_hasher(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
     }
 
-    /// The digest that these 32 bytes are.
+    /// The digest with these 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads the hexadecimal form.
+    /// Parses the hexadecimal form.
     ///
     /// # Errors
-    /// [`InvalidDigest`] for any other spelling, capitals included.
+    /// [`InvalidDigest`] for any other text, upper-case digits included.
     pub fn parse(text: &str) -> Result<Self, InvalidDigest> {
         let digits = text.as_bytes();
         if digits.len() != 64 {
@@ -70,7 +70,7 @@ fn nibble(digit: u8) -> Result<u8, InvalidDigest> {
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Written at once: a start formats several of them for each version.
+        // One write, for speed: a start formats several digests for each version.
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {

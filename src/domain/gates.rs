@@ -1,4 +1,4 @@
-//! Promotion gates: the least that a version's metrics must show before it may go into production.
+//! Promotion gates: the least metrics that a version needs to enter production.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -11,16 +11,16 @@ use super::canonical_json::as_double;
 pub struct Gate {
     /// The metric's name in the version's `metrics`.
     pub metric: String,
-    /// The least value that passes; equality passes.
+    /// The least value that passes.
     pub minimum: f64,
 }
 
-/// How a version fared at one gate.
+/// The result of a version at one gate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GateOutcome {
     /// The metric's name.
     pub metric: String,
-    /// The metric as registered; `null` where there is none, which counts as 0.
+    /// The metric's value as registered; `null` where it is missing, which counts as 0.
     pub value: Option<Number>,
     /// The least value that passes.
     pub threshold: f64,
@@ -29,7 +29,7 @@ pub struct GateOutcome {
 }
 
 impl GateOutcome {
-    /// The outcome as a sentence's part: `ic 0.01 is below 0.02`.
+    /// The result as a part of a sentence: `ic 0.01 is below 0.02`.
     #[must_use]
     pub fn describe(&self) -> String {
         let relation = if self.passed { "reaches" } else { "is below" };
@@ -45,8 +45,8 @@ impl GateOutcome {
     }
 }
 
-/// The gates of every type that the policy does not give its own: `ic` ≥ 0.02, `sharpe` ≥ 0.5,
-/// `paper_trade_hours` ≥ 24.
+/// The default gates, for types to which the policy gives no gates: `ic` ≥ 0.02, `sharpe` ≥ 0.5, `paper_trade_hours`
+/// ≥ 24.
 #[must_use]
 pub fn default_gates() -> Vec<Gate> {
     [("ic", 0.02), ("sharpe", 0.5), ("paper_trade_hours", 24.0)]
@@ -54,13 +54,13 @@ pub fn default_gates() -> Vec<Gate> {
         .into()
 }
 
-/// Whether a value passes a gate. Equality passes; NaN and infinity never do.
+/// Whether a value passes a gate. An equal value passes; NaN and infinity never pass.
 #[must_use]
 pub fn passes(value: f64, minimum: f64) -> bool {
     value.is_finite() && value >= minimum
 }
 
-/// Holds metrics against every gate, in the gates' order. None is left out after a failure.
+/// Checks the metrics against every gate, in order; it goes on after a failure.
 #[must_use]
 pub fn evaluate(gates: &[Gate], metrics: &Map<String, Value>) -> Vec<GateOutcome> {
     gates

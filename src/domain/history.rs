@@ -1,29 +1,29 @@
-//! A version's history as the API tells it: who moved it from which status to which, when and why.
+//! A version's history in the API: each transition with its author, time and reason.
 
 use uuid::Uuid;
 
 use super::{ModelId, ModelType, Status, Timestamp, Version};
 
-/// One step of a version's life.
+/// One transition of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// The step's own identifier.
+    /// The transition's own identifier.
     pub transition_id: Uuid,
-    /// The version that moved.
+    /// The model id.
     pub model_id: ModelId,
-    /// Its type.
+    /// The model type.
     pub model_type: ModelType,
-    /// Its number.
+    /// The version number.
     pub version: Version,
     /// The status before; `None` at registration.
     pub from_status: Option<Status>,
     /// The status after.
     pub to_status: Status,
-    /// When.
+    /// The time of the transition.
     pub changed_at: Timestamp,
-    /// Who asked for it.
+    /// The author of the transition.
     pub changed_by: String,
-    /// Why, where a reason was given.
+    /// The reason, where one was given.
     pub reason: Option<String>,
     /// Whether the promotion gates were skipped.
     pub gates_skipped: bool,

@@ -1,24 +1,24 @@
-//! What JSON that people hand in must not hold, found in its text and told with its place.
+//! Checks of JSON from clients: finds what it must not contain, and reports the place.
 //!
-//! Found in the text, because a parser does not tell: some of it stops a parser with a position alone, and some is read
-//! as something else.
+//! The text is checked, because a parser is not enough: it reports some faults only by position, and reads others as
+//! something else.
 
 use serde_json::Value;
 
 use super::text::echo;
 
-/// How deep a field of a version's metadata may be nested. Below what the readers of sidecars and answers take (128
-/// levels in all), with room for the levels around it: whatever is accepted can be read back.
+/// The most levels of nesting in a field of a version's metadata. Readers of sidecars and answers accept 128 levels in
+/// all; the limit leaves room for the levels around the field, so that everything accepted can be read back.
 pub const MAX_NESTING: usize = 100;
 
-/// Names that the JSON library gives a meaning of its own: an object with such a member is read as something else.
+/// The prefix of names that the JSON library reserves: it reads an object with such a member as something else.
 const RESERVED: &str = "$serde_json::private::";
 
-/// The most faults that are told.
+/// The most faults that are reported.
 const MAX_TOLD: usize = 20;
 
-/// Finds what no metadata may hold, a sentence each. `levels` is how deep the text may be nested. Text that is no JSON
-/// at all is for the parser to refuse.
+/// Finds what metadata must not contain, one sentence for each fault. `levels` is the most levels of nesting. The parser
+/// refuses text that is not JSON.
 #[must_use]
 pub fn faults(text: &[u8], levels: usize) -> Vec<String> {
     let mut scan = Scan { text, at: 0, open: Vec::new(), key_next: false, told: Vec::new() };
@@ -26,13 +26,13 @@ pub fn faults(text: &[u8], levels: usize) -> Vec<String> {
     scan.told
 }
 
-/// A scan of the text, which knows of its structure what a place's name needs.
+/// A scan of the text. It tracks only as much of the structure as the name of a place needs.
 struct Scan<'t> {
     text: &'t [u8],
     at: usize,
     /// The objects and arrays around the place. An object has the name of the member that is being read.
     open: Vec<Option<String>>,
-    /// Whether a string that comes next is a member's name.
+    /// Whether the next string is a member's name.
     key_next: bool,
     told: Vec<String>,
 }
@@ -82,7 +82,7 @@ impl Scan<'_> {
         let name: String = serde_json::from_slice(raw)
             .unwrap_or_else(|_| String::from_utf8_lossy(raw).into_owned());
         if name.starts_with(RESERVED) {
-            // Of the object, not of the member.
+            // The place is the object, not the member.
             if let Some(open) = self.open.last_mut() {
                 *open = Some(String::new());
             }
@@ -133,7 +133,7 @@ fn reserved(name: &str) -> String {
 /// The end of a sentence that starts with the field's name.
 pub fn check_value(value: &Value, levels: usize) -> Result<(), String> {
     let Some(left) = levels.checked_sub(1) else {
-        // A value that is neither of these needs no level.
+        // Other values need no level.
         return match value {
             Value::Array(_) | Value::Object(_) => {
                 Err(format!("is nested deeper than {MAX_NESTING} levels; flatten it"))

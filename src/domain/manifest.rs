@@ -1,5 +1,5 @@
-//! `Manifest`: the registry's summary of itself. Its `checksum` is the root of the log, which commits to every row
-//! of the catalog, whatever database holds it; its size does not grow with the number of versions.
+//! `Manifest`: a summary of the registry. Its `checksum` is the root of the log, which commits to every row of the
+//! catalog in either database. Its size does not grow with the number of versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use super::{ModelType, Sha256Digest, Timestamp, Version};
 /// The layout that this program writes.
 pub const REGISTRY_VERSION: &str = "3.0.0";
 
-/// The layout before it, which is upgraded when a registry is first opened for change.
+/// The previous layout. A registry of this layout is upgraded when it is first opened for change.
 pub const UPGRADED_VERSION: &str = "2.0.0";
 
-/// A layout that this program does not know.
+/// This program does not know the layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the registry's layout is {0:?}; this program knows {UPGRADED_VERSION} and {REGISTRY_VERSION}: use the version of \
@@ -21,49 +21,49 @@ pub const UPGRADED_VERSION: &str = "2.0.0";
 )]
 pub struct UnknownLayout(pub String);
 
-/// `manifest.json`.
+/// The content of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The layout of the registry directory.
     pub registry_version: String,
-    /// When the registry was made.
+    /// The time when the registry was created.
     pub created_at: Timestamp,
-    /// When the catalog last changed.
+    /// The time of the catalog's last change.
     pub last_updated: Timestamp,
-    /// How many versions there are.
+    /// The number of versions.
     pub artifact_count: u64,
     /// The version in production of each type that has one.
     pub production_models: BTreeMap<ModelType, Version>,
-    /// Bytes of all files of all versions.
+    /// The size of all files of all versions, in bytes.
     pub total_size_bytes: u64,
-    /// The root of the log. In layout 2.0.0, the digest of the catalog's dump.
+    /// The root of the log; in layout 2.0.0, the digest of the catalog.
     pub checksum: Sha256Digest,
-    /// How many entries the log has. Not in layout 2.0.0.
+    /// The number of entries in the log; absent in layout 2.0.0.
     #[serde(default)]
     pub log_size: u64,
-    /// When a backup was last taken.
+    /// The time of the last backup.
     pub last_backup_at: Option<Timestamp>,
-    /// Where it is.
+    /// The location of the last backup.
     pub backup_location: Option<String>,
 }
 
-/// What a manifest says of a catalog.
+/// The part of the manifest that describes the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogSummary {
     /// The root of the log.
     pub root: Sha256Digest,
-    /// How many entries the log has.
+    /// The number of entries in the log.
     pub log_size: u64,
-    /// How many versions there are.
+    /// The number of versions.
     pub artifact_count: u64,
-    /// Bytes of all files of all versions.
+    /// The size of all files of all versions, in bytes.
     pub total_size_bytes: u64,
     /// The version in production of each type that has one.
     pub production_models: BTreeMap<ModelType, Version>,
 }
 
 impl Manifest {
-    /// The first manifest of a registry.
+    /// The first manifest of a new registry.
     #[must_use]
     pub fn new(now: Timestamp, catalog: &CatalogSummary) -> Self {
         let mut manifest = Self {
@@ -82,7 +82,7 @@ impl Manifest {
         manifest
     }
 
-    /// Brings the manifest up to a catalog.
+    /// Updates the manifest to a state of the catalog.
     pub fn record(&mut self, now: Timestamp, catalog: &CatalogSummary) {
         REGISTRY_VERSION.clone_into(&mut self.registry_version);
         self.last_updated = now;
@@ -104,13 +104,13 @@ impl Manifest {
         }
     }
 
-    /// Whether it was written by the layout before this one.
+    /// Whether the manifest has the previous layout.
     #[must_use]
     pub fn is_of_the_layout_before(&self) -> bool {
         self.registry_version == UPGRADED_VERSION
     }
 
-    /// Where manifest and catalog differ, a sentence each; empty where they agree.
+    /// The differences between manifest and catalog, one sentence each; empty where they agree.
     #[must_use]
     pub fn differences(&self, catalog: &CatalogSummary) -> Vec<String> {
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! `Metadata`: the record of a version as its sidecar `metadata.json` holds it, once and for all.
+//! `Metadata`: the permanent record of a version, stored in its sidecar `metadata.json`.
 
 use std::collections::BTreeMap;
 
@@ -7,48 +7,48 @@ use serde_json::{Map, Value};
 
 use super::{ModelId, ModelType, Sha256Digest, Timestamp, Version, VersionRecord};
 
-/// Everything about a version but its status. Field order is the sidecar's: alphabetical.
+/// Everything about a version except its status. The fields have the sidecar's order, which is alphabetical.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// SHA-256 of the model file.
     pub checksum_sha256: Sha256Digest,
-    /// How it was trained.
+    /// The training configuration.
     pub config: Map<String, Value>,
     /// SHA-256 of `config` as [`super::canonical_json`] writes it.
     pub config_hash: Sha256Digest,
-    /// When it was registered.
+    /// The time of registration.
     pub created_at: Timestamp,
-    /// Where its data set is.
+    /// The location of its data set.
     pub dataset_uri: Option<String>,
-    /// Versions of the data sets it was trained on, by data set.
+    /// The versions of the data sets that it was trained on, by data set.
     pub dataset_version_ids: BTreeMap<String, String>,
-    /// Where and by whom it was trained.
+    /// The training environment, and who registered it.
     pub env: Environment,
-    /// The experiment it came from.
+    /// The experiment that it came from.
     pub experiment_id: Option<String>,
-    /// Factors it uses.
+    /// The factors that it uses.
     pub factor_list: Vec<String>,
-    /// Formulas of its features.
+    /// The formulas of its features.
     pub feature_formulas: Option<Vec<String>>,
-    /// Numbers that its evaluation gave.
+    /// The metrics of its evaluation.
     pub metrics: Map<String, Value>,
-    /// Given at registration.
+    /// The model id, assigned at registration.
     pub model_id: ModelId,
-    /// The type it is a version of.
+    /// The model type.
     pub model_type: ModelType,
     /// Its hyper-parameters.
     pub parameters: Map<String, Value>,
     /// The version of Qlib that trained it.
     pub qlib_version: Option<String>,
-    /// The run it came from.
+    /// The run that it came from.
     pub run_id: Option<String>,
-    /// The data snapshot it was trained on.
+    /// The data snapshot that it was trained on.
     pub snapshot_id: String,
-    /// Its number.
+    /// The version number.
     pub version: Version,
 }
 
-/// Where and by whom a version was trained.
+/// The training environment of a version, and who registered it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Who registered it.
@@ -69,10 +69,10 @@ pub struct Environment {
     pub sklearn_version: Option<String>,
 }
 
-/// A sidecar that does not hold what it must.
+/// A sidecar is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMetadata {
-    /// Not the document that a sidecar is; says which field.
+    /// The document is not a sidecar; the message names the field.
     #[error("metadata.json: {0}")]
     Document(String),
     /// The field disagrees with the catalog.
@@ -81,7 +81,7 @@ pub enum InvalidMetadata {
 }
 
 impl Metadata {
-    /// Reads a sidecar.
+    /// Parses a sidecar.
     ///
     /// # Errors
     /// [`InvalidMetadata::Document`], naming the field.
@@ -96,19 +96,19 @@ impl Metadata {
         }
     }
 
-    /// Writes the sidecar: sorted keys, two spaces.
+    /// Writes the sidecar: sorted keys, two spaces of indentation.
     ///
     /// # Errors
-    /// None that a value read by [`Metadata::parse`] or made by a registration can cause.
+    /// None for a value that [`Metadata::parse`] or a registration made.
     pub fn to_sidecar(&self) -> Result<Vec<u8>, serde_json::Error> {
-        // By way of a tree, whose keys are sorted at every level.
+        // Writing through a `Value` sorts the keys at every level.
         serde_json::to_vec_pretty(&serde_json::to_value(self)?)
     }
 
-    /// Checks that the sidecar and the catalog speak of the same version.
+    /// Checks that the sidecar and the catalog describe the same version.
     ///
     /// # Errors
-    /// [`InvalidMetadata::Differs`], naming the first field that does not agree.
+    /// [`InvalidMetadata::Differs`], which names the first field that differs.
     pub fn agrees_with(&self, record: &VersionRecord) -> Result<(), InvalidMetadata> {
         let checks = [
             ("model_id", self.model_id == record.model_id),

@@ -1,7 +1,7 @@
-//! The rules of a model registry, and nothing else: no actors, no database, no files, no clock.
+//! The rules of a model registry, without actors, database, files or clock.
 //!
-//! Everything here is a value or a pure function of values; the time, the files and the rows come from
-//! outside. A type that can be made only by `parse` cannot be wrong once made.
+//! Everything here is a value or a pure function of values; times, files and rows are inputs. A type that only
+//! `parse` can make always holds a valid value.
 
 pub mod artifact_file;
 pub mod canonical_json;
@@ -34,8 +34,8 @@ pub use status::Status;
 pub use timestamp::Timestamp;
 pub use version::Version;
 
-/// Implements `Serialize` as the type's `Display` and `Deserialize` as its `parse`, so that a value
-/// read from JSON has passed the same door as one read from a command line.
+/// Implements `Serialize` as the type's `Display` and `Deserialize` as its `parse`, so that values from JSON pass the
+/// same checks as values from a command line.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {

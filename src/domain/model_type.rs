@@ -1,4 +1,4 @@
-//! `ModelType`: the kind of model that a version belongs to.
+//! `ModelType`: the kind of a model.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::serde_as_text;
 /// Longest model type, in bytes.
 const MAX_LENGTH: usize = 63;
 
-/// A model type: `[a-z][a-z0-9_]{0,62}`. Whether the registry knows it is the policy's to say.
+/// A model type: `[a-z][a-z0-9_]{0,62}`. The policy decides whether the registry knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelType(String);
 
@@ -19,10 +19,10 @@ pub struct ModelType(String);
 pub struct InvalidModelType;
 
 impl ModelType {
-    /// Reads a model type.
+    /// Parses a model type.
     ///
     /// # Errors
-    /// [`InvalidModelType`] where the text is anything but `[a-z][a-z0-9_]{0,62}`.
+    /// [`InvalidModelType`] where the text does not match `[a-z][a-z0-9_]{0,62}`.
     pub fn parse(text: &str) -> Result<Self, InvalidModelType> {
         let tail_ok = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let starts_ok = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());

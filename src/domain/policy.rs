@@ -1,5 +1,5 @@
-//! The policy: which types there are, what each requires, and what else an operator may decide.
-//! Read from TOML; without a file the built-in policy holds.
+//! The policy: the model types, the requirements of each, and the operator's other decisions. It is read from TOML;
+//! without a file, the built-in policy applies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,23 @@ use super::{
     gates::{Gate, default_gates},
 };
 
-/// What one model type requires.
+/// The requirements of one model type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TypeRules {
-    /// Parameters that a registration must carry.
+    /// The parameters that a registration must have.
     pub required_parameters: Vec<String>,
-    /// Gates of its promotion, in the order in which failures are reported.
+    /// The promotion gates, in the order in which failures are reported.
     pub gates: Vec<Gate>,
 }
 
-/// After how many days what is no longer wanted may be collected. 0 is a value: at once.
+/// The days after which unused versions may be deleted. 0 means at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Staged versions, from `created_at`.
+    /// The days for staged versions, from `created_at`.
     #[serde(default = "Retention::staged")]
     pub staged_days: u32,
-    /// Archived versions, from `archived_at`.
+    /// The days for archived versions, from `archived_at`.
     #[serde(default = "Retention::archived")]
     pub archived_days: u32,
 }
@@ -47,49 +47,49 @@ impl Default for Retention {
     }
 }
 
-/// The decisions of an operator.
+/// The operator's decisions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     types: BTreeMap<ModelType, TypeRules>,
-    /// Classes, as (module, name), that a pickle may name beside the built-in ones.
+    /// Classes, as (module, name), that a pickle may name in addition to the built-in ones.
     pub trusted_globals: BTreeSet<(String, String)>,
-    /// How long versions are kept.
+    /// The retention of versions.
     pub retention: Retention,
-    /// What an identity provider's words grant: the scopes' own names, and roles that stand for scopes.
+    /// The scopes that each word in an identity provider's tokens grants: scope names, and roles.
     grants: BTreeMap<String, Vec<Scope>>,
 }
 
-/// The policy file cannot be used.
+/// The reason why the policy file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPolicy {
-    /// Not TOML, or a key or value that does not belong there; says which and where.
+    /// The file is not TOML, or has a wrong key or value; the message says which and where.
     #[error("{0}")]
     Toml(String),
-    /// A gate that no version could meaningfully meet.
+    /// No version could meaningfully pass the gate.
     #[error("the gate on \"{metric}\": {what}")]
     Gate {
         /// The gate's metric.
         metric: String,
-        /// What is wrong with it.
+        /// The fault of the gate.
         what: &'static str,
     },
-    /// An entry of the trusted list that names no class.
+    /// An entry of the trusted list does not name a class.
     #[error(
         "[pickle] trusted: \"{0}\" does not name a class as module.Name, for example \"libs.models.risk.BarraRiskModel\""
     )]
     Trusted(String),
-    /// An entry of the trusted list that would open every door.
+    /// An entry of the trusted list would let a pickle run any code.
     #[error(
-        "[pickle] trusted: \"{0}\" is of a module that runs whatever it is told, and is never trusted; load the \
+        "[pickle] trusted: \"{0}\" is in a module that can run any code, and is never trusted; load the \
          model without it"
     )]
     NeverTrusted(String),
-    /// A role that stands for something else than scopes.
+    /// A role does not stand for scopes.
     #[error("[roles] \"{role}\": {what}")]
     Role {
         /// The role.
         role: String,
-        /// What is wrong with it.
+        /// The fault of the role.
         what: String,
     },
 }
@@ -146,11 +146,11 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Reads a policy file. Built-in types stay; what the file says of them replaces what is built in.
-    /// `never_trusted` are packages of which no class can be trusted.
+    /// Parses a policy file. What the file says of a type replaces the built-in rule; other built-in types stay. No
+    /// class of the packages in `never_trusted` can be trusted.
     ///
     /// # Errors
-    /// [`InvalidPolicy`], naming the key.
+    /// [`InvalidPolicy`], which names the key.
     pub fn parse(toml_text: &str, never_trusted: &[&str]) -> Result<Self, InvalidPolicy> {
         let file: PolicyFile =
             toml::from_str(toml_text).map_err(|error| InvalidPolicy::Toml(error.to_string()))?;
@@ -179,20 +179,20 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The scopes that a word in a token's scope claim grants: its own where it is a scope's name, those that
-    /// the file gives a role, none for any other word.
+    /// The scopes that a word in a token's scope claim grants: the scope with that name, or the scopes of that role
+    /// in the file; none for any other word.
     #[must_use]
     pub fn granted_by(&self, word: &str) -> &[Scope] {
         self.grants.get(word).map_or(&[], Vec::as_slice)
     }
 
-    /// What a type requires, or `None` for a type that this registry does not know.
+    /// The requirements of a type; `None` for an unknown type.
     #[must_use]
     pub fn rules(&self, model_type: &ModelType) -> Option<&TypeRules> {
         self.types.get(model_type)
     }
 
-    /// Every type there is, in alphabetical order.
+    /// Every known type, in alphabetical order.
     pub fn known_types(&self) -> impl Iterator<Item = &ModelType> {
         self.types.keys()
     }
@@ -204,7 +204,7 @@ fn check_gates(gates: &[Gate]) -> Result<(), InvalidPolicy> {
         let what = if !gate.minimum.is_finite() {
             "its minimum is not a finite number"
         } else if !seen.insert(&gate.metric) {
-            "it stands twice"
+            "the metric has two gates"
         } else {
             continue;
         };
@@ -215,14 +215,15 @@ fn check_gates(gates: &[Gate]) -> Result<(), InvalidPolicy> {
 
 fn role_scopes(role: &str, names: &[String]) -> Result<Vec<Scope>, String> {
     if Scope::parse(role).is_some() {
-        return Err("is a scope itself, and cannot stand for another".to_owned());
+        return Err("is itself a scope and cannot be a role".to_owned());
     }
     if role.is_empty() {
-        return Err("is nobody's name".to_owned());
+        return Err("is empty; give the role a name".to_owned());
     }
     let scope = |name: &String| {
         let known = Scope::ALL.map(Scope::as_str).join(", ");
-        Scope::parse(name).ok_or_else(|| format!("\"{name}\" is no scope; scopes are {known}"))
+        Scope::parse(name)
+            .ok_or_else(|| format!("\"{name}\" is not a scope; the scopes are {known}"))
     };
     names.iter().map(scope).collect()
 }
@@ -316,7 +317,7 @@ mod tests {
             ("[types.x]\ngates = [{ metric = \"ic\", minimum = nan }]", "finite"),
             (
                 "[types.x]\ngates = [{ metric = \"ic\", minimum = 1 }, { metric = \"ic\", minimum = 2 }]",
-                "twice",
+                "two gates",
             ),
             ("[pickle]\ntrusted = [\"os.system\"]", "never trusted"),
             ("[pickle]\ntrusted = [\"os.path.join\"]", "never trusted"),
@@ -327,7 +328,7 @@ mod tests {
             ("[roles]\nquant = [\"model:all\"]", "model:all"),
             ("[roles]\nquant = \"model:read\"", "quant"),
             ("[roles]\n\"model:read\" = [\"model:admin\"]", "model:read"),
-            ("[roles]\n\"\" = [\"model:admin\"]", "nobody"),
+            ("[roles]\n\"\" = [\"model:admin\"]", "empty"),
         ] {
             let error = Policy::parse(text, &NEVER_TRUSTED).expect_err(text).to_string();
             assert!(error.contains(named), "{text}: {error}");

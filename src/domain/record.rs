@@ -1,4 +1,4 @@
-//! `VersionRecord`: what the catalog knows of one version.
+//! `VersionRecord`: the catalog's record of one version.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{ArtifactFile, ModelType, Sha256Digest, Status, Timestamp, Version, serde_as_text};
 
-/// The identifier of a version, given once at registration.
+/// The identifier of a version, assigned at registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelId(Uuid);
 
@@ -17,16 +17,16 @@ pub struct ModelId(Uuid);
 pub struct InvalidModelId;
 
 impl ModelId {
-    /// A new identifier from the system's random numbers.
+    /// A new random identifier.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
 
-    /// Reads the hyphenated lower-case form.
+    /// Parses the hyphenated lower-case form.
     ///
     /// # Errors
-    /// [`InvalidModelId`] for any other spelling.
+    /// [`InvalidModelId`] for any other form.
     pub fn parse(text: &str) -> Result<Self, InvalidModelId> {
         let id = Self(Uuid::try_parse(text).map_err(|_| InvalidModelId)?);
         if id.to_string() == text { Ok(id) } else { Err(InvalidModelId) }
@@ -41,23 +41,23 @@ impl fmt::Display for ModelId {
 
 serde_as_text!(ModelId);
 
-/// One row of the catalog: what must be queried, the hashes of what is on disk, and the status.
-/// Everything else about a version is in its sidecar.
+/// One row of the catalog: the fields for queries, the hashes of the files on disk, and the status. Everything else
+/// about a version is in its sidecar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRecord {
-    /// Given at registration.
+    /// The model id, assigned at registration.
     pub model_id: ModelId,
-    /// The type it is a version of.
+    /// The model type.
     pub model_type: ModelType,
-    /// Its number, used once.
+    /// The version number, used only once.
     pub version: Version,
-    /// Where it stands.
+    /// The present status.
     pub status: Status,
     /// The model file's name in the version's folder.
     pub artifact_file: ArtifactFile,
-    /// Bytes of the model file.
+    /// The size of the model file, in bytes.
     pub artifact_size_bytes: u64,
-    /// Bytes of all files in the version's folder.
+    /// The size of all files in the version's folder, in bytes.
     pub total_size_bytes: u64,
     /// SHA-256 of the model file.
     pub checksum_sha256: Sha256Digest,
@@ -65,26 +65,26 @@ pub struct VersionRecord {
     pub metadata_sha256: Sha256Digest,
     /// SHA-256 of the canonical config.
     pub config_hash: Sha256Digest,
-    /// The data snapshot it was trained on.
+    /// The data snapshot that it was trained on.
     pub snapshot_id: String,
-    /// The versions of the data sets it was trained on.
+    /// The versions of the data sets that it was trained on, by data set.
     pub dataset_version_ids: BTreeMap<String, String>,
-    /// When it was registered.
+    /// The time of registration.
     pub created_at: Timestamp,
-    /// When it last entered production; `None` while staged.
+    /// The time when it last entered production; `None` if it never did or a rollback staged it again.
     pub promoted_at: Option<Timestamp>,
-    /// When it last left production for the archive.
+    /// The time when it was last archived.
     pub archived_at: Option<Timestamp>,
 }
 
 impl VersionRecord {
-    /// `<model_type>/<version>`, as messages name a version.
+    /// `<model_type>/<version>`, the name of a version in messages.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}/{}", self.model_type, self.version)
     }
 
-    /// Where the version's folder is, relative to the registry directory.
+    /// The path of the version's folder, relative to the registry directory.
     #[must_use]
     pub fn artifact_path(&self) -> String {
         format!("artifacts/{}/{}", self.model_type, self.version)

@@ -1,4 +1,4 @@
-//! What a registrant hands in, and the rules it must meet before anything is written.
+//! What a client registers, and the rules it must meet before anything is written.
 
 use std::collections::BTreeMap;
 
@@ -9,42 +9,42 @@ use super::{
     json_text, metadata::Environment, policy::TypeRules, text::check_short_text,
 };
 
-/// Most data sets that a version may name.
+/// The most data sets that a version may name.
 const MAX_DATASETS: usize = 1000;
 
-/// The bytes of a sidecar may not exceed this: 4 MiB.
+/// The largest sidecar, in bytes: 4 MiB.
 pub const MAX_SIDECAR_BYTES: usize = 4 << 20;
 
-/// A version as its registrant describes it.
+/// The description of a version that a client registers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registration {
-    /// The type it is to be a version of.
+    /// The model type.
     pub model_type: ModelType,
-    /// Its number.
+    /// The version number.
     pub version: Version,
     /// The name under which the model file is stored.
     pub artifact_file: ArtifactFile,
-    /// The data snapshot it was trained on.
+    /// The data snapshot that it was trained on.
     pub snapshot_id: String,
-    /// Versions of the data sets it was trained on.
+    /// The versions of the data sets that it was trained on, by data set.
     pub dataset_version_ids: BTreeMap<String, String>,
     /// Its hyper-parameters.
     pub parameters: Map<String, Value>,
-    /// Numbers that its evaluation gave.
+    /// The metrics of its evaluation.
     pub metrics: Map<String, Value>,
-    /// How it was trained.
+    /// The training configuration.
     pub config: Map<String, Value>,
-    /// Factors it uses.
+    /// The factors that it uses.
     pub factor_list: Vec<String>,
-    /// Formulas of its features.
+    /// The formulas of its features.
     pub feature_formulas: Option<Vec<String>>,
-    /// Where and by whom it was trained.
+    /// The training environment, and who trained it.
     pub env: Environment,
-    /// The experiment it came from.
+    /// The experiment that it came from.
     pub experiment_id: Option<String>,
-    /// The run it came from.
+    /// The run that it came from.
     pub run_id: Option<String>,
-    /// Where its data set is.
+    /// The location of its data set.
     pub dataset_uri: Option<String>,
     /// The version of Qlib that trained it.
     pub qlib_version: Option<String>,
@@ -53,32 +53,32 @@ pub struct Registration {
 /// Why a registration is refused. Every message names the field and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegistration {
-    /// The type requires parameters that are not there.
-    #[error("parameters lacks {}; {model_type} requires {}", missing.join(", "), required.join(", "))]
+    /// Parameters that the type requires are missing.
+    #[error("parameters has no {}; {model_type} requires {}", missing.join(", "), required.join(", "))]
     MissingRequiredFields {
-        /// The type.
+        /// The model type.
         model_type: ModelType,
-        /// What is not there.
+        /// The missing parameters.
         missing: Vec<String>,
-        /// All that it requires.
+        /// All parameters that the type requires.
         required: Vec<String>,
     },
-    /// No data set versions, or one without a name or number.
+    /// There are no data set versions, or one lacks its name or number.
     #[error("dataset_version_ids {0}")]
     DatasetVersion(String),
-    /// No snapshot.
+    /// There is no usable snapshot.
     #[error("snapshot_id {0}")]
     Snapshot(String),
-    /// Any other field.
+    /// Another field breaks a rule.
     #[error("{0}")]
     Field(String),
 }
 
 impl Registration {
-    /// Checks every field against the rules of its type.
+    /// Checks every field against the rules of the model type.
     ///
     /// # Errors
-    /// [`InvalidRegistration`], for the first rule that is broken.
+    /// [`InvalidRegistration`] for the first broken rule.
     pub fn check(&self, rules: &TypeRules) -> Result<(), InvalidRegistration> {
         self.check_datasets().map_err(InvalidRegistration::DatasetVersion)?;
         check_short_text(&self.snapshot_id).map_err(InvalidRegistration::Snapshot)?;
@@ -162,7 +162,7 @@ impl Registration {
         }
     }
 
-    /// The SHA-256 of the config.
+    /// The SHA-256 of the canonical config.
     ///
     /// # Errors
     /// [`InvalidRegistration::Field`] for a number that no double can hold.
@@ -171,7 +171,7 @@ impl Registration {
             .map_err(|error| InvalidRegistration::Field(format!("config: {error}")))
     }
 
-    /// The record that goes to disk, once the artifact's digest is known.
+    /// The record to write to disk, once the artifact's digest is known.
     ///
     /// # Errors
     /// [`InvalidRegistration::Field`] for a number that no double can hold.
@@ -204,8 +204,8 @@ impl Registration {
     }
 }
 
-/// Refuses what could not be read back: nested too deep, a member with a name of the JSON library's own, numbers that
-/// would be infinity, and NUL, which no PostgreSQL text can hold.
+/// Refuses values that could not be read back: nested too deep, with a member name that the JSON library reserves,
+/// numbers that would become infinity, and NUL, which PostgreSQL text cannot hold.
 fn check_tree(field: &str, object: &Map<String, Value>) -> Result<(), InvalidRegistration> {
     let value = Value::Object(object.clone());
     json_text::check_value(&value, json_text::MAX_NESTING)

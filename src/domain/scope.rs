@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A permission. Admin implies the other two; write and read stand apart.
+/// A permission. Admin implies read and write; read and write do not imply each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// Read metadata, lists, history and artifacts.
+    /// Reads metadata, lists, history and artifacts.
     Read,
-    /// Register and validate.
+    /// Registers and validates.
     Write,
-    /// Promote, roll back and fail.
+    /// Promotes, rolls back and marks failed.
     Admin,
 }
 
@@ -17,13 +17,13 @@ impl Scope {
     /// Every scope.
     pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
 
-    /// The scope of this very name.
+    /// The scope with exactly this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
-    /// The scope as tokens and error messages spell it.
+    /// The name of the scope in tokens and error messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl Scope {
         }
     }
 
-    /// Whether holding this scope is enough for a route that wants `required`.
+    /// Whether this scope is enough for a route that requires `required`.
     #[must_use]
     pub fn grants(self, required: Self) -> bool {
         match required {

@@ -1,19 +1,19 @@
-//! `Status`, and the one table of which transition is allowed.
+//! `Status`, and the table of the allowed transitions.
 
 use std::fmt;
 
 use super::serde_as_text;
 
-/// Where a version stands in its life.
+/// The status of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Status {
-    /// Registered, or taken back from production by a rollback.
+    /// Registered, or removed from production by a rollback.
     Staged,
-    /// The one version of its type that services use.
+    /// The version of its type in production; there is at most one.
     Production,
     /// Was in production until another was promoted.
     Archived,
-    /// Must never be promoted.
+    /// Barred from production for ever.
     Failed,
 }
 
@@ -22,18 +22,18 @@ pub enum Status {
 #[error("a status must be staged, production, archived or failed")]
 pub struct InvalidStatus;
 
-/// What an operator asks to be done with a version.
+/// The action that changes a version's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Put into production.
+    /// Enter production by promotion.
     Promote,
-    /// Give way in production to the version promoted.
+    /// Leave production because another version is promoted.
     Archive,
-    /// Return to production from the archive.
+    /// Return from the archive to production by a rollback.
     Restore,
-    /// Give way in production to the version restored.
+    /// Leave production because another version is restored.
     Demote,
-    /// Bar from production for ever.
+    /// Be barred from production for ever.
     Fail,
 }
 
@@ -43,36 +43,36 @@ impl Action {
         [Self::Promote, Self::Archive, Self::Restore, Self::Demote, Self::Fail];
 }
 
-/// The action is not allowed from the status the version is in.
+/// The action is not allowed from the version's status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTransition {
-    /// Promoting what is in production.
+    /// The version is already in production.
     #[error("it is already in production")]
     AlreadyInProduction,
-    /// Promoting or failing what has failed.
-    #[error("it is marked failed, which nothing takes back; register a new version")]
+    /// The version has failed.
+    #[error("it is marked failed, which cannot be undone; register a new version")]
     Failed,
-    /// Failing what services use.
+    /// A version in production cannot be marked failed.
     #[error("it is in production; promote another version or roll back first")]
     FailingProduction,
-    /// A step of promotion or rollback that does not start where it must.
+    /// The status is not the one from which this step of a promotion or rollback starts.
     #[error("a version that is {0} cannot take this step")]
     WrongStart(Status),
 }
 
 impl Status {
-    /// Every status, in the order of a version's life.
+    /// Every status, in the usual order.
     pub const ALL: [Self; 4] = [Self::Staged, Self::Production, Self::Archived, Self::Failed];
 
-    /// Reads a status.
+    /// Parses a status.
     ///
     /// # Errors
-    /// [`InvalidStatus`] where it is none of the four words.
+    /// [`InvalidStatus`] where the text is not one of the four words.
     pub fn parse(text: &str) -> Result<Self, InvalidStatus> {
         Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(InvalidStatus)
     }
 
-    /// The status as the API and the catalog spell it.
+    /// The status as the API and the catalog write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,13 +83,13 @@ impl Status {
         }
     }
 
-    /// Whether some action leads from here to there.
+    /// Whether any action leads from this status to `to`.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
         Action::ALL.into_iter().any(|action| self.after(action) == Ok(to))
     }
 
-    /// Where an action leads from here.
+    /// The status after an action.
     ///
     /// # Errors
     /// [`InvalidTransition`] where the rules do not allow it.

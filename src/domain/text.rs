@@ -1,23 +1,22 @@
 //! Short free text that clients and operators supply: names, identifiers, reasons.
 
-/// Longest short text, in bytes.
+/// The longest short text, in bytes.
 pub const MAX_SHORT_TEXT: usize = 1024;
 
-/// The most of a client's own word that an answer or a log line repeats, in characters.
+/// The most characters of a client's text that an answer or a log line repeats.
 const MAX_ECHO: usize = 128;
 
-/// What is wrong with a short text, as the end of a sentence that starts with the field's name.
+/// Checks a short text. The error is the end of a sentence that starts with the field's name.
 ///
-/// Control characters are refused because they break logs and terminals, NUL because PostgreSQL
-/// cannot store it.
+/// Control characters are refused because they break logs and terminals; NUL also because PostgreSQL cannot store it.
 ///
 /// # Errors
-/// A sentence's end that names the remedy.
+/// The end of the sentence, which names the remedy.
 pub fn check_short_text(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         Err("is empty; give a value".to_owned())
     } else if text.len() > MAX_SHORT_TEXT {
-        Err(format!("is {} bytes long; {MAX_SHORT_TEXT} are allowed", text.len()))
+        Err(format!("is {} bytes long; at most {MAX_SHORT_TEXT} are allowed", text.len()))
     } else if let Some(bad) = text.chars().find(|c| c.is_control() || reorders(*c)) {
         Err(format!("holds the control character {}; remove it", bad.escape_unicode()))
     } else {
@@ -25,13 +24,13 @@ pub fn check_short_text(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a character changes the order or visibility of those around it, so that what is read is not what
-/// is there (Unicode Technical Report 36, section 2.6).
+/// Whether a character changes the order or visibility of the characters around it, so that the displayed text
+/// misleads (Unicode Technical Report 36, section 2.6).
 fn reorders(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A text of somebody else's without control characters and those that reorder what is shown.
+/// A foreign text without control characters and reordering characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |c: char| {
@@ -40,7 +39,7 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A client's own word, fit to be repeated: cut, and without control characters.
+/// A client's text, shortened and without control characters, so that it is safe to repeat.
 #[must_use]
 pub fn echo(text: &str) -> String {
     let cut: String = text.chars().take(MAX_ECHO).collect();
@@ -51,8 +50,8 @@ pub fn echo(text: &str) -> String {
     shown
 }
 
-/// A text of any origin, fit for a terminal: control characters and those that reorder are written as escapes. Line
-/// ends and tabs stay.
+/// A text that is safe for a terminal: control characters and reordering characters are written as escapes. Line ends
+/// and tabs stay.
 #[must_use]
 pub fn for_terminal(text: &str) -> std::borrow::Cow<'_, str> {
     let unfit = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);

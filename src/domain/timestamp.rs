@@ -1,4 +1,4 @@
-//! `Timestamp`: an instant in UTC, to the microsecond, as the registry writes it.
+//! `Timestamp`: an instant in UTC with microseconds.
 
 use std::fmt;
 
@@ -15,21 +15,21 @@ const WITHOUT_ZONE: &[BorrowedFormatItem<'_>] =
 const WITHOUT_ZONE_WHOLE: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
-/// An instant: UTC, microseconds. Written `2026-11-14T08:03:36.458693Z`, always 27 characters, so that
+/// An instant in UTC with microseconds. It is written as `2026-11-14T08:03:36.458693Z`, always 27 characters, so that
 /// text order is time order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(OffsetDateTime);
 
-/// The text is not an instant of the years 0000 to 9999.
+/// The text is not an instant in the years 0000 to 9999.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a time is written as in RFC 3339, for example 2026-11-14T08:03:36.458693Z")]
 pub struct InvalidTimestamp;
 
 impl Timestamp {
-    /// An instant from the system's clock or a file, cut to the microsecond.
+    /// An instant from the system's clock or a file, truncated to the microsecond.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] outside the years 0000 to 9999, which RFC 3339 cannot write.
+    /// [`InvalidTimestamp`] outside the years 0000 to 9999, the range of RFC 3339.
     pub fn new(instant: OffsetDateTime) -> Result<Self, InvalidTimestamp> {
         let utc = instant.checked_to_offset(UtcOffset::UTC).ok_or(InvalidTimestamp)?;
         let cut = utc.replace_microsecond(utc.microsecond()).map_err(|_| InvalidTimestamp)?;
@@ -48,10 +48,10 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
-    /// Reads an RFC 3339 time with any offset.
+    /// Parses an RFC 3339 time with any offset.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] where it is not one.
+    /// [`InvalidTimestamp`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         if let Some(written) = parse_written(text) {
             return Ok(written);
@@ -59,10 +59,11 @@ impl Timestamp {
         OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp).and_then(Self::new)
     }
 
-    /// Reads `YYYY-MM-DD HH:MM:SS[.fraction]`, which a database without zones exports, as UTC.
+    /// Parses `YYYY-MM-DD HH:MM:SS[.fraction]` as UTC: the format in which a database without time zones exports
+    /// times.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] where it is not one.
+    /// [`InvalidTimestamp`] for any other text.
     pub fn parse_without_zone(text: &str) -> Result<Self, InvalidTimestamp> {
         PrimitiveDateTime::parse(text, WITHOUT_ZONE)
             .or_else(|_| PrimitiveDateTime::parse(text, WITHOUT_ZONE_WHOLE))
@@ -71,7 +72,7 @@ impl Timestamp {
     }
 }
 
-/// Writes a number as decimal digits, with zeros before it.
+/// Writes a number as decimal digits with leading zeros.
 fn digits(place: &mut [u8], mut number: u32) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
@@ -79,20 +80,20 @@ fn digits(place: &mut [u8], mut number: u32) {
     }
 }
 
-/// Reads decimal digits.
+/// Parses decimal digits.
 fn number(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
     })
 }
 
-/// Where the parts of a written time stand.
+/// The positions of the parts of a written time.
 const PARTS: [std::ops::Range<usize>; 7] = [0..4, 5..7, 8..10, 11..13, 14..16, 17..19, 20..26];
-/// A written time without its digits.
+/// The separators of a written time.
 const BETWEEN: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
 
-/// Reads a time as [`Timestamp`] writes it, of which a start reads several for each version; `None` for any other
-/// spelling, and for a time that there is not.
+/// Parses the form that [`Timestamp`] writes. It is fast, because a start reads several times for each version.
+/// `None` for any other form, and for a time that does not exist.
 fn parse_written(text: &str) -> Option<Timestamp> {
     let text: &[u8; 27] = text.as_bytes().try_into().ok()?;
     let fits = text.iter().zip(BETWEEN).all(|(byte, between)| *between == b'0' || byte == between);

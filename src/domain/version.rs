@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::serde_as_text;
 
-/// A version number: ASCII digits, no leading zeros, ordered by number and not by text
-/// (`v1.9.0 < v1.10.0`).
+/// A version number: ASCII digits without leading zeros. Versions are ordered as numbers, not as text (`v1.9.0 <
+/// v1.10.0`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {
     major: u64,
@@ -21,10 +21,10 @@ pub struct Version {
 pub struct InvalidVersion;
 
 impl Version {
-    /// Reads a version from its one spelling.
+    /// Parses a version.
     ///
     /// # Errors
-    /// [`InvalidVersion`] for every other spelling, and for a part that does not fit 64 bits.
+    /// [`InvalidVersion`] for any other form, and for a part that does not fit 64 bits.
     pub fn parse(text: &str) -> Result<Self, InvalidVersion> {
         let mut parts = text.strip_prefix('v').ok_or(InvalidVersion)?.split('.').map(part);
         let mut next = || parts.next().flatten().ok_or(InvalidVersion);

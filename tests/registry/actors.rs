@@ -27,7 +27,7 @@ fn each_actor_that_panics_is_replaced_within_a_second() {
         while ask().status != 200 {
             assert!(died.elapsed() < Duration::from_secs(1), "{point}: not replaced");
         }
-        assert_eq!(server.events("an actor died and is replaced").len(), 1, "{point}");
+        assert_eq!(server.events("an actor died and will be replaced").len(), 1, "{point}");
         let panics = server.events("panic");
         assert_eq!(panics.len(), 1, "{point}");
         assert_eq!(panics[0]["cause"], format!("fault injected at {point}"));
@@ -43,5 +43,5 @@ fn an_actor_that_hangs_ends_the_process_with_a_failure() {
     let reply = server.get("/api/v1/models/risk_model/current");
     reply.is_error(503, "REGISTRY_UNAVAILABLE", "did not answer in time");
     assert_eq!(server.wait().code(), Some(6));
-    assert_eq!(server.events("an actor is lost").len(), 1);
+    assert_eq!(server.events("an actor is lost for good").len(), 1);
 }

@@ -193,8 +193,8 @@ fn serve_refuses_a_directory_with_other_files_and_no_registry() {
 #[test]
 fn serve_makes_a_registry_where_there_is_none_and_warns_of_it() {
     let world = World::new();
-    let made = "made a new registry; where there should have been one, the directory's name is wrong or its volume \
-                is not mounted, and MODEL_REGISTRY_REQUIRE_EXISTING=true refuses such a start";
+    let made = "created a new registry; if one should exist already, the directory's name is wrong or its volume is \
+                not mounted; MODEL_REGISTRY_REQUIRE_EXISTING=true refuses to start without one";
     let token = [("MODEL_REGISTRY_READ_TOKEN", READ), ("MODEL_REGISTRY_REQUIRE_EXISTING", "true")];
     serve(&world, &token).refused(2, "MODEL_REGISTRY_REQUIRE_EXISTING");
     assert!(!world.dir().exists());

@@ -65,7 +65,7 @@ fn a_service_that_is_told_to_stop_says_so_and_serves_on_before_it_goes() {
     assert!(!head.contains("connection: close"), "{head}");
     let told = Instant::now();
     server.signal(Signal::TERM);
-    until(Duration::from_secs(2), || server.events("told to stop").len() == 1);
+    until(Duration::from_secs(2), || server.events("received a signal to stop").len() == 1);
     let ready = server.ask("GET", "/ready", &[]);
     ready.header("retry-after").unwrap();
     assert_eq!(ready.status, 503);
@@ -158,7 +158,7 @@ fn a_second_signal_ends_the_service_at_once_and_says_by_which() {
         let world = World::new();
         let mut server = world.serve_with(&[("MODEL_REGISTRY_DRAIN_SECONDS", "600")]);
         server.signal(Signal::INT);
-        until(Duration::from_secs(5), || server.events("told to stop").len() == 1);
+        until(Duration::from_secs(5), || server.events("received a signal to stop").len() == 1);
         let told = Instant::now();
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(status));
@@ -211,7 +211,7 @@ fn a_service_that_is_told_to_stop_while_it_starts_goes_at_once() {
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     let mut log = String::new();
     child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert!(log.contains("told to stop before it served"), "{log}");
+    assert!(log.contains("received a signal to stop before it served"), "{log}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
 }

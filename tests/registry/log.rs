@@ -168,7 +168,7 @@ fn evidence_that_was_altered_is_refused_and_the_fault_is_named() {
     no(&altered(entry), "is not in the log of this checkpoint");
     no(&altered(|it| _ = it.entries[0].path.pop()), "the proof is truncated");
     no(&altered(|it| it.checkpoint = it.checkpoint.replacen(NAME, "other", 1)), "other");
-    no(&altered(|it| it.version = "v1.1.0".to_owned()), "its version is another");
+    no(&altered(|it| it.version = "v1.1.0".to_owned()), "its version differs");
     let escape = altered(|it| it.checkpoint = "\u{1b}[2J\n1\n".to_owned());
     assert!(!escape.stdout.contains('\u{1b}'), "{escape:?}");
     no(&altered(|it| it.log_size -= 1), "of a larger log");
@@ -181,7 +181,7 @@ fn evidence_that_was_altered_is_refused_and_the_fault_is_named() {
     let file = logged.world.outside("evidence.json");
     logged.check(&evidence).ok();
     let path = file.to_str().unwrap();
-    no(&check(&[path, "--key", &other]), "by no key that was given");
+    no(&check(&[path, "--key", &other]), "not by a given key");
     let another = new_key(&logged.world, "registry.example/others", "another.key");
     no(&check(&[path, "--key", &another]), "is of the log \"registry.example/others\"");
 
@@ -210,7 +210,7 @@ fn a_log_that_only_grew_is_told_from_one_that_did_not() {
     other.world.promote("v1.2.0").ok();
     let rewritten = other.since(&later);
     no(&rewritten, "the log was rewritten");
-    no(&other.since(&first), "is not shown to begin with");
+    no(&other.since(&first), "there is no proof that the log of");
     let behind = Logged::new();
     no(&behind.since(&later), "the log was set back");
 

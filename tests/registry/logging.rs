@@ -127,7 +127,7 @@ fn a_hangup_reads_the_file_that_says_what_is_logged() {
     assert!(!logs_probes(&server));
     std::fs::write(&file, "model_registry=loud").unwrap();
     server.signal(Signal::HUP);
-    let kept = "SIGHUP: the log filter stays as it was";
+    let kept = "SIGHUP: the log filter is unchanged";
     until(Duration::from_secs(5), || server.events(kept).len() == 1);
     assert!(server.events(kept)[0]["why"].as_str().unwrap().contains("log-filter"));
     assert!(!logs_probes(&server));

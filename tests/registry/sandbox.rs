@@ -172,7 +172,7 @@ fn without_a_wall_nothing_is_validated_and_reads_go_on() {
 #[test]
 fn the_service_says_at_start_that_the_sandbox_holds() {
     let server = World::new().serve();
-    let told = server.events("the sandbox of load checks holds");
+    let told = server.events("the sandbox of load checks works");
     assert_eq!(told.len(), 1);
     assert_eq!(told[0]["tried"], 14);
 }
@@ -263,7 +263,7 @@ fn a_full_queue_is_overloaded_and_reads_go_on() {
             (0..CAPACITY).map(|_| scope.spawn(|| server.validate(VALIDATE))).collect();
         until(Duration::from_secs(10), || joined(&server) == CAPACITY - 1);
         let one_more = server.validate(VALIDATE);
-        one_more.is_error(503, "OVERLOADED", "more requests than it takes on");
+        one_more.is_error(503, "OVERLOADED", "too many requests");
         assert_eq!(one_more.header("retry-after"), Some("1"));
         assert_eq!(server.model("risk_model/current").status, 200);
         assert_eq!(server.ask("GET", "/ready", &[]).status, 200);

@@ -52,7 +52,7 @@ fn each_thing_that_is_changed_by_hand_is_named_and_refused() {
             "a version's row",
             "versions",
             "UPDATE versions SET snapshot_id = 'x' WHERE version = 'v1.1.0'",
-            "risk_model/v1.1.0: the catalog's row is not what the log says",
+            "risk_model/v1.1.0: the catalog's row does not match the log",
         ),
         (
             "a version's status",
@@ -95,7 +95,7 @@ fn each_thing_that_is_changed_by_hand_is_named_and_refused() {
             "the totals",
             "",
             "UPDATE registry_state SET artifact_count = 7",
-            "artifact_count: the rows make 2, recorded are 7",
+            "artifact_count: the rows give 2, but 7 is recorded",
         ),
     ];
     for (what, table, statement, named) in cases {
@@ -123,7 +123,7 @@ fn a_change_refuses_to_build_on_a_row_that_was_changed_by_hand() {
     );
     // It would archive the version whose row is wrong.
     let ran = world.promote("v1.1.0").refused(5, "CHECKSUM_MISMATCH");
-    assert!(ran.stderr.contains("risk_model/v1.0.0: its row is not what the log says"), "{ran:?}");
+    assert!(ran.stderr.contains("risk_model/v1.0.0: its row does not match the log"), "{ran:?}");
     assert_eq!(world.status_of("v1.1.0"), "staged");
 }
 
@@ -138,7 +138,7 @@ fn a_stored_subtree_that_was_changed_is_named() {
     let found = findings(&world);
     assert!(
         found.iter().any(|it| it.1 == "log_subtrees"
-            && it.2.contains("subtree 0 of level 8 is not what its entries give")),
+            && it.2.contains("subtree 0 of level 8 does not match its entries")),
         "{found:?}"
     );
     assert_eq!(start(&world).status, 5);

@@ -189,7 +189,7 @@ fn certificates_are_followed_when_they_change_and_a_bad_pair_is_not() {
     let with = |authority: &Authority| curl(&server, &["--cacert", &authority.text("ca.pem")]);
     assert_eq!(with(&before).unwrap(), "200 1.1");
     files.replace("server.pem", &after);
-    let bad = "the TLS certificates changed and cannot be used; the ones before stay in use";
+    let bad = "the TLS certificates changed but cannot be used; the previous ones stay in use";
     until(Duration::from_secs(10), || server.events(bad).len() == 1);
     let problem = server.events(bad)[0]["problem"].to_string();
     assert!(problem.contains("server.key") && problem.contains("does not belong"), "{problem}");

@@ -1,4 +1,4 @@
--- The catalog. What must never be is forbidden here, whatever the program above does.
+-- The catalog. Its constraints refuse invalid states, whatever the program does.
 
 CREATE TABLE versions (
     model_id            TEXT        NOT NULL PRIMARY KEY CHECK (length(model_id) = 36),
@@ -22,7 +22,7 @@ CREATE TABLE versions (
 CREATE UNIQUE INDEX one_production_version_per_type ON versions (model_type) WHERE status = 'production';
 CREATE INDEX versions_newest_first ON versions (model_type, created_at DESC);
 
--- Numbers of versions that were removed: a number is never used again.
+-- The numbers of removed versions: a number is never used again.
 CREATE TABLE used_versions (
     model_type TEXT NOT NULL,
     version    TEXT NOT NULL,
@@ -30,8 +30,8 @@ CREATE TABLE used_versions (
     PRIMARY KEY (model_type, version)
 );
 
--- Who moved which version from which status to which, chained by hash. Not tied to versions by a foreign
--- key: the history outlives them.
+-- Every transition: which version, from which status to which, and by whom, chained by hash. There is no foreign key
+-- to versions, because the history outlives them.
 CREATE TABLE transitions (
     sequence        BIGINT      NOT NULL PRIMARY KEY,
     transition_id   TEXT        NOT NULL UNIQUE CHECK (length(transition_id) = 36),
@@ -50,8 +50,8 @@ CREATE TABLE transitions (
 
 CREATE INDEX transitions_of_a_version ON transitions (model_type, version, sequence);
 
--- The digest of the catalog after its last change and before it: how start-up tells a manifest that is
--- one step behind from one that is wrong.
+-- The digest of the catalog after and before its last change. Start-up uses it to distinguish a manifest that is one
+-- step behind from a wrong one.
 CREATE TABLE registry_state (
     id                INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     checksum          TEXT    NOT NULL CHECK (checksum ~ '^[0-9a-f]{64}$'),

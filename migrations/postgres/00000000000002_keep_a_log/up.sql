@@ -1,5 +1,5 @@
--- The log: every transition and change, in the order in which they took place. An entry's leaf is its place in a
--- Merkle tree (RFC 6962, section 2.1), whose root commits to every row of the catalog.
+-- The log: every transition and change, in order. An entry's leaf is at the entry's position in a Merkle tree (RFC
+-- 6962, section 2.1), whose root commits to every row of the catalog.
 CREATE TABLE log_entries (
     sequence         BIGINT      NOT NULL PRIMARY KEY CHECK (sequence >= 0),
     id               TEXT        NOT NULL UNIQUE CHECK (length(id) = 36),
@@ -22,7 +22,7 @@ CREATE TABLE log_entries (
 CREATE INDEX log_of_a_version ON log_entries (model_type, version, sequence);
 CREATE INDEX log_of_archived_versions ON log_entries (model_type, sequence) WHERE to_status = 'archived';
 
--- Roots of complete subtrees of 2^8, 2^16, ... leaves, so that a proof needs few rows of a long log.
+-- Roots of complete subtrees of 2^8, 2^16, ... leaves, so that a proof of a long log needs few rows.
 CREATE TABLE log_subtrees (
     level  INTEGER NOT NULL CHECK (level IN (8, 16, 24, 32, 40, 48, 56)),
     number BIGINT  NOT NULL CHECK (number >= 0),
@@ -30,8 +30,8 @@ CREATE TABLE log_subtrees (
     PRIMARY KEY (level, number)
 );
 
--- From here on, checksum and previous_checksum are roots of the log. right_edge is the tree's right edge: the roots of
--- the complete subtrees that it decomposes into, the largest first, as hexadecimal digits one after the other.
+-- From here on, checksum and previous_checksum are roots of the log. right_edge is the right edge of the tree: the
+-- roots of its complete subtrees, largest first, as hexadecimal digits without separators.
 ALTER TABLE registry_state ADD COLUMN log_size BIGINT NOT NULL DEFAULT 0 CHECK (log_size >= 0);
 ALTER TABLE registry_state ADD COLUMN right_edge TEXT NOT NULL DEFAULT '';
 ALTER TABLE registry_state ADD COLUMN artifact_count BIGINT NOT NULL DEFAULT 0 CHECK (artifact_count >= 0);

@@ -1,4 +1,4 @@
--- The table alone: what it held is in the log.
+-- Only the table: its former content is in the log.
 CREATE TABLE transitions (
     sequence        BIGINT      NOT NULL PRIMARY KEY,
     transition_id   TEXT        NOT NULL UNIQUE CHECK (length(transition_id) = 36),

@@ -1,3 +1,3 @@
--- The history of layout 2.0.0, whose every row is an entry of the log by now.
+-- The history of layout 2.0.0. Every row of it is now an entry of the log.
 DROP TABLE transitions;
 DROP FUNCTION check_new_transition();

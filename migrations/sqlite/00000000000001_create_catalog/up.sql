@@ -1,4 +1,4 @@
--- The catalog. What must never be is forbidden here, whatever the program above does.
+-- The catalog. Its constraints refuse invalid states, whatever the program does.
 
 CREATE TABLE versions (
     model_id            TEXT   NOT NULL PRIMARY KEY CHECK (length(model_id) = 36),
@@ -22,7 +22,7 @@ CREATE TABLE versions (
 CREATE UNIQUE INDEX one_production_version_per_type ON versions (model_type) WHERE status = 'production';
 CREATE INDEX versions_newest_first ON versions (model_type, created_at DESC);
 
--- Numbers of versions that were removed: a number is never used again.
+-- The numbers of removed versions: a number is never used again.
 CREATE TABLE used_versions (
     model_type TEXT NOT NULL,
     version    TEXT NOT NULL,
@@ -35,7 +35,7 @@ BEGIN
     INSERT INTO used_versions (model_type, version, model_id) VALUES (OLD.model_type, OLD.version, OLD.model_id);
 END;
 
--- REPLACE deletes rows without firing delete triggers, so whatever it could replace is refused before.
+-- REPLACE deletes rows without firing delete triggers, so every insert that would replace a row is refused first.
 CREATE TRIGGER version_numbers_are_used_once BEFORE INSERT ON versions
 WHEN EXISTS (SELECT 1 FROM used_versions u WHERE u.model_type = NEW.model_type AND u.version = NEW.version)
     OR EXISTS (SELECT 1 FROM versions v WHERE v.model_id = NEW.model_id
@@ -94,8 +94,8 @@ BEGIN
     SELECT RAISE(ABORT, 'a failed version stays failed');
 END;
 
--- Who moved which version from which status to which, chained by hash. Not tied to versions by a foreign
--- key: the history outlives them.
+-- Every transition: which version, from which status to which, and by whom, chained by hash. There is no foreign key
+-- to versions, because the history outlives them.
 CREATE TABLE transitions (
     sequence        BIGINT  NOT NULL PRIMARY KEY,
     transition_id   TEXT    NOT NULL UNIQUE CHECK (length(transition_id) = 36),
@@ -131,8 +131,8 @@ BEGIN
     SELECT RAISE(ABORT, 'history is kept');
 END;
 
--- The digest of the catalog after its last change and before it: how start-up tells a manifest that is
--- one step behind from one that is wrong.
+-- The digest of the catalog after and before its last change. Start-up uses it to distinguish a manifest that is one
+-- step behind from a wrong one.
 CREATE TABLE registry_state (
     id                INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     checksum          TEXT    NOT NULL CHECK (length(checksum) = 64),

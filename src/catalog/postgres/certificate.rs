@@ -1,4 +1,5 @@
-//! A server's certificate, as far as rustls does not look at it: version 1, and the host's name as libpq compares it.
+//! The checks of a server's certificate that rustls does not make: version 1 certificates, and the host name as libpq
+//! compares it.
 
 use std::net::IpAddr;
 
@@ -9,11 +10,11 @@ use x509_cert::{
     ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
 };
 
-/// Of the subject's attributes, the common name.
+/// The common name, an attribute of the subject.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
-/// Of the purposes, TLS servers.
+/// The purpose of TLS servers, in the extended key usage.
 const SERVER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
-/// Of the purposes, any.
+/// Any purpose, in the extended key usage.
 const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// A parsed certificate.
@@ -26,25 +27,25 @@ impl Certificate {
         x509_cert::Certificate::from_der(der).ok().map(Self)
     }
 
-    /// Whether it is of version 1, without extensions.
+    /// Whether it is of version 1 and has no extensions.
     #[must_use]
     pub fn is_version_1(&self) -> bool {
         self.0.tbs_certificate.version == Version::V1
     }
 
-    /// Whether its subject is its issuer.
+    /// Whether its subject equals its issuer.
     #[must_use]
     pub fn issued_itself(&self) -> bool {
         self.0.tbs_certificate.subject == self.0.tbs_certificate.issuer
     }
 
-    /// Whether it may issue others.
+    /// Whether it is a certificate authority.
     #[must_use]
     pub fn is_authority(&self) -> bool {
         self.extension::<BasicConstraints>().is_some_and(|constraints| constraints.ca)
     }
 
-    /// Whether the time is within its validity.
+    /// Whether the time is in its period of validity.
     #[must_use]
     pub fn is_valid_at(&self, unix: u64) -> bool {
         let validity = &self.0.tbs_certificate.validity;
@@ -52,7 +53,7 @@ impl Certificate {
         (from.to_unix_duration().as_secs()..=until.to_unix_duration().as_secs()).contains(&unix)
     }
 
-    /// Whether a TLS server may show it, by its purposes; and nothing critical in it is unknown here.
+    /// Whether a TLS server may use it: its purposes allow it, and it has no unknown critical extension.
     #[must_use]
     pub fn may_be_a_servers(&self) -> bool {
         let known =
@@ -65,7 +66,7 @@ impl Certificate {
             && purposes.is_none_or(|all| all.0.contains(&SERVER) || all.0.contains(&ANY_PURPOSE))
     }
 
-    /// Whether another certificate's key signed it, and that one's subject is its issuer.
+    /// Whether another certificate's key signed it, and its issuer is that certificate's subject.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self, provider: &CryptoProvider) -> bool {
         if self.0.tbs_certificate.issuer != issuer.0.tbs_certificate.subject {
@@ -81,7 +82,7 @@ impl Certificate {
         named.any(|algorithm| issuer.signed(*algorithm, &signed, self.0.signature.raw_bytes()))
     }
 
-    /// Whether its key made a signature over a message.
+    /// Whether its key made this signature of a message.
     #[must_use]
     pub fn signed(
         &self,
@@ -103,8 +104,8 @@ impl Certificate {
         self.0.tbs_certificate.subject_public_key_info.to_der().unwrap_or_default()
     }
 
-    /// Whether it is for this host, as libpq's `verify-full` has it: by the alternative names, else by the first
-    /// common name, which counts where no alternative name is of the host's kind.
+    /// Whether it is for this host, as in libpq's `verify-full`: the alternative names decide; without one of the
+    /// host's kind, the first common name decides.
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
         let address: Option<IpAddr> = host.parse().ok();
@@ -133,7 +134,7 @@ impl Certificate {
     fn common_name(&self) -> Option<String> {
         let parts = self.0.tbs_certificate.subject.0.iter().flat_map(|parts| parts.0.iter());
         let name = parts.into_iter().find(|part| part.oid == COMMON_NAME)?;
-        // A byte of zero would end the name for a C program, and not for this one.
+        // A zero byte would end the name for a C program but not for this one.
         let text = std::str::from_utf8(name.value.value()).ok()?;
         (!text.contains('\0')).then(|| text.to_owned())
     }
@@ -146,7 +147,7 @@ impl Certificate {
     }
 }
 
-/// The content of an algorithm's identifier, as rustls names it.
+/// The content of an algorithm identifier, in the form that rustls uses.
 fn inner(identifier: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Vec<u8>> {
     let der = identifier.to_der().ok()?;
     Some(AnyRef::from_der(&der).ok()?.value().to_vec())
@@ -159,7 +160,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// `*.` at the start stands for one label; an address has none.
+/// A leading `*.` matches one label; it never matches an address.
 fn is_name_for(name: &str, host: &str, is_address: bool) -> bool {
     if name.eq_ignore_ascii_case(host) {
         return true;

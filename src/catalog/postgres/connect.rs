@@ -1,4 +1,4 @@
-//! Opening a connection to PostgreSQL, as libpq would at the same `sslmode`.
+//! Opens connections to PostgreSQL with the meaning that libpq gives to `sslmode`.
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
@@ -7,11 +7,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{session, tls::SslMode, url::DatabaseUrl};
 
-/// Why there is no connection.
+/// The reason why a connection failed.
 enum Refused {
-    /// The server or the network refused it.
+    /// The server or the network refused the connection.
     By(tokio_postgres::Error),
-    /// It was made, and cannot be used.
+    /// The connection was opened but cannot be used.
     Unusable(ConnectionError),
 }
 
@@ -22,7 +22,7 @@ impl From<tokio_postgres::Error> for Refused {
 }
 
 impl Refused {
-    /// Whether the server may want the other of TLS and none.
+    /// Whether the server may accept the opposite choice of TLS.
     fn may_want_the_other(&self) -> bool {
         match self {
             Self::By(error) => {
@@ -53,7 +53,7 @@ impl DatabaseUrl {
     /// Opens a connection.
     ///
     /// # Errors
-    /// The server's or the network's, without the password; also where the database's encoding is not UTF-8.
+    /// The server's or the network's error, without the password; also where the database's encoding is not UTF-8.
     pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
         self.connect_as_sslmode_says().await.map_err(Refused::told)
     }
@@ -99,7 +99,7 @@ impl DatabaseUrl {
     }
 }
 
-/// Names and reasons may hold any letter, which a database of another encoding cannot store.
+/// Names and reasons may contain any character; only UTF-8 databases can store all of them.
 fn check_encoding<S, T>(connection: &Connection<S, T>) -> Result<(), Refused>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -107,7 +107,7 @@ where
 {
     match connection.parameter("server_encoding") {
         None | Some("UTF8") => Ok(()),
-        // The kind of error that no second try mends.
+        // Another attempt cannot fix this kind of error.
         Some(other) => Err(Refused::Unusable(ConnectionError::InvalidConnectionUrl(format!(
             "the database's encoding is {other}, and the catalog needs UTF8: make the database with CREATE DATABASE \
              … ENCODING 'UTF8' TEMPLATE template0"

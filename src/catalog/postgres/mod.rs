@@ -57,7 +57,7 @@ mod upgrade;
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod writer;
 
-/// The steps in which the tables are made.
+/// The steps that create the tables.
 const STEPS: [(&str, &str); 3] = [
     (
         schema_version::CHAIN,
@@ -73,16 +73,16 @@ const STEPS: [(&str, &str); 3] = [
     ),
 ];
 
-// Advisory locks of the database (PostgreSQL's "Advisory Locks"); the numbers are arbitrary, and this
-// program's own.
-/// Held by a writer from before its change until after its manifest.
+// Advisory locks of the database (PostgreSQL's "Advisory Locks"). The numbers are arbitrary, but only this program
+// uses them.
+/// A writer holds this from before its change until after its manifest.
 const WRITING: i64 = 0x6d72_0002;
-/// Held by a writing transaction.
+/// A writing transaction holds this.
 const IN_TRANSACTION: i64 = 0x6d72_0003;
 
 type Conn = AsyncPgConnection;
 use PostgresCatalog as Store;
-/// How messages call the database.
+/// The name of the database in messages.
 const DATABASE: &str = "PostgreSQL";
 type StoredTime = OffsetDateTime;
 type TimeColumn = diesel::sql_types::Timestamptz;
@@ -104,8 +104,8 @@ fn loaded_json<T: serde::de::DeserializeOwned>(stored: StoredJson) -> serde_json
     serde_json::from_value(stored)
 }
 
-/// The settings of a transaction. They end with it: a session that a pooler gives to somebody else next keeps nothing
-/// of ours. Statements that others prepared on it are forgotten, whose names ours could meet.
+/// The settings of a transaction. They end with it, so that a session which a pooler gives to another client keeps no
+/// setting of this one. Prepared statements of other clients are dropped first, because their names could collide.
 fn settings(statement: Duration, idle: &str) -> String {
     format!(
         "DEALLOCATE ALL; SET LOCAL statement_timeout = {}; \
@@ -119,13 +119,13 @@ impl CatalogConnection for Conn {
         let settings =
             settings(statement, &limits::DATABASE_STATEMENT_WAIT.as_millis().to_string());
         Some(match scope {
-            // Also for one statement: without a transaction a pooler could give its parts to two sessions.
+            // A single statement also needs a transaction: a pooler could otherwise give its parts to two sessions.
             Scope::Statement => format!("BEGIN READ ONLY; {settings}"),
             Scope::Snapshot => {
                 format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}")
             }
-            // One writing transaction at a time, whatever else is locked: a transaction that nobody waits for any
-            // more ends before the next begins.
+            // Writing transactions run one at a time, whatever other locks exist: an abandoned transaction must end
+            // before the next one begins.
             Scope::Change => format!(
                 "BEGIN; {settings}; SET LOCAL synchronous_commit = on; \
                  SELECT pg_advisory_xact_lock({IN_TRANSACTION})"
@@ -134,7 +134,7 @@ impl CatalogConnection for Conn {
     }
 
     fn find_writability() -> Option<&'static str> {
-        // The transaction that asks is itself read-only; the next one's default is what counts.
+        // This transaction itself is read-only, so the default of the next one decides.
         Some(
             "SELECT CASE WHEN current_setting('default_transaction_read_only') = 'off'
                           AND NOT pg_is_in_recovery() AND has_table_privilege('versions', 'INSERT')
@@ -143,7 +143,7 @@ impl CatalogConnection for Conn {
     }
 
     fn find_table(name: &str) -> String {
-        // Not `to_regclass`, which may remember that there was none: reading the table of tables never does.
+        // Not `to_regclass`, which may cache that the table did not exist; a query on the system catalog does not.
         format!(
             "SELECT (SELECT c.relname::text FROM pg_catalog.pg_class c
                      WHERE c.relname = '{name}' AND pg_catalog.pg_table_is_visible(c.oid)) AS found"
@@ -158,23 +158,23 @@ pub struct PostgresCatalog {
 }
 
 impl PostgresCatalog {
-    /// A catalog in that database; connects when it is first asked. What is in it is for [`Catalog::layout`] to find
-    /// out.
+    /// A catalog in this database. The first query opens a connection. [`Catalog::layout`] finds out what is in the
+    /// database.
     ///
     /// [`Catalog::layout`]: super::Catalog::layout
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`] where no pool can be made.
+    /// [`CatalogError::Unavailable`] where the pool cannot be created.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
         let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
         let mut config = ManagerConfig::default();
-        // A connection that the server closed is known to be so without asking.
+        // The pool notices a connection that the server closed without a test query.
         config.recycling_method = RecyclingMethod::Fast;
         config.custom_setup = Box::new(move |_| {
             let url = url.clone();
             async move {
                 let mut conn = url.connect().await?;
-                // A prepared statement does not outlive its transaction.
+                // A prepared statement must not outlive its transaction.
                 conn.set_prepared_statement_cache_size(CacheSize::Disabled);
                 Ok(conn)
             }
@@ -188,10 +188,10 @@ impl PostgresCatalog {
         Ok(Self { pool, layout: KnownLayout::current() })
     }
 
-    /// A lock of a transaction that stays open: it ends with its connection, and so with the process that holds it.
+    /// The lock is held by an open transaction: it ends with its connection, and so with its process.
     async fn writer_lock(&self, wait: Duration) -> Result<WriterLock, CatalogError> {
         let deadline = tokio::time::Instant::now() + wait;
-        // Between the change's transaction and its manifest it is idle as long as the disk takes.
+        // Between the change's transaction and the manifest it is idle for as long as the disk needs.
         let begin = format!("BEGIN; {}", settings(limits::DATABASE_STATEMENT_WAIT, "0"));
         loop {
             let mut transaction = self.begin(&begin).await?;
@@ -208,7 +208,7 @@ impl PostgresCatalog {
     }
 }
 
-/// Waits for an answer as long as it may take.
+/// Waits for an answer, up to the time limit.
 async fn in_time<T>(
     work: impl Future<Output = Result<T, CatalogError>>,
 ) -> Result<T, CatalogError> {
@@ -218,7 +218,7 @@ async fn in_time<T>(
 }
 
 impl Borrowed {
-    /// Takes a lock until the transaction ends, unless another has it.
+    /// Takes a lock until the end of the transaction, unless another session has it.
     async fn take_lock(&mut self, lock: i64) -> Result<bool, CatalogError> {
         #[derive(diesel::QueryableByName)]
         struct Taken {
@@ -229,7 +229,7 @@ impl Borrowed {
         Ok(diesel::sql_query(query).get_result::<Taken>(self.conn()?).await?.taken)
     }
 
-    /// Waits until nobody has a lock. It is not kept: what is locked after a savepoint is free after going back to it.
+    /// Waits until the lock is free, without keeping it: a rollback to the savepoint releases it.
     async fn wait_for_lock(&mut self, lock: i64) -> Result<(), CatalogError> {
         let statements = format!(
             "SAVEPOINT before; SELECT pg_advisory_xact_lock({lock}); ROLLBACK TO SAVEPOINT before"

@@ -1,12 +1,12 @@
-//! A connection's first words to the server.
+//! The first statements on a connection.
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use tokio_postgres::{Client, Connection, Error, Socket, tls::TlsStream};
 
-/// Hands a connection over to the library, which sets time zone and encoding by prepared statements. They run in one
-/// transaction that first forgets the statements of others: a transaction pooler could otherwise give each part of them
-/// to another session, or one on which another program prepared a statement of the same name.
+/// Gives a connection to the library, which sets time zone and encoding by prepared statements. They run in one
+/// transaction that first drops all prepared statements. A transaction pooler could otherwise send the parts to
+/// different sessions, or to a session where another program prepared a statement of the same name.
 pub(super) async fn open<T>(
     client: Client,
     mut connection: Connection<Socket, T>,
@@ -15,7 +15,7 @@ where
     T: TlsStream + Unpin + Send + 'static,
 {
     let refused = |error: Error| ConnectionError::BadConnection(error.to_string());
-    // The client speaks only while somebody drives the connection.
+    // The client makes progress only while its connection is polled.
     tokio::select! {
         begun = client.batch_execute("BEGIN; DEALLOCATE ALL") => begun.map_err(refused)?,
         ended = &mut connection => {

@@ -1,4 +1,4 @@
-//! What TLS to PostgreSQL verifies: as much as libpq would at the same `sslmode` (PostgreSQL documentation, "SSL
+//! The certificate checks of TLS to PostgreSQL: the same as libpq's at each `sslmode` (PostgreSQL documentation, "SSL
 //! Support").
 
 use std::{
@@ -28,50 +28,50 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::certificate::Certificate;
 use crate::file_stamp::FileStamp;
 
-/// libpq's levels of protection.
+/// The values of `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS only where the server wants it.
+    /// TLS only where the server requires it.
     Allow,
-    /// TLS where the server has it. The default.
+    /// TLS where the server supports it; the default.
     Prefer,
-    /// TLS, whoever the server is; where `sslrootcert` is given, as [`Self::VerifyCa`].
+    /// TLS without a check of the server; with `sslrootcert`, the same as [`Self::VerifyCa`].
     Require,
-    /// TLS, with a certificate of a trusted authority.
+    /// TLS with a certificate from a trusted authority.
     VerifyCa,
-    /// TLS, with a trusted certificate that is for this host.
+    /// TLS with a trusted certificate for this host.
     VerifyFull,
 }
 
-/// Where the trusted certificates are.
+/// The source of the trusted certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
-    /// Where the system has them.
+    /// The system's store.
     System,
-    /// In a file of PEM.
+    /// A PEM file.
     File(PathBuf),
 }
 
-/// What the URL says of TLS.
+/// The TLS settings of the URL.
 #[derive(Debug, Clone)]
 pub struct TlsOptions {
-    /// How much is verified.
+    /// The requested checks.
     pub mode: SslMode,
-    /// What is trusted; `None` where nothing is said.
+    /// The trusted certificates; `None` where the URL does not set them.
     pub roots: Option<Roots>,
-    /// Whether TLS begins without PostgreSQL's own request for it.
+    /// Whether TLS starts without PostgreSQL's own TLS request.
     pub direct: bool,
-    /// Whether the server is told the host's name before the handshake.
+    /// Whether the handshake sends the host name to the server.
     pub server_name: bool,
-    /// Lowest version, in `TLSv1.2` or `TLSv1.3`.
+    /// The lowest version, `TLSv1.2` or `TLSv1.3`.
     pub at_least: Version,
-    /// Highest version.
+    /// The highest version.
     pub at_most: Version,
 }
 
-/// The versions of TLS that are spoken.
+/// The supported versions of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// `TLSv1.2`.
@@ -89,7 +89,7 @@ impl TlsOptions {
             .collect()
     }
 
-    /// As libpq does: with a root certificate at hand, `require` verifies the chain.
+    /// Like libpq: where there is a root certificate, `require` verifies the chain.
     fn level(&self) -> SslMode {
         match self.mode {
             SslMode::Require if self.roots.is_some() => SslMode::VerifyCa,
@@ -121,7 +121,7 @@ impl TlsOptions {
     }
 }
 
-/// Connects by TLS. The file of root certificates is read again when it changes, as libpq reads it for each
+/// Connects by TLS. The file of root certificates is reloaded when it changes, because libpq reads it for each
 /// connection.
 #[derive(Clone)]
 pub struct Tls {
@@ -138,20 +138,20 @@ impl Tls {
     /// Reads the trusted certificates.
     ///
     /// # Errors
-    /// A sentence where there are none to be had.
+    /// The sentence for the operator where there are none.
     pub fn new(options: TlsOptions) -> Result<Self, String> {
         let stamp = options.stamp();
         let loaded = Loaded { stamp, connector: options.connector()? };
         Ok(Self { options, loaded: Arc::new(Mutex::new(loaded)) })
     }
 
-    /// How much is verified.
+    /// The checks that are made.
     #[must_use]
     pub fn mode(&self) -> SslMode {
         self.options.mode
     }
 
-    /// What a connection is made with.
+    /// The connector for new connections.
     #[must_use]
     pub fn connector(&self) -> MakeRustlsConnect {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +162,7 @@ impl Tls {
                 Ok(connector) => loaded.connector = connector,
                 Err(why) => tracing::error!(
                     why,
-                    "the root certificates of DATABASE_URL changed and cannot be used; those before stay in use"
+                    "the root certificates of DATABASE_URL changed but cannot be used; the previous ones stay in use"
                 ),
             }
         }
@@ -179,7 +179,7 @@ impl TlsOptions {
     }
 }
 
-/// The certificates that are trusted.
+/// The trusted certificates.
 struct Trust {
     chain: Arc<WebPkiServerVerifier>,
     roots: Vec<CertificateDer<'static>>,
@@ -206,9 +206,8 @@ impl Trust {
         Ok(Self { chain, roots })
     }
 
-    /// What OpenSSL trusts beside a chain of version 3 that ends at an authority: a certificate that signed itself
-    /// and is in the file of roots, and one directly from a root that has no extensions (version 1) or is an
-    /// authority itself.
+    /// Accepts what OpenSSL trusts beyond version 3 chains that end at an authority: a self-signed certificate in the
+    /// file of roots; and one issued directly by a root that is of version 1 or an authority.
     fn trusts_directly(
         &self,
         certificate: &CertificateDer<'_>,
@@ -239,7 +238,7 @@ fn read_pem(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         .map_err(|error| unreadable(&error))
 }
 
-/// Verifies as much as `sslmode` asks for: nothing, the chain, or the chain and the host's name.
+/// Verifies what `sslmode` requires: nothing, the chain, or the chain and the host name.
 struct Verifier {
     trust: Option<Trust>,
     check_name: bool,
@@ -272,7 +271,7 @@ impl ServerCertVerifier for Verifier {
             now,
         ) {
             Ok(verified) => return Ok(verified),
-            // The chain was verified before the name was looked at.
+            // The chain is already verified here.
             Err(
                 error @ rustls::Error::InvalidCertificate(
                     NotValidForName | NotValidForNameContext { .. },

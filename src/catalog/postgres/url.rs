@@ -1,5 +1,4 @@
-//! `DATABASE_URL`: read once, with libpq's parameters. What is wrong with it is told without its values, one of which
-//! is the password.
+//! `DATABASE_URL` with libpq's parameters. Errors name no value of the URL, because one of them is the password.
 
 use std::{fmt, ops::RangeInclusive, path::PathBuf, str::FromStr as _};
 
@@ -9,11 +8,11 @@ use tokio_postgres::{Config, config::Host};
 use super::tls::{Roots, SslMode, Tls, TlsOptions, Version};
 use crate::limits;
 
-/// A database's address and how to speak to it. It cannot be printed: there may be a password in it.
+/// The address of a database and its connection settings. It has no `Display`, because it may hold a password.
 #[derive(Clone)]
 pub struct DatabaseUrl {
     pub(super) config: Config,
-    /// `None` where no TLS is spoken.
+    /// `None` where TLS is not used.
     pub(super) tls: Option<Tls>,
     pool_size: Option<usize>,
 }
@@ -24,7 +23,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// The URL cannot be used. The sentence repeats no value of the URL.
+/// The reason why the URL cannot be used. It quotes no value of the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidDatabaseUrl(String);
@@ -33,7 +32,7 @@ fn invalid(what: impl Into<String>) -> InvalidDatabaseUrl {
     InvalidDatabaseUrl(what.into())
 }
 
-/// Parameters that the driver reads itself, by its names.
+/// Parameters that the driver reads itself.
 const OF_THE_DRIVER: [&str; 14] = [
     "user",
     "password",
@@ -50,7 +49,7 @@ const OF_THE_DRIVER: [&str; 14] = [
     "keepalives_interval",
     "channel_binding",
 ];
-/// Parameters that are read here.
+/// Parameters that this module reads.
 const READ_HERE: [&str; 15] = [
     "sslmode",
     "sslrootcert",
@@ -68,9 +67,9 @@ const READ_HERE: [&str; 15] = [
     "connection_limit",
     "pgbouncer",
 ];
-/// Parameters without effect where there is neither GSSAPI nor compression, as here.
+/// Parameters that have no effect without GSSAPI and compression, which this program does not support.
 const WITHOUT_EFFECT: [&str; 4] = ["krbsrvname", "gsslib", "gssdelegation", "sslcompression"];
-/// Parameters of libpq that ask for something that is not done here.
+/// Parameters of libpq that are not supported.
 const UNSUPPORTED: [&str; 20] = [
     "sslcert",
     "sslkey",
@@ -94,9 +93,9 @@ const UNSUPPORTED: [&str; 20] = [
     "oauth_client_id",
 ];
 
-/// What the parameters say beside what the driver reads.
+/// The parameters that the driver does not read from the URL, and those that it does.
 struct Parameters {
-    /// `name=value` for the driver, still in percent encoding.
+    /// `name=value` for the driver, still percent-encoded.
     kept: Vec<String>,
     tls: TlsOptions,
     mode_is_given: bool,
@@ -105,13 +104,14 @@ struct Parameters {
 }
 
 impl DatabaseUrl {
-    /// How many connections a pool may hold. A change needs two: one has the lock, the other the transaction.
+    /// The allowed sizes of a pool. A change needs two connections: one holds the lock, the other runs the
+    /// transaction.
     pub const POOL_SIZES: RangeInclusive<usize> = 2..=1000;
 
-    /// Reads a `postgres://` URL.
+    /// Parses a `postgres://` URL.
     ///
     /// # Errors
-    /// [`InvalidDatabaseUrl`], naming the part or the parameter and what it may be.
+    /// [`InvalidDatabaseUrl`], which names the part or parameter and its allowed values.
     pub fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
         let address = ["postgres://", "postgresql://"].iter().find_map(|s| url.strip_prefix(s));
         let Some(address) = address else { return Err(other_form(url)) };
@@ -130,20 +130,20 @@ impl DatabaseUrl {
         Ok(Self { config, tls, pool_size })
     }
 
-    /// How many connections the pool may hold, where the URL or [`Self::with_pool_size`] says so.
+    /// The most connections in the pool, where the URL or [`Self::with_pool_size`] sets it.
     #[must_use]
     pub fn pool_size(&self) -> Option<usize> {
         self.pool_size
     }
 
-    /// The same with another size of the pool.
+    /// The same URL with another pool size.
     #[must_use]
     pub fn with_pool_size(self, size: usize) -> Self {
         Self { pool_size: Some(size), ..self }
     }
 }
 
-/// What to say of a text that is no `postgres://` URL.
+/// The error for a text that is not a `postgres://` URL.
 fn other_form(text: &str) -> InvalidDatabaseUrl {
     const SQLITE: &str = "without it the catalog is SQLite in the registry directory";
     if text.contains("://") {
@@ -157,7 +157,7 @@ fn other_form(text: &str) -> InvalidDatabaseUrl {
     invalid(format!("must be a URL, postgres://user:password@host/database; {SQLITE}"))
 }
 
-/// Names the part that holds a character which a URL must not hold as it is.
+/// Finds the part with a character that must be percent-encoded.
 fn check_base(base: &str, query: &str) -> Result<(), InvalidDatabaseUrl> {
     let (authority, path) = base.split_once('/').unwrap_or((base, ""));
     if authority.matches('@').count() > 1 {
@@ -235,7 +235,7 @@ impl Parameters {
         Ok(read)
     }
 
-    /// Takes a parameter by its value as it stands and decoded.
+    /// Applies a parameter, given its raw and its decoded value.
     fn take(&mut self, name: &str, raw: &str, value: &str) -> Result<(), InvalidDatabaseUrl> {
         match name {
             "sslmode" => {
@@ -256,7 +256,7 @@ impl Parameters {
             "sslsni" => self.tls.server_name = choice(name, value, &["0", "1"])? == 1,
             "ssl_min_protocol_version" => self.tls.at_least = version(name, value, Version::Tls12)?,
             "ssl_max_protocol_version" => self.tls.at_most = version(name, value, Version::Tls13)?,
-            // Neither encrypts by GSSAPI here, and `prefer` means: where there is a ticket for it.
+            // GSSAPI is not supported, and `prefer` uses it only where there is a ticket.
             "gssencmode" => {
                 choice(name, value, &["disable", "prefer"])?;
             }
@@ -274,7 +274,7 @@ impl Parameters {
                 self.keep(name, raw)?;
             }
             "pool_max_conns" | "connection_limit" => self.pool_size = Some(pool_size(name, value)?),
-            // Says that there is a pooler, which changes nothing here.
+            // It says that there is a pooler, which makes no difference here.
             "pgbouncer" => {
                 choice(name, value, &["true", "false"])?;
             }
@@ -288,7 +288,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Keeps a parameter for the driver, if the driver takes its value.
+    /// Keeps a parameter for the driver, if the driver accepts its value.
     fn keep(&mut self, name: &str, raw: &str) -> Result<(), InvalidDatabaseUrl> {
         let pair = format!("{name}={raw}");
         if Config::from_str(&format!("postgres://host/database?{pair}")).is_err() {
@@ -302,13 +302,13 @@ impl Parameters {
         self.kept.iter().any(|pair| pair.split('=').next() == Some(name))
     }
 
-    /// What TLS is to be spoken with these hosts.
+    /// The TLS settings for these hosts.
     fn tls(&self, config: &Config) -> Result<Option<Tls>, InvalidDatabaseUrl> {
         let mut options = self.tls.clone();
         if options.at_least > options.at_most {
             return Err(invalid("ssl_min_protocol_version is above ssl_max_protocol_version"));
         }
-        // As libpq: anyone can have a certificate from one of the system's authorities, for another host.
+        // Like libpq: anyone can get a certificate for another host from a public authority.
         if options.roots == Some(Roots::System) {
             if !self.mode_is_given {
                 options.mode = SslMode::VerifyFull;
@@ -322,12 +322,12 @@ impl Parameters {
         let sockets =
             config.get_hosts().iter().filter(|host| matches!(host, Host::Unix(_))).count();
         if sockets == config.get_hosts().len() || options.mode == SslMode::Disable {
-            // As libpq: nothing leaves the machine, and nobody listens on a unix socket.
+            // Like libpq: a unix socket stays inside the machine, so it needs no TLS.
             return Ok(None);
         }
         if sockets > 0 && options.mode >= SslMode::Require {
             return Err(invalid(
-                "names both a unix socket and a host, and sslmode is for the host alone; name one of them",
+                "names both a unix socket and a host, but sslmode applies only to the host; name one of them",
             ));
         }
         Tls::new(options).map(Some).map_err(invalid)
@@ -338,11 +338,11 @@ fn unknown(name: &str) -> InvalidDatabaseUrl {
     let known = OF_THE_DRIVER.iter().chain(&READ_HERE);
     let nearest = known.map(|known| (strsim::osa_distance(name, known), *known)).min();
     let nearest = nearest.filter(|(distance, _)| *distance <= 3);
-    let hint = nearest.map_or(String::new(), |(_, known)| format!("; {known} is one"));
-    invalid(format!("{name} is not a parameter that is known here{hint}"))
+    let hint = nearest.map_or(String::new(), |(_, known)| format!("; did you mean {known}?"));
+    invalid(format!("{name} is not a known parameter{hint}"))
 }
 
-/// The place of a value among those that a parameter may have.
+/// The index of a value among a parameter's allowed values.
 fn choice(name: &str, value: &str, choices: &[&str]) -> Result<usize, InvalidDatabaseUrl> {
     let place = choices.iter().position(|choice| *choice == value);
     place.ok_or_else(|| invalid(format!("{name} must be {}", choices.join(" or "))))
@@ -362,7 +362,7 @@ fn ssl_mode(value: &str) -> Result<SslMode, InvalidDatabaseUrl> {
     }
 }
 
-/// Versions below 1.2 are not spoken, so that they are as good as none for the lower bound.
+/// Versions below 1.2 are not supported, so as a lower bound they mean 1.2.
 fn version(name: &str, value: &str, default: Version) -> Result<Version, InvalidDatabaseUrl> {
     match value {
         "" => Ok(default),
@@ -380,7 +380,7 @@ fn pool_size(name: &str, value: &str) -> Result<usize, InvalidDatabaseUrl> {
     size.ok_or_else(|| invalid(what))
 }
 
-/// Makes sure that there is a host, by its address where only that is given.
+/// Checks that there is a host, and uses its address where only the address is given.
 fn name_hosts(config: &mut Config) -> Result<(), InvalidDatabaseUrl> {
     if config.get_hosts().is_empty() {
         let addresses = config.get_hostaddrs().to_vec();
@@ -397,7 +397,7 @@ fn name_hosts(config: &mut Config) -> Result<(), InvalidDatabaseUrl> {
     Ok(())
 }
 
-/// Sets what the URL does not say.
+/// Sets the defaults that the URL leaves out.
 fn with_defaults(config: &mut Config, parameters: &Parameters) {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(limits::CATALOG_CONNECTION_WAIT);
@@ -443,7 +443,7 @@ mod tests {
             ("postgres://u:hunter2@h/d?target_session_attrs=primary", "target_session_attrs"),
             ("postgres://u:hunter2@h/d?pool_max_conns=0", "pool_max_conns must be a whole number"),
             ("postgres://u:hunter2@h/d?connection_limit=9999", "connection_limit"),
-            ("postgres://u:hunter2@h/d?aplication_name=x", "application_name is one"),
+            ("postgres://u:hunter2@h/d?aplication_name=x", "did you mean application_name?"),
             ("postgres://u:hunter2@h/d?statement_cache_size=0", "statement_cache_size is not"),
             ("postgres://u:hunter2@h/d?sslrootcert=system&sslmode=require", "verify-full"),
             ("postgres://u:hunter2@h/d?sslnegotiation=direct", "sslmode=require"),

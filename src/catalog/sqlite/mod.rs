@@ -1,7 +1,7 @@
 //! The embedded catalog: SQLite in the registry directory.
 //!
-//! WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that what was acknowledged
-//! survives a power cut.
+//! It uses WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that acknowledged changes
+//! survive a power cut.
 
 use std::{
     path::Path,
@@ -52,7 +52,7 @@ mod upgrade;
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod writer;
 
-/// The steps in which the tables are made.
+/// The steps that create the tables.
 const STEPS: [(&str, &str); 3] = [
     (
         schema_version::CHAIN,
@@ -68,18 +68,18 @@ const STEPS: [(&str, &str); 3] = [
     ),
 ];
 
-/// What every SQLite file starts with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 type Conn = SyncConnectionWrapper<SqliteConnection, Detached>;
 use SqliteCatalog as Store;
-/// How messages call the database.
+/// The name of the database in messages.
 const DATABASE: &str = "SQLite";
 
-/// Times are text of a fixed width, in which text order is time order.
+/// Times are text of fixed width, so that text order is time order.
 type StoredTime = String;
 type TimeColumn = diesel::sql_types::Text;
-/// JSON is text.
+/// JSON is stored as text.
 type StoredJson = String;
 
 fn stored_time(time: Timestamp) -> StoredTime {
@@ -103,7 +103,7 @@ impl CatalogConnection for Conn {
         match scope {
             Scope::Statement => None,
             Scope::Snapshot => Some("BEGIN".to_owned()),
-            // As a writer, so that it never has to turn into one.
+            // It starts as a writer, so that it never has to upgrade its lock.
             Scope::Change => Some("BEGIN IMMEDIATE".to_owned()),
         }
     }
@@ -119,8 +119,8 @@ impl CatalogConnection for Conn {
     }
 }
 
-/// Statements run on blocking threads. One that nobody waits for any more ends there: the library's own way would
-/// wait for it on the thread that gave it up, which a runtime of one thread cannot do.
+/// Runs statements on blocking threads. An abandoned statement ends there. The library's own method would wait for it
+/// on the thread that dropped it, which a single-threaded runtime cannot do.
 pub struct Detached;
 
 impl SpawnBlocking for Detached {
@@ -147,7 +147,7 @@ pub struct SqliteCatalog {
 }
 
 impl SqliteCatalog {
-    /// Opens the file, which is made where it is not there. What is in it is for [`Catalog::layout`] to find out.
+    /// Opens the file, or creates it where it is missing. [`Catalog::layout`] finds out what is in it.
     ///
     /// [`Catalog::layout`]: super::Catalog::layout
     ///
@@ -155,7 +155,7 @@ impl SqliteCatalog {
     /// [`CatalogError::Unavailable`] where the file is not SQLite, or cannot be read or written.
     pub fn open(file: &Path) -> Result<Self, CatalogError> {
         refuse_other_databases(file)?;
-        // SQLite would make it readable for all and writable for its owner alone, whatever the umask says.
+        // SQLite would make it readable by all and writable only by its owner, whatever the umask is.
         if let Err(error) = std::fs::OpenOptions::new().append(true).create(true).open(file) {
             return Err(CatalogError::Unavailable(format!("{}: {error}", file.display())));
         }
@@ -188,10 +188,10 @@ impl SqliteCatalog {
         Ok(Self { pool, layout: KnownLayout::current() })
     }
 
-    /// Opens a file that is there and may only be read. Nothing is made beside it.
+    /// Opens an existing file only for reading. It creates no file beside it.
     ///
-    /// Each transaction has a connection of its own: what the file may be read by changes with each writer that comes
-    /// and goes (see [`reading_url`]).
+    /// Each transaction has its own connection: the way to read the file depends on whether a writer is active (see
+    /// [`reading_url`]).
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] where the file is not SQLite or cannot be read.
@@ -222,19 +222,19 @@ impl SqliteCatalog {
         Ok(Self { pool, layout: KnownLayout::current() })
     }
 
-    /// One file, one directory: the directory's own lock serialises its writers. A transaction that a writer gave up
-    /// may still be ending, and is waited for.
+    /// The directory's lock already serialises the writers of this file. This waits for the end of a transaction that
+    /// a writer abandoned.
     async fn writer_lock(&self, _: Duration) -> Result<WriterLock, CatalogError> {
         self.begin("BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
         Ok(WriterLock::none())
     }
 }
 
-/// How a file that may only be read is opened (SQLite's "Read-Only Databases" in "Write-Ahead Logging").
+/// The URL that opens a file only for reading (SQLite's "Read-Only Databases" in "Write-Ahead Logging").
 ///
-/// Beside a writer there are a log (`-wal`) and an index of it (`-shm`), which are read along. Where there is no log, the
-/// file is whole by itself, and SQLite would make both: `immutable` keeps it from that. It would not look at a log either,
-/// so it is never used beside one that holds something.
+/// While a writer is active, there are a log (`-wal`) and its index (`-shm`), which are read too. Without a log the file
+/// is complete, but SQLite would create both files; `immutable` prevents this. With `immutable`, SQLite also ignores a
+/// log, so it is never used where the log has content.
 fn reading_url(file: &Path) -> Result<String, ConnectionError> {
     let beside = |suffix: &str| {
         let mut name = file.as_os_str().to_owned();
@@ -297,7 +297,7 @@ fn refuse_other_databases(file: &Path) -> Result<(), CatalogError> {
     }
 }
 
-/// Sets what stays in the file.
+/// Sets the settings that SQLite stores in the file.
 fn prepare(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     use diesel::{Connection as _, connection::SimpleConnection as _};
     let mut conn = SqliteConnection::establish(url)?;
@@ -305,9 +305,9 @@ fn prepare(url: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     Ok(enter_wal(&mut conn)?)
 }
 
-/// Turns the file to WAL, which it then stays in. Of processes that make it at the same moment, SQLite tells all
-/// but one at once that it is locked, without the wait that `busy_timeout` asks for: two that hold it shared and
-/// both want it alone would wait for each other for ever.
+/// Switches the file to WAL, which is permanent. If several processes create it at the same moment, SQLite reports to
+/// all but one that it is locked, at once and without the wait of `busy_timeout`: two processes with a shared lock
+/// that both want an exclusive one would wait for each other for ever.
 fn enter_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     use diesel::connection::SimpleConnection as _;
     let until = Instant::now() + limits::SQLITE_BUSY_WAIT;
@@ -323,5 +323,5 @@ fn enter_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     }
 }
 
-/// SQLite's words for its code 5, `SQLITE_BUSY`, which diesel does not pass on.
+/// SQLite's message for code 5, `SQLITE_BUSY`; diesel does not pass on the code.
 const BUSY: &str = "database is locked";

@@ -1,5 +1,4 @@
-//! The history of layout 2.0.0: transitions chained by hash, so that none can be changed, removed or slipped in
-//! without breaking every one after it.
+//! The history of layout 2.0.0: transitions chained by hash. To change, remove or insert one breaks every later one.
 
 use serde::Serialize;
 use serde_json::json;
@@ -11,24 +10,24 @@ use crate::domain::{ModelType, Sha256Digest, Version, canonical_json, history::T
 pub struct Link {
     /// Position in the chain, from 1, without gaps.
     pub sequence: u64,
-    /// What it says.
+    /// The transition.
     pub said: Transition,
-    /// The digest of the link before, [`Sha256Digest::ZERO`] for the first.
+    /// The digest of the previous link; [`Sha256Digest::ZERO`] for the first.
     pub previous_sha256: Sha256Digest,
-    /// The digest of this link: over everything above.
+    /// The digest of this link, over all fields above.
     pub row_sha256: Sha256Digest,
 }
 
-/// Where the chain ends.
+/// The end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ChainHead {
-    /// How many links there are.
+    /// The number of links.
     pub length: u64,
-    /// The last link's digest, [`Sha256Digest::ZERO`] where there is none.
+    /// The digest of the last link; [`Sha256Digest::ZERO`] where there is none.
     pub head_sha256: Sha256Digest,
 }
 
-/// A link that does not follow from the one before it.
+/// A link does not follow from the previous one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("history row {sequence} ({model_type}/{version}): {what}")]
 pub struct BrokenChain {
@@ -38,18 +37,18 @@ pub struct BrokenChain {
     pub model_type: ModelType,
     /// The version the row names.
     pub version: Version,
-    /// What is wrong.
+    /// The fault.
     pub what: &'static str,
 }
 
 impl ChainHead {
-    /// The chain before its first link.
+    /// The empty chain.
     pub const EMPTY: Self = Self { length: 0, head_sha256: Sha256Digest::ZERO };
 
-    /// Takes the next link read from the catalog, after checking that it follows.
+    /// Appends the next link from the catalog, after checking that it follows.
     ///
     /// # Errors
-    /// [`BrokenChain`] where it does not.
+    /// [`BrokenChain`] where it does not follow.
     pub fn follow(&mut self, link: &Link) -> Result<(), BrokenChain> {
         let what = if link.sequence != self.length + 1 {
             Some("rows before it are missing")
@@ -84,7 +83,7 @@ impl Link {
             "sequence": self.sequence, "to_status": said.to_status,
             "transition_id": said.transition_id.to_string(), "version": said.version,
         });
-        // The only number in it is an integer, so the canonical form always exists.
+        // The only number is an integer, so the canonical form always exists.
         canonical_json::digest(&value).unwrap_or(Sha256Digest::ZERO)
     }
 }

@@ -1,5 +1,5 @@
-//! The digest of layout 2.0.0 over a catalog: the SHA-256 of the canonical JSON object `{"history": {head_sha256,
-//! length}, "removed": {type: [version]}, "versions": {type: {version: row digest}}}`; a row digest is the SHA-256 of
+//! The digest of a catalog of layout 2.0.0: the SHA-256 of the canonical JSON object `{"history": {head_sha256,
+//! length}, "removed": {type: [version]}, "versions": {type: {version: row digest}}}`. A row digest is the SHA-256 of
 //! the canonical JSON of the row's fields.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use crate::domain::{
     canonical_json::{self, NotFinite},
 };
 
-/// Gathers a catalog's rows, one by one.
+/// Collects the rows of a catalog, one by one.
 #[derive(Debug, Default)]
 pub struct CatalogDigest {
     versions: BTreeMap<ModelType, BTreeMap<String, Sha256Digest>>,
@@ -20,10 +20,10 @@ pub struct CatalogDigest {
 }
 
 impl CatalogDigest {
-    /// Takes a version's row.
+    /// Adds a version's row.
     ///
     /// # Errors
-    /// [`NotFinite`], which no row holds.
+    /// [`NotFinite`], which no row can cause.
     pub fn add(&mut self, record: &VersionRecord) -> Result<(), NotFinite> {
         let row = serde_json::to_value(record).unwrap_or_default();
         let digest = canonical_json::digest(&row)?;
@@ -32,15 +32,15 @@ impl CatalogDigest {
         Ok(())
     }
 
-    /// Takes the number of a version that is gone.
+    /// Adds the number of a removed version.
     pub fn add_removed(&mut self, model_type: ModelType, version: Version) {
         self.removed.entry(model_type).or_default().insert(version);
     }
 
-    /// The digest, with a history that ends there.
+    /// The digest, with the given end of the history.
     ///
     /// # Errors
-    /// [`NotFinite`], which no catalog holds.
+    /// [`NotFinite`], which no catalog can cause.
     pub fn finish(&self, history: ChainHead) -> Result<Sha256Digest, NotFinite> {
         canonical_json::digest(
             &json!({ "history": history, "removed": self.removed, "versions": self.versions }),

@@ -1,4 +1,4 @@
-//! Checkpoints: the state of the log as C2SP `tlog-checkpoint` writes it.
+//! Checkpoints: the state of the log in the format of C2SP `tlog-checkpoint`.
 
 use std::fmt;
 
@@ -17,18 +17,18 @@ pub const ORIGIN_BYTES: usize = 255;
 /// The text cannot name a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the origin of a log is 1 to {ORIGIN_BYTES} bytes without control characters, such as example.com/models"
+    "the origin of a log is 1 to {ORIGIN_BYTES} bytes without control characters, for example example.com/models"
 )]
 pub struct InvalidOrigin;
 
 impl Origin {
-    /// The name of a log that was given none.
+    /// The default name of a log.
     #[must_use]
     pub fn unnamed() -> Self {
         Self("model-registry".to_owned())
     }
 
-    /// Takes a name.
+    /// Checks a name.
     ///
     /// # Errors
     /// [`InvalidOrigin`]
@@ -54,37 +54,37 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The state of a log: its name, how many entries it has, and the root over them.
+/// The state of a log: its name, its size and its root.
 ///
-/// `Display` gives the text of the note: the lines, each with its line feed.
+/// `Display` gives the text of the note: each line ends in a line feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The log.
+    /// The name of the log.
     pub origin: Origin,
-    /// How many entries it has.
+    /// The number of entries.
     pub size: u64,
-    /// The root of the Merkle tree over them.
+    /// The root of the Merkle tree over the entries.
     pub root: Sha256Digest,
     extensions: Vec<String>,
 }
 
-/// Why a text is no checkpoint.
+/// The reason why a text is not a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCheckpoint {
     /// The last line has no line feed, or there are fewer than three lines.
     #[error("a checkpoint is at least three lines (origin, size, root), each with its line feed")]
     Lines,
-    /// The first line.
+    /// The origin is invalid.
     #[error("line 1 of the checkpoint: {0}")]
     Origin(#[from] InvalidOrigin),
-    /// The second line.
+    /// The size is invalid.
     #[error("line 2 of the checkpoint, the size, is a decimal number without leading zeros")]
     Size,
-    /// The third line.
+    /// The root is invalid.
     #[error("line 3 of the checkpoint, the root, is the base64 form of 32 bytes")]
     Root,
-    /// The third line of an empty log.
-    #[error("the checkpoint is of an empty log, and its root is not that of an empty log")]
+    /// The log is empty, but the root is not that of an empty tree.
+    #[error("the checkpoint is of an empty log, but its root is not that of an empty log")]
     EmptyRoot,
     /// A later line is empty or has a control character.
     #[error("line {0} of the checkpoint is empty or has a control character")]
@@ -98,7 +98,7 @@ impl Checkpoint {
         Self { origin, size, root, extensions: Vec::new() }
     }
 
-    /// Reads the text of a note. Signatures are not part of it: see [`super::note`].
+    /// Reads the text of a note, without signatures: see [`super::note`].
     ///
     /// # Errors
     /// [`InvalidCheckpoint`] for any text that `Display` would not give.
@@ -131,14 +131,14 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// A decimal number in its one spelling: digits, no sign, no leading zero.
+/// Parses a decimal number: digits only, no sign, no leading zero.
 pub(super) fn parse_decimal(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let canonical = digits && (text == "0" || !text.starts_with('0'));
     canonical.then(|| text.parse().ok())?
 }
 
-/// The base64 form of 32 bytes, with its padding and no other spelling.
+/// Decodes 32 bytes from canonical base64 with padding.
 fn parse_hash(text: &str) -> Option<Sha256Digest> {
     let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
     Some(Sha256Digest::from_bytes(bytes))

@@ -1,8 +1,8 @@
-//! `Entry`: one transition or change, as the log commits to it.
+//! `Entry`: one transition or change as the log records it.
 //!
-//! What is hashed is the entry's canonical JSON (see [`super::super::canonical_json`]): an object with exactly the
-//! members of [`Entry::canonical`], absent ones as `null`. Members are never added to or removed from entries that
-//! were written: a program that wants to say more says it in `detail`.
+//! The hash of an entry covers its canonical JSON (see [`super::super::canonical_json`]): an object with exactly the
+//! members of [`Entry::canonical`]; absent values are `null`. The set of members never changes, because old entries
+//! must keep their hashes. New facts go into `detail`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,25 +13,25 @@ use crate::domain::{
     canonical_json::Members, history::Transition, log::tree, status::Action as Step,
 };
 
-/// The most bytes of an entry's canonical JSON: what an entry bundle of C2SP tlog-tiles can hold.
+/// The most bytes of an entry's canonical JSON: the limit of an entry bundle of C2SP tlog-tiles.
 pub const MAX_ENTRY_BYTES: usize = u16::MAX as usize;
 
-/// What was done.
+/// The action that an entry records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// A version was registered.
     Register,
-    /// A step was taken over from another registry.
+    /// A transition was imported from another registry.
     Import,
     /// A version entered production by promotion.
     Promote,
-    /// A version gave way in production to the one promoted.
+    /// A version left production because another was promoted.
     Archive,
     /// A version returned to production by a rollback.
     Restore,
-    /// A version gave way in production to the one restored.
+    /// A version left production because another was restored.
     Demote,
-    /// A version was barred from production.
+    /// A version was marked failed, which bars it from production.
     Fail,
     /// The registry was upgraded from another layout.
     Upgrade,
@@ -39,7 +39,7 @@ pub enum Action {
 
 /// The text is not an action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no action of this program's log")]
+#[error("not an action that this program logs")]
 pub struct UnknownAction;
 
 impl Action {
@@ -55,7 +55,7 @@ impl Action {
         Self::Upgrade,
     ];
 
-    /// The word that entries hold.
+    /// The action's name in entries.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Action {
         }
     }
 
-    /// Reads an action's word.
+    /// Parses an action's name.
     ///
     /// # Errors
     /// [`UnknownAction`].
@@ -97,19 +97,19 @@ impl fmt::Display for Action {
     }
 }
 
-/// Which version an entry is about.
+/// The version that an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// Its identifier.
+    /// The model id.
     pub model_id: ModelId,
-    /// Its type.
+    /// The model type.
     pub model_type: ModelType,
-    /// Its number.
+    /// The version number.
     pub version: Version,
 }
 
 impl Subject {
-    /// The version of a row.
+    /// The version that a row describes.
     #[must_use]
     pub fn of(record: &VersionRecord) -> Self {
         Self {
@@ -120,42 +120,42 @@ impl Subject {
     }
 }
 
-/// An entry that has yet to take its place in the log.
+/// An entry without a position in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The entry's own identifier.
     pub id: Uuid,
-    /// When.
+    /// The time of the change.
     pub time: Timestamp,
-    /// Who is said to have done it.
+    /// The stated author of the change.
     pub actor: String,
-    /// Who was authenticated; `None` where that is not known, as of imported history.
+    /// The authenticated principal; `None` where it is not known, for example for imported history.
     pub authenticated_as: Option<String>,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// To which version; `None` where it is about a type or the registry.
+    /// The version; `None` where the entry is about a type or the registry.
     pub subject: Option<Subject>,
     /// The version's status before.
     pub from_status: Option<Status>,
     /// The version's status after; `None` where its status did not change.
     pub to_status: Option<Status>,
-    /// Why.
+    /// The reason for the change.
     pub reason: Option<String>,
     /// Whether the promotion gates were skipped.
     pub gates_skipped: bool,
-    /// What else there is to say of this action.
+    /// More facts about the action.
     pub detail: Option<BTreeMap<String, String>>,
-    /// The digest of the version's row after it ([`state_sha256`]); `None` where the row did not change, or where
-    /// it is not known how it was then.
+    /// The digest of the version's row after the change ([`state_sha256`]); `None` where the row did not change, or
+    /// where its state at that time is not known.
     pub state_sha256: Option<Sha256Digest>,
 }
 
-/// An entry in its place.
+/// An entry at its position in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its position, from 0, without gaps.
+    /// The position, from 0, without gaps.
     pub sequence: u64,
-    /// What it says.
+    /// The content of the entry.
     pub said: Draft,
 }
 
@@ -185,13 +185,13 @@ impl Entry {
             .end()
     }
 
-    /// The entry's leaf of the tree.
+    /// The hash of the entry's leaf.
     #[must_use]
     pub fn leaf_sha256(&self) -> Sha256Digest {
         tree::leaf_hash(self.canonical().as_bytes())
     }
 
-    /// The entry as a step of a version's history; `None` where it is about something else.
+    /// The entry as a step of a version's history; `None` where it is not a transition of a version.
     #[must_use]
     pub fn into_transition(self) -> Option<Transition> {
         let Draft {
@@ -213,8 +213,8 @@ impl Entry {
     }
 }
 
-/// The digest of a version's row: the SHA-256 of the canonical JSON of exactly these fields. A column that is added
-/// to the row later is not part of it, so that rows written before stay what the log says they are.
+/// The digest of a version's row: the SHA-256 of the canonical JSON of exactly these fields. Columns that are added
+/// to the row later are left out, so that the digests of old rows stay valid.
 #[must_use]
 pub fn state_sha256(record: &VersionRecord) -> Sha256Digest {
     let text = |text: &dyn fmt::Display| text.to_string();
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    /// A digest that changes makes every registry there is read as tampered with.
+    /// If a digest changes, every existing registry fails verification.
     #[test]
     fn the_digest_of_a_row_and_the_leaf_of_an_entry_never_change() {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Evidence: a file that proves what the log says of one version, to somebody without a registry.
+//! Evidence: a file that proves the log's entries on one version to a reader who has no registry.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,24 +10,24 @@ use super::{
 };
 use crate::domain::Sha256Digest;
 
-/// What the file says that it is.
+/// The format name in the file.
 pub const FORMAT: &str = "model-registry-log-evidence/1";
 /// The largest file that is read, in bytes.
 pub const EVIDENCE_BYTES: usize = 64 * 1024 * 1024;
 
-/// What `log prove` writes.
+/// The file that `log prove` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// [`FORMAT`].
+    /// The format name: [`FORMAT`].
     pub format: String,
-    /// The type of the version.
+    /// The model type.
     pub model_type: String,
-    /// The version.
+    /// The version number.
     pub version: String,
-    /// The size of the log that the paths lead through.
+    /// The size of the log that the paths belong to.
     pub log_size: u64,
-    /// The checkpoint: a signed note, or its text alone where the log has no key.
+    /// The checkpoint: a signed note, or only its text where the log has no key.
     pub checkpoint: String,
     /// The entries of the version, oldest first.
     pub entries: Vec<ProvenEntry>,
@@ -37,97 +37,97 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProvenEntry {
-    /// Its number in the log.
+    /// Its position in the log.
     pub index: u64,
     /// Its canonical JSON: the bytes that the log hashes.
     pub entry: String,
-    /// The hashes that lead from its leaf to the root.
+    /// The hashes from its leaf to the root.
     pub path: Vec<Sha256Digest>,
 }
 
-/// What a file was seen to prove.
+/// The verified content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The checkpoint that the entries were held against.
+    /// The checkpoint that the entries were verified against.
     pub checkpoint: PublishedCheckpoint,
-    /// The name of the key that verified the checkpoint; `None` where no key was given, so that the
-    /// file proves that its parts belong together, and not whose they are.
+    /// The name of the key that verified the checkpoint. `None` where no key was given: the parts of the file then
+    /// belong together, but it is not proved whose log it is.
     pub verified_by: Option<String>,
-    /// The type of the version.
+    /// The model type.
     pub model_type: String,
-    /// The version.
+    /// The version number.
     pub version: String,
-    /// The entries, whose texts are proven to be in the log.
+    /// The entries that are proved to be in the log.
     pub entries: Vec<ProvenEntry>,
 }
 
-/// Why a file proves nothing.
+/// The reason why a file does not prove anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It is too large, or not the JSON of evidence.
-    #[error("the file is no evidence of a log: {0}")]
+    /// The file is too large, or is not evidence in JSON.
+    #[error("the file is not evidence from a log: {0}")]
     Malformed(String),
     /// The checkpoint cannot be read.
     #[error("the checkpoint in the file cannot be read: {0}")]
     Checkpoint(#[from] Unreadable),
-    /// The checkpoint is not that of the log whose key was given.
+    /// The checkpoint does not verify with the given key.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// The checkpoint is of another state of the log than the paths.
+    /// The checkpoint and the paths are of different sizes of the log.
     #[error(
         "the entries are proven in a log of {paths} entries, and the checkpoint in the file is of a \
          {} log, of {checkpoint}",
         if checkpoint > paths { "larger" } else { "smaller" }
     )]
     OtherSize {
-        /// The size that the file gives for its paths.
+        /// The size of the log that the file gives for its paths.
         paths: u64,
         /// The size in the checkpoint.
         checkpoint: u64,
     },
-    /// There is nothing in it.
+    /// The file has no entries.
     #[error("the file holds no entries")]
     NoEntries,
-    /// An entry is there twice, or out of order.
-    #[error("entry {0} is not in the order of the log: each entry stands once, oldest first")]
+    /// An entry is repeated or out of order.
+    #[error("entry {0} is out of order: each entry must appear once, oldest first")]
     Order(u64),
-    /// An entry is not about the version.
-    #[error("entry {index} is not what the file says it is: its {member} is another")]
+    /// An entry is not about the stated version.
+    #[error("entry {index} does not match the file: its {member} differs")]
     OtherSubject {
-        /// The entry.
+        /// The entry's position.
         index: u64,
         /// The member of its JSON that differs.
         member: &'static str,
     },
-    /// The path is cut, too long, or for another place.
+    /// The path is too short, too long, or of another position.
     #[error("entry {index}: {fault}")]
     Path {
-        /// The entry.
+        /// The entry's position.
         index: u64,
-        /// What is wrong with its path.
+        /// The fault of its path.
         fault: InvalidProof,
     },
-    /// The path leads elsewhere.
+    /// The path gives another root.
     #[error(
         "entry {index} is not in the log of this checkpoint: the entry or its proof was altered, or \
          they are of another log"
     )]
     NotInLog {
-        /// The entry.
+        /// The entry's position.
         index: u64,
     },
 }
 
 impl Evidence {
-    /// The file, two spaces a level, with a line feed at its end.
+    /// The file as JSON: two spaces of indentation a level, and a final line feed.
     ///
     /// # Errors
-    /// Those of `serde_json`, which has none for strings and numbers.
+    /// The errors of `serde_json`, which has none for strings and numbers.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
 
-    /// Reads a file. Nothing of it is verified: see [`check`].
+    /// Parses a file. Nothing is verified: see [`check`].
     ///
     /// # Errors
     /// [`Fault::Malformed`]
@@ -145,11 +145,11 @@ impl Evidence {
     }
 }
 
-/// Verifies a file with nothing else at hand. With the log's key it proves that the log says this;
-/// without, that the parts of the file belong together.
+/// Verifies a file by itself. With the log's key it proves that the log has these entries; without a key it proves
+/// only that the parts of the file belong together.
 ///
 /// # Errors
-/// The first [`Fault`].
+/// The first [`Fault`] found.
 pub fn check(file: &[u8], key: Option<&VerifierKey>) -> Result<Report, Fault> {
     let evidence = Evidence::parse(file)?;
     let published = PublishedCheckpoint::parse(&evidence.checkpoint)?;
@@ -186,7 +186,7 @@ pub fn check(file: &[u8], key: Option<&VerifierKey>) -> Result<Report, Fault> {
     })
 }
 
-/// What evidence needs to know of an entry; the others of its members are the reader's.
+/// The members of an entry that evidence checks. Other members are ignored.
 #[derive(Deserialize)]
 struct EntryHead {
     sequence: u64,
@@ -195,7 +195,7 @@ struct EntryHead {
 }
 
 impl ProvenEntry {
-    /// Verifies that the entry itself says what the file says of it.
+    /// Verifies that the entry is about the version that the file states.
     fn check_subject(&self, evidence: &Evidence) -> Result<(), Fault> {
         let index = self.index;
         let other = |member| Fault::OtherSubject { index, member };

@@ -1,4 +1,4 @@
-//! A file that holds, and each way in which one does not.
+//! Tests of evidence files: a valid file, and each way in which one is invalid.
 
 use std::convert::Infallible;
 
@@ -142,7 +142,7 @@ fn a_checkpoint_of_a_larger_or_smaller_log_is_named() {
     assert_eq!(check_with_key(&smaller), Err(size(8, 11)));
     assert!(size(8, 11).to_string().contains("larger"));
     assert!(size(11, 5).to_string().contains("smaller"));
-    // The size changed too: the paths do not lead to that log's root.
+    // The size also changed, so the paths do not give that log's root.
     smaller.log_size = 11;
     assert!(check_with_key(&smaller).is_err());
 }

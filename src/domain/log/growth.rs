@@ -1,4 +1,4 @@
-//! Whether a log only grew: the question of those who kept an earlier checkpoint.
+//! Growth: whether a log only grew since an earlier checkpoint.
 
 use super::{
     checkpoint::Checkpoint,
@@ -6,59 +6,59 @@ use super::{
 };
 use crate::domain::Sha256Digest;
 
-/// How a log stands to an earlier checkpoint of it.
+/// The relation of a log to its earlier checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growth {
-    /// It is the same.
+    /// The log is the same.
     Unchanged,
-    /// It has more entries, and those that it had are the same.
+    /// The log has more entries, and the earlier ones are unchanged.
     Grew {
-        /// How many more.
+        /// The number of new entries.
         by: u64,
     },
 }
 
-/// Why a log is not what grew out of an earlier one.
+/// The reason why a log is not an extension of an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotGrown {
-    /// The two have different origins.
-    #[error("the earlier checkpoint is of the log {old:?}, and this one is of the log {new:?}")]
+    /// The origins differ.
+    #[error("the earlier checkpoint is of the log {old:?}, but this one is of the log {new:?}")]
     OtherLog {
         /// The origin of the earlier checkpoint.
         old: String,
         /// The origin of the later one.
         new: String,
     },
-    /// Entries are gone.
+    /// The log has fewer entries.
     #[error("the log was set back: it had {old} entries and has {new}")]
     SetBack {
-        /// How many there were.
+        /// The earlier number of entries.
         old: u64,
-        /// How many there are.
+        /// The present number of entries.
         new: u64,
     },
-    /// As many entries, and not the same.
-    #[error("the log was rewritten: it has {size} entries as before, with another root")]
+    /// The log has as many entries as before, but another root.
+    #[error("the log was rewritten: it still has {size} entries, but another root")]
     Rewritten {
-        /// How many entries there are.
+        /// The number of entries.
         size: u64,
     },
-    /// The proof proves nothing.
+    /// The consistency proof is not valid.
     #[error(
-        "the log of {new} entries is not shown to begin with the earlier {old} entries: {fault}"
+        "there is no proof that the log of {new} entries begins with the earlier {old} entries: {fault}"
     )]
     Proof {
-        /// How many there were.
+        /// The earlier number of entries.
         old: u64,
-        /// How many there are.
+        /// The present number of entries.
         new: u64,
-        /// What is wrong with the proof.
+        /// The fault of the proof.
         fault: InvalidProof,
     },
 }
 
-/// Holds a later checkpoint to an earlier one, given the consistency proof between them; it is empty
-/// where their sizes are the same. Signatures were verified before.
+/// Compares a later checkpoint with an earlier one. The consistency proof between them is empty where their sizes are
+/// equal. The caller has already verified the signatures.
 ///
 /// # Errors
 /// [`NotGrown`]

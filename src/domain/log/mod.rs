@@ -1,5 +1,5 @@
-//! The log: an append-only Merkle tree (RFC 6962, section 2.1) over everything that was ever done to the registry; its
-//! proofs (RFC 9162, section 2.1); and the C2SP formats in which others read it: checkpoints, signed notes and tiles.
+//! The log: an append-only Merkle tree (RFC 6962, section 2.1) over every change of the registry; its proofs (RFC
+//! 9162, section 2.1); and the C2SP formats for clients: checkpoints, signed notes and tiles.
 
 pub mod checkpoint;
 pub mod entry;

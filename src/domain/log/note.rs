@@ -11,42 +11,42 @@ use crate::domain::Sha256Digest;
 
 /// The signature type of a plain Ed25519 signature.
 const ED25519_TYPE: u8 = 0x01;
-/// What a private key begins with, so that nobody takes it for a public one.
+/// The prefix of a private key, so that nobody mistakes it for a public key.
 const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
-/// What a signature line begins with: an em dash and a space.
+/// The prefix of a signature line: an em dash and a space.
 const SIGNATURE_PREFIX: &str = "\u{2014} ";
 /// The most signatures that a note may have.
 const SIGNATURES: usize = 100;
 
-/// The name of a key: not empty, no white space, no plus.
+/// The name of a key: not empty, no white space, no plus sign.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyName(String);
 
-/// What tells keys of the same name apart: the first four bytes of a digest over name and key.
+/// The key's identifier: the first four bytes of a digest over name and key. It distinguishes keys of the same name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; 4]);
 
-/// Why a text is no key. It quotes nothing of the key.
+/// The reason why a text is not a key. The message quotes nothing of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// It has other parts than a key.
+    /// The text does not have the parts of a verifier key.
     #[error("a verifier key is <name>+<8 hexadecimal digits>+<base64>")]
     Verifier,
-    /// It has other parts than a private key.
+    /// The text does not have the parts of a private key.
     #[error("a private note key is PRIVATE+KEY+<name>+<8 hexadecimal digits>+<base64>")]
     Private,
-    /// A private key stands where a public one belongs.
+    /// The text is a private key where a public key is needed.
     #[error("this is a private key; the verifier key, which may be public, is needed here")]
     PrivateForVerifier,
-    /// The name.
+    /// The name is invalid.
     #[error(
-        "the name of a key is not empty and has no white space, no control character and no plus sign"
+        "the name of a key must not be empty and must not contain white space, a control character or a plus sign"
     )]
     Name,
-    /// Not Ed25519.
+    /// The key is not an Ed25519 key.
     #[error("the key is not an Ed25519 key of signature type 1")]
     Type,
-    /// The digits in the middle are those of another key.
+    /// The identifier belongs to another key.
     #[error(
         "the key's hexadecimal digits do not belong to its name and bytes: it was altered or cut"
     )]
@@ -54,7 +54,7 @@ pub enum InvalidKey {
 }
 
 impl KeyName {
-    /// Takes a name.
+    /// Checks a name.
     ///
     /// # Errors
     /// [`InvalidKey::Name`]
@@ -119,7 +119,7 @@ impl VerifierKey {
         Self { name, id, public }
     }
 
-    /// Reads a key; white space around it is ignored.
+    /// Parses a key; white space around it is ignored.
     ///
     /// # Errors
     /// [`InvalidKey`]
@@ -152,7 +152,7 @@ impl fmt::Display for VerifierKey {
     }
 }
 
-/// The parts of `<name>+<id>+<base64>`, where the base64 form is of the type's byte and 32 more.
+/// The parts of `<name>+<id>+<base64>`. The base64 part holds the byte of the type and 32 more bytes.
 fn key_parts(
     text: &str,
     malformed: InvalidKey,
@@ -179,24 +179,24 @@ fn encode_key(key: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(&*bytes))
 }
 
-/// A private key that signs notes. It is never printed.
+/// A private key that signs notes. `Debug` never shows it.
 pub struct SigningKey {
     verifier: VerifierKey,
     pair: Ed25519KeyPair,
 }
 
 impl SigningKey {
-    /// The key that a seed gives.
+    /// Makes the key of a seed.
     ///
     /// # Errors
-    /// [`InvalidKey::Private`] where the cryptography refuses the seed.
+    /// [`InvalidKey::Private`] where the library refuses the seed.
     pub fn from_seed(name: KeyName, seed: &[u8; 32]) -> Result<Self, InvalidKey> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| InvalidKey::Private)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| InvalidKey::Private)?;
         Ok(Self { verifier: VerifierKey::new(name, public), pair })
     }
 
-    /// Reads `PRIVATE+KEY+<name>+<id>+<base64>`; white space around it is ignored.
+    /// Parses `PRIVATE+KEY+<name>+<id>+<base64>`; white space around it is ignored.
     ///
     /// # Errors
     /// [`InvalidKey`]
@@ -208,7 +208,7 @@ impl SigningKey {
         if key.verifier.id == id { Ok(key) } else { Err(InvalidKey::Id) }
     }
 
-    /// The text that [`SigningKey::parse`] reads, of the key that a seed gives.
+    /// The text form of a seed's key, as [`SigningKey::parse`] reads it.
     ///
     /// # Errors
     /// See [`SigningKey::from_seed`].
@@ -218,16 +218,16 @@ impl SigningKey {
         Ok(format!("{PRIVATE_PREFIX}{name}+{id}+{}", seed.as_str()).into())
     }
 
-    /// The key that verifies what this one signs.
+    /// The public key that verifies this key's signatures.
     #[must_use]
     pub const fn verifier(&self) -> &VerifierKey {
         &self.verifier
     }
 
-    /// The note of a text with this key's signature.
+    /// Signs a text, and gives the note.
     ///
     /// # Errors
-    /// [`InvalidNote`] where the text cannot be that of a note.
+    /// [`InvalidNote`] where the text cannot be the text of a note.
     pub fn sign(&self, text: &str) -> Result<Note, InvalidNote> {
         if !text.ends_with('\n') || has_control_characters(text) {
             return Err(InvalidNote::Text);
@@ -255,38 +255,38 @@ struct Signature {
     bytes: Vec<u8>,
 }
 
-/// A text with signatures, which are not yet verified. `Display` gives the note.
+/// A text with signatures that are not yet verified. `Display` gives the note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
     signatures: Vec<Signature>,
 }
 
-/// Why a text is no note.
+/// The reason why a text is not a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNote {
-    /// The text.
+    /// The text is invalid.
     #[error("the text of a note ends in a line feed and has no other control character")]
     Text,
-    /// No signature block.
+    /// There is no signature block.
     #[error("a note ends in an empty line and signature lines, each with its line feed")]
     NoSignatures,
-    /// A signature line.
+    /// A signature line is invalid.
     #[error(
-        "signature {0} of the note is not an em dash, a key name and the base64 form of a signature"
+        "signature {0} of the note must be an em dash, a key name and the base64 form of a signature"
     )]
     Signature(usize),
-    /// Too many of them.
+    /// There are too many signatures.
     #[error("the note has more than {SIGNATURES} signatures")]
     TooMany,
 }
 
-/// Why a note proves nothing.
+/// The reason why a note does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// A signature of a known key is wrong.
+    /// The signature of a known key is wrong.
     #[error(
-        "the signature of {name}+{id} is wrong: the note was altered, or the signature is not its own"
+        "the signature of {name}+{id} is wrong: the note was altered, or the signature is of another note"
     )]
     BadSignature {
         /// The key's name.
@@ -294,10 +294,10 @@ pub enum Unverified {
         /// The key's identifier.
         id: KeyId,
     },
-    /// No known key signed it.
-    #[error("the note is signed by {}, and by no key that was given", signers.join(", "))]
+    /// No given key signed the note.
+    #[error("the note is signed by {}, but not by a given key", signers.join(", "))]
     UnknownSigners {
-        /// Who signed it, as name and identifier.
+        /// The keys that signed it, as name and identifier.
         signers: Vec<String>,
     },
 }
@@ -329,14 +329,14 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures })
     }
 
-    /// What was signed, with its last line feed.
+    /// The signed text, with its last line feed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Verifies that one of the keys signed the note, and that no signature of theirs is wrong.
-    /// Signatures of other keys are ignored.
+    /// Verifies that at least one of the keys signed the note, and that none of their signatures is wrong. Signatures
+    /// of other keys are ignored.
     ///
     /// # Errors
     /// [`Unverified`]
@@ -354,7 +354,7 @@ impl Note {
         verified.ok_or_else(|| Unverified::UnknownSigners { signers: self.signers() })
     }
 
-    /// Who signed it, as name and identifier. Nothing of it is verified.
+    /// The keys that claim to have signed it, as name and identifier. They are not verified.
     #[must_use]
     pub fn signers(&self) -> Vec<String> {
         self.signatures.iter().map(|it| format!("{}+{}", it.name, it.id)).collect()

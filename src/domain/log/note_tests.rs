@@ -1,8 +1,8 @@
-//! Notes against the example of Go's `golang.org/x/mod/sumdb/note`, and what must be refused.
+//! Tests of signed notes: the example of Go's `golang.org/x/mod/sumdb/note`, and invalid notes.
 
 use super::*;
 
-/// The example of the package's documentation; the key is published there.
+/// The example and the published key of the package's documentation.
 const SECRET: &str =
     "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
 const VERIFIER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";

@@ -1,32 +1,32 @@
-//! Inclusion and consistency proofs: made as RFC 6962 sections 2.1.1 and 2.1.2 define them, verified
-//! as RFC 9162 sections 2.1.3.2 and 2.1.4.2 say.
+//! Inclusion and consistency proofs: created as in RFC 6962 sections 2.1.1 and 2.1.2, verified as in RFC 9162
+//! sections 2.1.3.2 and 2.1.4.2.
 
 use super::tree::{TILE_HEIGHT, empty_root, node_hash};
 use crate::domain::Sha256Digest;
 
-/// A complete aligned subtree: 2^`level` leaves, the first of which is number `index` × 2^`level`.
+/// A complete aligned subtree of 2^`level` leaves. Its first leaf is number `index` × 2^`level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subtree {
-    /// The logarithm of its number of leaves.
+    /// The base-2 logarithm of its number of leaves.
     pub level: u8,
-    /// Its place among the subtrees of its level, from 0.
+    /// Its position among the subtrees of its level, from 0.
     pub index: u64,
 }
 
-/// Hashes of one stored level, which lie next to each other. Level 0 holds the leaf hashes; levels 8,
-/// 16, 24, … the roots of complete subtrees.
+/// Adjacent hashes of one stored level. Level 0 holds the leaf hashes; levels 8, 16, 24, … hold the roots of complete
+/// subtrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoredHashes {
-    /// 0, 8, 16, …
+    /// The level: 0, 8, 16, …
     pub level: u8,
-    /// The place of the first one in its level.
+    /// The position of the first hash in its level.
     pub first: u64,
-    /// How many: 256 at most.
+    /// The number of hashes: at most 256.
     pub count: u16,
 }
 
 impl Subtree {
-    /// The stored hashes from which the root of this subtree follows ([`root_of_complete`]): 128 at most.
+    /// The stored hashes from which [`root_of_complete`] computes the root of this subtree: at most 128.
     #[must_use]
     pub const fn stored(self) -> StoredHashes {
         let above = self.level % TILE_HEIGHT;
@@ -34,8 +34,7 @@ impl Subtree {
     }
 }
 
-/// The root over the hashes of a power of two of subtrees that lie next to each other. `None` where
-/// their number is not a power of two.
+/// The root over the hashes of adjacent subtrees of equal size. `None` where their number is not a power of two.
 #[must_use]
 pub fn root_of_complete(hashes: &[Sha256Digest]) -> Option<Sha256Digest> {
     if !hashes.len().is_power_of_two() {
@@ -48,18 +47,18 @@ pub fn root_of_complete(hashes: &[Sha256Digest]) -> Option<Sha256Digest> {
     row.first().copied()
 }
 
-/// What the hashes of a proof are made of, before anything was read. Each hash is the root of one
-/// range of leaves, and follows from the complete subtrees that the range decomposes into.
+/// The subtrees that a proof is computed from, known before anything is read. Each hash of the proof is the root of
+/// one range of leaves, computed from the complete subtrees of that range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan(Vec<Vec<Subtree>>);
 
-/// There is no such proof.
+/// The reason why a proof does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoProof {
     /// The leaf is not in the tree.
     #[error("a log of {size} entries has no entry {index}")]
     NoLeaf {
-        /// The leaf that was asked for.
+        /// The requested leaf.
         index: u64,
         /// The size of the tree.
         size: u64,
@@ -99,8 +98,8 @@ impl Plan {
         Ok(Self(parts))
     }
 
-    /// The plan of the proof that the tree of `new` leaves begins with the tree of `old` leaves. It is
-    /// empty where the old tree is empty or the same.
+    /// The plan of the proof that the tree of `new` leaves begins with the tree of `old` leaves. The plan is empty
+    /// where the old tree is empty or both trees are the same.
     ///
     /// # Errors
     /// [`NoProof::Shrunk`]
@@ -123,7 +122,7 @@ impl Plan {
                 start = middle;
             }
         }
-        // A range that begins with the tree is the old tree itself, whose root the verifier has.
+        // A range that begins with the tree is the old tree itself. The verifier has its root.
         if start > 0 {
             parts.push(decompose(start, end));
         }
@@ -131,14 +130,14 @@ impl Plan {
         Ok(Self(parts))
     }
 
-    /// The plan of the root of the tree of `size` leaves: one hash, or none for the empty tree.
+    /// The plan of the root of the tree of `size` leaves: one hash, or no hash for the empty tree.
     #[must_use]
     pub fn root(size: u64) -> Self {
         Self(if size == 0 { Vec::new() } else { vec![decompose(0, size)] })
     }
 
-    /// The complete subtrees whose roots [`Plan::fill`] asks for, in that order. A store that is read
-    /// asynchronously reads them first.
+    /// The complete subtrees whose roots [`Plan::fill`] asks for, in that order. An asynchronous store reads them
+    /// first.
     pub fn subtrees(&self) -> impl Iterator<Item = Subtree> + '_ {
         self.0.iter().flatten().copied()
     }
@@ -153,7 +152,7 @@ impl Plan {
     ) -> Result<Vec<Sha256Digest>, E> {
         let mut path = Vec::with_capacity(self.0.len());
         for part in &self.0 {
-            // Read from the largest, folded from the smallest.
+            // Read from the largest, combined from the smallest.
             let roots: Vec<Sha256Digest> =
                 part.iter().map(|s| root(s.level, s.index)).collect::<Result<_, E>>()?;
             path.extend(roots.into_iter().rev().reduce(|right, left| node_hash(&left, &right)));
@@ -162,13 +161,13 @@ impl Plan {
     }
 }
 
-/// How many of `width` leaves are in the left subtree: the largest power of two below `width`.
+/// The number of leaves in the left subtree of `width` leaves: the largest power of two below `width`.
 const fn left_width(width: u64) -> u64 {
     1 << (width - 1).ilog2()
 }
 
-/// The complete subtrees of the leaves `start..end`, largest first. `start` is a multiple of the
-/// largest one's width, as every range is that RFC 6962 splits off.
+/// The complete subtrees of the leaves `start..end`, largest first. `start` must be a multiple of the width of the
+/// largest one; this is true of every range that RFC 6962 splits off.
 fn decompose(start: u64, end: u64) -> Vec<Subtree> {
     let mut subtrees = Vec::new();
     let mut at = start;
@@ -181,50 +180,47 @@ fn decompose(start: u64, end: u64) -> Vec<Subtree> {
     subtrees
 }
 
-/// Why a proof proves nothing.
+/// The reason why a proof is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProof {
     /// See [`NoProof`].
     #[error(transparent)]
     Impossible(#[from] NoProof),
-    /// Hashes are missing.
+    /// The proof has too few hashes.
     #[error("the proof is truncated: it needs {needed} hashes and has {found}")]
     Truncated {
-        /// How many such a proof has.
+        /// The number of hashes that the proof needs.
         needed: usize,
-        /// How many this one has.
+        /// The number of hashes that it has.
         found: usize,
     },
-    /// There are hashes left over.
+    /// The proof has too many hashes.
     #[error("the proof needs {needed} hashes and has {found}")]
     TooLong {
-        /// How many such a proof has.
+        /// The number of hashes that the proof needs.
         needed: usize,
-        /// How many this one has.
+        /// The number of hashes that it has.
         found: usize,
     },
-    /// The hashes lead to another root.
-    #[error("the proof leads to the root {computed}, and the log's is {expected}")]
+    /// The hashes give another root.
+    #[error("the proof gives the root {computed}, but the log's root is {expected}")]
     OtherRoot {
-        /// The root that the proof leads to.
+        /// The root that the proof gives.
         computed: Sha256Digest,
-        /// The root that it had to lead to.
+        /// The expected root.
         expected: Sha256Digest,
     },
-    /// The hashes lead to another root of the earlier tree.
-    #[error(
-        "the proof begins at a log with the root {computed}, and the earlier log's is {expected}"
-    )]
+    /// The hashes give another root of the earlier tree.
+    #[error("the proof starts from the root {computed}, but the earlier log's root is {expected}")]
     OtherOldRoot {
-        /// The root that the proof leads to.
+        /// The root that the proof gives.
         computed: Sha256Digest,
-        /// The root that it had to lead to.
+        /// The expected root.
         expected: Sha256Digest,
     },
 }
 
-/// Verifies that the tree of `size` leaves with this root holds `leaf` as number `index`: RFC 9162,
-/// section 2.1.3.2.
+/// Verifies that the tree of `size` leaves with this root holds `leaf` as number `index`: RFC 9162, section 2.1.3.2.
 ///
 /// # Errors
 /// [`InvalidProof`]
@@ -254,8 +250,8 @@ pub fn verify_inclusion(
     expect_root(computed, root)
 }
 
-/// Verifies that the tree of `new` leaves begins with the tree of `old` leaves: RFC 9162, section
-/// 2.1.4.2. Every tree begins with the empty one and with itself, by a proof without hashes.
+/// Verifies that the tree of `new` leaves begins with the tree of `old` leaves: RFC 9162, section 2.1.4.2. Every tree
+/// begins with the empty tree and with itself; those proofs have no hashes.
 ///
 /// # Errors
 /// [`InvalidProof`]
@@ -276,7 +272,7 @@ pub fn verify_consistency(
         node >>= 1;
         last >>= 1;
     }
-    // Where the old tree is complete its root is where the path starts, and is not in the proof.
+    // Where the old tree is complete, the path starts at its root, which is not in the proof.
     let (first, rest) = match path.split_first() {
         Some((first, rest)) if !old.is_power_of_two() => (*first, rest),
         _ => (*old_root, path),

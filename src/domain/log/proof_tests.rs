@@ -1,4 +1,4 @@
-//! Proofs against the definitions of RFC 6962, section 2.1, word by word.
+//! Tests of proofs against the definitions of RFC 6962, section 2.1, word for word.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::log::tree::{RightEdge, leaf_hash};
 
-/// A store as the catalog's is: leaf hashes, and the roots of complete subtrees at levels 8, 16, ….
+/// A store like the catalog's: leaf hashes, and the roots of complete subtrees at levels 8, 16, ….
 struct Store {
     levels: Vec<Vec<Sha256Digest>>,
     roots: Vec<Sha256Digest>,
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// The definitions of RFC 6962, word by word, over ranges of leaves; a range's root is computed once.
+/// The definitions of RFC 6962, word for word, over ranges of leaves; each range's root is computed once.
 struct Definition<'a> {
     leaves: &'a [Sha256Digest],
     roots: HashMap<(usize, usize), Sha256Digest>,
@@ -153,7 +153,7 @@ fn a_proof_is_refused_for_any_other_leaf_size_or_root() {
                 s < 40 && verify_inclusion(&leaf, i, s, &path, &store.root_of(s)).is_ok()
             };
             for (i, s) in (0..20).flat_map(|i| (0..40).map(move |s| (i, s))) {
-                // A tree whose right part alone differs can share a path only with itself.
+                // A tree that differs only in its right part can share a path only with itself.
                 assert_eq!(holds(i, s), (i, s) == (index, size), "{index}/{size} as {i}/{s}");
             }
         }
@@ -258,7 +258,7 @@ proptest! {
     }
 }
 
-/// The path without its first, without its last, with one more, and with one bit turned.
+/// The path without its first hash, without its last, with one hash more, and with one bit flipped.
 fn broken(path: &[Sha256Digest], which: prop::sample::Index, bit: usize) -> Vec<Vec<Sha256Digest>> {
     let mut turned = path.to_vec();
     let at = which.index(path.len());

@@ -1,4 +1,4 @@
-//! A checkpoint as it is handed out: a signed note, or its text alone where the log has no key.
+//! A checkpoint as it is published: a signed note, or only its text where the log has no key.
 
 use std::fmt;
 
@@ -7,40 +7,38 @@ use super::{
     note::{InvalidNote, KeyName, Note, SigningKey, Unverified, VerifierKey},
 };
 
-/// A checkpoint with the note that it was read from or signed as. `Display` gives the note, or the
-/// text alone.
+/// A checkpoint with the note that it was read from or signed as. `Display` gives the note, or only the text where
+/// there is no signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedCheckpoint {
     checkpoint: Checkpoint,
     note: Option<Note>,
 }
 
-/// Why a checkpoint cannot be read.
+/// The reason why a checkpoint cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Its signatures.
+    /// The signatures cannot be read.
     #[error(transparent)]
     Note(#[from] InvalidNote),
-    /// Its text.
+    /// The text cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] InvalidCheckpoint),
 }
 
-/// Why a checkpoint is not the one of the log whose key was given.
+/// The reason why a checkpoint does not verify with the given key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
-    /// The key's name is another log's.
-    #[error(
-        "the checkpoint is of the log {origin:?}, and the key that was given is of the log {key:?}"
-    )]
+    /// The key belongs to another log.
+    #[error("the checkpoint is of the log {origin:?}, but the given key is of the log {key:?}")]
     OtherLog {
         /// The origin of the checkpoint.
         origin: String,
         /// The name of the key.
         key: String,
     },
-    /// It has no signatures at all.
-    #[error("the checkpoint is not signed, so that the key that was given cannot verify it")]
+    /// The checkpoint has no signatures.
+    #[error("the checkpoint is not signed, so the given key cannot verify it")]
     Unsigned,
     /// See [`Unverified`].
     #[error("the checkpoint cannot be trusted: {0}")]
@@ -63,8 +61,8 @@ impl PublishedCheckpoint {
         Ok(Self { checkpoint, note: Some(note) })
     }
 
-    /// Reads a note or the text alone. No line of that text is empty, so that an empty line tells
-    /// the two apart.
+    /// Reads a note, or only its text. No line of a checkpoint's text is empty, so an empty line means that there are
+    /// signatures.
     ///
     /// # Errors
     /// [`Unreadable`]
@@ -76,13 +74,13 @@ impl PublishedCheckpoint {
         Ok(Self { checkpoint: Checkpoint::parse(note.text())?, note: Some(note) })
     }
 
-    /// What it says. Trust it only as far as [`PublishedCheckpoint::verify`] was asked.
+    /// The checkpoint. Trust it only after [`PublishedCheckpoint::verify`].
     #[must_use]
     pub const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// Verifies that the log whose key this is signed it. The name of a log's key is the log's origin.
+    /// Verifies that the log with this key signed the checkpoint. The name of a log's key is the log's origin.
     ///
     /// # Errors
     /// [`Untrusted`]
@@ -120,7 +118,7 @@ mod tests {
         Checkpoint::new(Origin::parse("example.com/models").unwrap(), 1, leaf_hash(b"one"))
     }
 
-    /// A signature or spelling that changes makes checkpoints that others keep worthless.
+    /// If a signature or the format changes, checkpoints that clients keep no longer verify.
     #[test]
     fn a_signed_checkpoint_is_pinned() {
         let signed =

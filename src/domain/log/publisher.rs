@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::Sha256Digest;
 
-/// What makes checkpoints of a log. Its `Debug` form shows nothing of the key but its name.
+/// Publishes checkpoints of a log. Its `Debug` form shows only the name of the key.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     origin: Origin,
@@ -23,25 +23,25 @@ impl Default for Publisher {
     }
 }
 
-/// Name and key do not go together.
+/// The name and the key are not compatible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublisher {
-    /// The key's name is no origin.
+    /// The key's name is not a valid origin.
     #[error("the name of the key cannot name the log: {0}")]
     Name(#[from] InvalidOrigin),
-    /// The key is another log's.
-    #[error("the key's name is {key:?}, and the log's origin is {origin:?}; both must be the same")]
+    /// The key belongs to another log.
+    #[error("the key's name is {key:?}, but the log's origin is {origin:?}; both must be the same")]
     OtherName {
         /// The name of the key.
         key: String,
-        /// The origin.
+        /// The log's origin.
         origin: String,
     },
 }
 
 impl Publisher {
-    /// A log with this origin and key. Without an origin, the log has the name of its key; without
-    /// either, it is `model-registry`.
+    /// A log with this origin and key. Without an origin, the log takes the name of its key; without both, it is
+    /// `model-registry`.
     ///
     /// # Errors
     /// [`InvalidPublisher`]
@@ -70,10 +70,10 @@ impl Publisher {
         self.key.as_deref().map(SigningKey::verifier)
     }
 
-    /// The checkpoint of the log at this size.
+    /// The log's checkpoint at this size.
     ///
     /// # Errors
-    /// [`InvalidNote`], which the text of a checkpoint does not give.
+    /// [`InvalidNote`], which cannot happen for the text of a checkpoint.
     pub fn publish(
         &self,
         size: u64,

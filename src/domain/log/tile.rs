@@ -1,4 +1,4 @@
-//! Tiles: the log as C2SP `tlog-tiles` serves it, in pieces that never change.
+//! Tiles: the log in pieces that never change, as in C2SP `tlog-tiles`.
 
 use std::fmt;
 
@@ -6,36 +6,36 @@ use super::{
     checkpoint::parse_decimal, entry::MAX_ENTRY_BYTES, proof::StoredHashes, tree::TILE_HEIGHT,
 };
 
-/// The hashes of a full tile, or the entries of a full bundle.
+/// The number of hashes in a full tile, and of entries in a full bundle.
 pub const TILE_WIDTH: u16 = 1 << TILE_HEIGHT;
 
 /// The highest level that a path may name.
 const HIGHEST_LEVEL: u64 = 63;
-/// The most groups of three digits that the index of a 64-bit tree needs.
+/// The most three-digit groups in the index of a 64-bit tree.
 const INDEX_GROUPS: usize = 7;
 
-/// A tile or an entry bundle, by its path below the log's address:
-/// `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`.
+/// A tile or an entry bundle. Its path below the log's address is `tile/<L>/<N>[.p/<W>]` or
+/// `tile/entries/<N>[.p/<W>]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tile {
-    /// What it holds.
+    /// The kind of its content.
     pub content: Content,
-    /// Its place in its level, from 0.
+    /// Its position in its level, from 0.
     pub index: u64,
-    /// How many hashes or entries it has: 256, or fewer in a partial one.
+    /// The number of hashes or entries: 256, or fewer in a partial tile.
     width: u16,
 }
 
-/// What a tile holds.
+/// The content of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// Hashes of a tile level: level 0 is the leaves, level L the roots of subtrees of 256^L leaves.
+    /// Hashes of a tile level: level 0 holds the leaves, level L the roots of subtrees of 256^L leaves.
     Hashes(u8),
     /// The entries themselves.
     Entries,
 }
 
-/// The path names no tile.
+/// The path does not name a tile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a tile is tile/<level>/<index> or tile/entries/<index>, the index in groups of three digits as \
@@ -50,7 +50,7 @@ impl Tile {
         Self { content, index, width: TILE_WIDTH }
     }
 
-    /// The tile that a tree of `size` leaves has at this place, full or partial. `None` where it has none.
+    /// The tile, full or partial, at this position in a tree of `size` leaves. `None` where the tree has none.
     #[must_use]
     pub fn of_tree(content: Content, index: u64, size: u64) -> Option<Self> {
         let before = index.checked_mul(u64::from(TILE_WIDTH))?;
@@ -59,7 +59,7 @@ impl Tile {
         (width > 0).then_some(Self { content, index, width })
     }
 
-    /// Reads a path in its one spelling.
+    /// Parses a path; each tile has exactly one path.
     ///
     /// # Errors
     /// [`InvalidTile`]
@@ -85,27 +85,26 @@ impl Tile {
         Some(Self { content, index: parse_index(index)?, width })
     }
 
-    /// How many hashes or entries it has: 1 to 256.
+    /// The number of hashes or entries: 1 to 256.
     #[must_use]
     pub const fn width(&self) -> u16 {
         self.width
     }
 
-    /// Whether it has fewer than 256.
+    /// Whether it has fewer than 256 hashes or entries.
     #[must_use]
     pub const fn is_partial(&self) -> bool {
         self.width < TILE_WIDTH
     }
 
-    /// Whether a tree of `size` leaves has all that this tile holds. What it holds then is the same in
-    /// every larger tree.
+    /// Whether a tree of `size` leaves has everything in this tile. If so, every larger tree has the same content.
     #[must_use]
     pub fn is_within(&self, size: u64) -> bool {
         Self::of_tree(self.content, self.index, size).is_some_and(|tile| self.width <= tile.width)
     }
 
-    /// The stored hashes that the tile is made of; for an entry bundle those of its entries. `None`
-    /// where no tree of 64 bits has them.
+    /// The stored hashes of the tile; for an entry bundle, the hashes of its entries. `None` where no 64-bit tree has
+    /// them.
     #[must_use]
     pub fn stored(&self) -> Option<StoredHashes> {
         let level = match self.content {
@@ -117,7 +116,7 @@ impl Tile {
     }
 }
 
-/// How many hashes or entries a tree of `size` leaves has at a tile level.
+/// The number of hashes or entries at a tile level of a tree of `size` leaves.
 fn level_size(content: Content, size: u64) -> u64 {
     match content {
         Content::Entries => size,
@@ -127,7 +126,7 @@ fn level_size(content: Content, size: u64) -> u64 {
     }
 }
 
-/// Groups of three digits, all but the last with an `x` before them; none of zeros in front.
+/// Groups of three digits, each but the last with a leading `x`; no leading groups of zeros.
 fn parse_index(text: &str) -> Option<u64> {
     let groups: Vec<&str> = text.split('/').collect();
     let (last, leading) = groups.split_last()?;
@@ -166,17 +165,15 @@ impl fmt::Display for Tile {
     }
 }
 
-/// An entry is longer than a bundle can say.
+/// The entry is longer than a bundle allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a log entry of {length} bytes is longer than the {MAX_ENTRY_BYTES} that an entry may have"
-)]
+#[error("a log entry has {length} bytes; at most {MAX_ENTRY_BYTES} are allowed")]
 pub struct EntryTooLong {
-    /// Its length.
+    /// The length of the entry, in bytes.
     pub length: usize,
 }
 
-/// An entry bundle: each entry behind its length, as 16 bits with the high byte first.
+/// An entry bundle: each entry follows its length, a 16-bit big-endian number.
 ///
 /// # Errors
 /// [`EntryTooLong`]
@@ -193,7 +190,7 @@ pub fn encode_bundle<'a>(
     Ok(bundle)
 }
 
-/// The bundle ends within an entry or a length.
+/// The bundle ends inside an entry or a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the entry bundle ends within entry {0}")]
 pub struct TruncatedBundle(usize);

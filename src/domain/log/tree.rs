@@ -1,11 +1,11 @@
-//! The Merkle tree of RFC 6962, section 2.1, and its right edge: the few hashes that an append needs.
+//! The Merkle tree of RFC 6962, section 2.1, and its right edge, the few hashes that an append needs.
 
 use sha2::{Digest, Sha256};
 
 use crate::domain::Sha256Digest;
 
-/// The levels of one tile. Complete subtrees of 2^8, 2^16, 2^24, … leaves are worth storing: every
-/// other hash follows from at most 256 of them or of the leaves.
+/// The number of tree levels in one tile. The roots of complete subtrees of 2^8, 2^16, 2^24, … leaves are stored:
+/// every other hash is computed from at most 256 of them or of the leaves.
 pub const TILE_HEIGHT: u8 = 8;
 
 /// The hash of a leaf: `SHA-256(0x00 ‖ entry)`.
@@ -21,29 +21,29 @@ pub fn node_hash(left: &Sha256Digest, right: &Sha256Digest) -> Sha256Digest {
     Sha256Digest::from_hasher(hasher.chain_update(left.as_bytes()).chain_update(right.as_bytes()))
 }
 
-/// The root of the tree without leaves: the SHA-256 of nothing.
+/// The root of the empty tree: the SHA-256 of nothing.
 #[must_use]
 pub fn empty_root() -> Sha256Digest {
     Sha256Digest::of(b"")
 }
 
-/// The roots of the complete subtrees that a tree decomposes into, largest first.
+/// The roots of the complete subtrees of a tree, largest first.
 ///
-/// There are as many as the size has bits set. They are all that is needed to append a leaf and to
-/// compute the root, so that a change costs O(log n).
+/// There are as many as the size has one bits. They are enough to append a leaf and to compute the root, so a change
+/// costs O(log n).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RightEdge {
     size: u64,
     hashes: Vec<Sha256Digest>,
 }
 
-/// A complete aligned subtree of 2^`level` leaves that an append completed; `level` is a multiple of
-/// [`TILE_HEIGHT`]. Its first leaf is number `index` × 2^`level`.
+/// A complete aligned subtree of 2^`level` leaves that an append completed; `level` is a multiple of [`TILE_HEIGHT`].
+/// Its first leaf is number `index` × 2^`level`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedSubtree {
-    /// 8, 16, 24, …
+    /// The level: 8, 16, 24, …
     pub level: u8,
-    /// Its place among the subtrees of its level, from 0.
+    /// Its position among the subtrees of its level, from 0.
     pub index: u64,
     /// Its root.
     pub hash: Sha256Digest,
@@ -62,10 +62,10 @@ pub struct InvalidRightEdge {
 }
 
 impl RightEdge {
-    /// The edge of the tree without leaves.
+    /// The right edge of the empty tree.
     pub const EMPTY: Self = Self { size: 0, hashes: Vec::new() };
 
-    /// The edge of the tree without leaves.
+    /// The right edge of the empty tree.
     #[must_use]
     pub const fn new() -> Self {
         Self::EMPTY
@@ -77,18 +77,17 @@ impl RightEdge {
         self.size
     }
 
-    /// The hashes, that of the largest subtree first.
+    /// The hashes, largest subtree first.
     #[must_use]
     pub fn hashes(&self) -> &[Sha256Digest] {
         &self.hashes
     }
 
-    /// Appends a leaf by its hash ([`leaf_hash`]), and says which subtrees it completed that are worth
-    /// storing, the lowest first.
+    /// Appends a leaf by its hash ([`leaf_hash`]), and returns the completed subtrees to store, lowest level first.
     pub fn append(&mut self, leaf: Sha256Digest) -> Vec<CompletedSubtree> {
         let mut completed = Vec::new();
         let mut hash = leaf;
-        // Each set bit at the end of the old size is a subtree as large as the one in hand.
+        // Each trailing one bit of the old size is a subtree as large as the present one.
         for level in 1..=self.size.trailing_ones() {
             let Some(left) = self.hashes.pop() else { break };
             hash = node_hash(&left, &hash);
@@ -113,17 +112,16 @@ impl RightEdge {
         from_the_smallest.fold(smallest, |right, left| node_hash(left, &right))
     }
 
-    /// The hashes as hexadecimal digits, one after the other; the size is kept elsewhere.
+    /// The hashes as hexadecimal digits without separators; the size is stored elsewhere.
     #[must_use]
     pub fn to_text(&self) -> String {
         self.hashes.iter().map(Sha256Digest::to_string).collect()
     }
 
-    /// Reads [`RightEdge::to_text`] of a tree of this size.
+    /// Parses [`RightEdge::to_text`] of a tree of this size.
     ///
     /// # Errors
-    /// [`InvalidRightEdge`] where the text has another number of hashes than such a tree, or is not
-    /// made of hashes.
+    /// [`InvalidRightEdge`] where the text has the wrong number of hashes, or is not hexadecimal.
     pub fn parse(size: u64, text: &str) -> Result<Self, InvalidRightEdge> {
         let invalid = InvalidRightEdge { size, length: text.len() };
         let digits = text.as_bytes().chunks(64);
@@ -143,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// MTH of RFC 6962, section 2.1, word by word.
+    /// MTH of RFC 6962, section 2.1, word for word.
     fn root_by_definition(leaves: &[Sha256Digest]) -> Sha256Digest {
         match leaves {
             [] => empty_root(),
