@@ -34,7 +34,7 @@ RUN target=$(rustc --version --verbose | sed -n 's/^host: //p') \
   && echo 'hosts: files dns' >/image/etc/nsswitch.conf
 
 FROM scratch
-ARG VERSION=2.0.0
+ARG VERSION=3.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="model-registry" \
   org.opencontainers.image.description="Says which version of a model is in production, whether it is intact and whether it would load" \

@@ -12,14 +12,18 @@ use super::{Registry, recovery, verify::Verification};
 use crate::{
     actors::{
         blocking,
-        db::{AuditCatalog, ListVersions, ReadHashes, ReadState},
+        db::{AuditCatalog, FindLayout, ListVersions, ReadHashes, ReadState},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest},
     },
     artifacts::{integrity, quarantine},
-    catalog::VersionFilter,
+    catalog::{Layout, VersionFilter},
     clock,
-    domain::{VersionRecord, log::RightEdge, manifest::Manifest},
-    error::RegistryError,
+    domain::{
+        VersionRecord,
+        log::RightEdge,
+        manifest::{Manifest, UPGRADED_VERSION},
+    },
+    error::{ErrorKind, RegistryError},
     limits,
     progress::Progress,
 };
@@ -45,6 +49,15 @@ impl Registry {
         &self,
         progress: &Progress,
     ) -> Result<(Vec<Repair>, Verification), RegistryError> {
+        if self.db.ask(FindLayout).await? != Layout::Current {
+            return Err(RegistryError::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "the registry is of layout {UPGRADED_VERSION}: `verify` checks it as it is; the first change, or \
+                     `serve`, upgrades it, and then it can be repaired"
+                ),
+            ));
+        }
         let mut repairs = Vec::new();
         {
             let locks = self.lock().await?;

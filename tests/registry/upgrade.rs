@@ -66,6 +66,7 @@ fn reading_commands_answer_from_a_registry_of_layout_2_without_upgrading_it() {
     assert_eq!(steps.len(), 4, "{steps:?}");
     assert_eq!(steps[1]["reason"], "the paper trade's clock was wrong");
     world.run(&["verify"]).ok();
+    world.run(&["verify", "--repair"]).refused(2, "upgrades it");
     world.run(&["log", "checkpoint"]).refused(3, "no log yet");
     assert_eq!(manifest(&world), before);
     assert_eq!(before["registry_version"], "2.0.0");
