@@ -1,4 +1,4 @@
-//! Hashing and copying files of any size in a buffer of fixed size.
+//! Hashes and copies files of any size with a buffer of fixed size.
 
 use std::io::{self, Read, Write};
 
@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{domain::Sha256Digest, limits};
 
-/// Reads to the end, writes what it reads, and tells the digest and the number of bytes.
+/// Copies all bytes from the reader to the writer and returns their digest and number.
 ///
 /// # Errors
-/// The reader's or writer's; [`io::ErrorKind::Interrupted`] once `keep_going` says no.
+/// Errors of the reader or the writer; [`io::ErrorKind::Interrupted`] once `keep_going` returns `false`.
 pub fn copy_hashed(
     mut from: impl Read,
     mut to: impl Write,
@@ -34,7 +34,7 @@ pub fn copy_hashed(
     }
 }
 
-/// The digest and size of what can be read.
+/// The digest and the number of all bytes of a reader.
 ///
 /// # Errors
 /// As [`copy_hashed`].

@@ -1,4 +1,4 @@
-//! Re-hashing what is on disk against the catalog, without believing anything remembered.
+//! Re-hashes the files on disk and compares them with the catalog. It does not use the cache of verified files.
 
 use std::{collections::BTreeSet, io::Read as _};
 
@@ -14,21 +14,21 @@ use crate::domain::VersionRecord;
 /// A disagreement between any two of catalog, sidecars, artifacts, history and manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which kind: `sidecar`, `artifact`, `checksum_file`, `stray_file`, `orphan`, `unfinished`,
+    /// The kind: `sidecar`, `artifact`, `checksum_file`, `stray_file`, `orphan`, `unfinished`,
     /// `unreadable`, `history`, `status`, `manifest`.
     pub kind: &'static str,
-    /// Of what, for example `risk_model/v1.0.0`.
+    /// The affected item, for example `risk_model/v1.0.0`.
     pub subject: String,
-    /// What disagrees.
+    /// The disagreement.
     pub detail: String,
-    /// What an operator can do.
+    /// The remedy for an operator.
     pub remedy: &'static str,
 }
 
 const RESTORE: &str =
     "restore the version's folder from a backup; do not promote or serve it until then";
 
-/// Re-reads and re-hashes one version. An error of the disk is a finding as well: the rest goes on.
+/// Re-reads and re-hashes one version. A disk error is a finding too, and the other checks continue.
 #[must_use]
 pub fn examine(
     store: &ArtifactStore,
@@ -72,7 +72,7 @@ pub fn examine(
     found
 }
 
-/// What is in a version's folder and does not belong there.
+/// The names of files in a version's folder that do not belong there.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -84,7 +84,7 @@ pub fn strangers(store: &ArtifactStore, record: &VersionRecord) -> Result<Vec<St
     Ok(names)
 }
 
-/// Whether `checksum.sha256` names the catalog's digest.
+/// Whether `checksum.sha256` contains the catalog's digest.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -103,7 +103,7 @@ pub fn checksum_file_agrees(
     Ok(named == Some(record.checksum_sha256.to_string().as_str()))
 }
 
-/// Finds what is in the artifacts folder and not in the catalog.
+/// Finds folders and files in the artifacts folder that are not in the catalog, and unfinished registrations.
 ///
 /// # Errors
 /// [`StoreError::Io`] where the folder cannot be listed.

@@ -1,5 +1,5 @@
-//! The lock that serialises writers of one registry directory across processes. It lives in the kernel,
-//! so a killed process leaves none behind.
+//! The lock that serialises writers of one registry directory across processes. The kernel holds it, so it ends when
+//! the process is killed.
 
 use std::{fs::File, io, os::fd::AsFd};
 
@@ -11,24 +11,25 @@ use crate::{
     limits,
 };
 
-/// Held while the registry is changed; dropping it lets the next writer in.
+/// The exclusive lock of a writer. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct WriteLock {
     _file: File,
 }
 
-/// Keeps writers out while it lives, and no other reader. Needs no more than permission to read the lock's file.
+/// The shared lock of a reader. It excludes writers but no other readers. It needs only read permission on the lock
+/// file.
 #[derive(Debug)]
 pub struct ReadLock {
     _file: Option<File>,
 }
 
 impl ReadLock {
-    /// Waits for writers to finish. Where there is no lock to take, or none may be taken, there is nothing to wait for:
-    /// what is read beside a writer may then be of two moments.
+    /// Waits for writers to finish. Where the lock file cannot be opened or locked, it does not wait. A reader may
+    /// then see part of the state before a change and part of the state after it.
     ///
     /// # Errors
-    /// [`ErrorKind::RegistryLocked`] where another process changes the registry for too long.
+    /// [`ErrorKind::RegistryLocked`] where another process holds the lock longer than the time limit.
     pub async fn take(root: &RegistryRoot) -> Result<Self, RegistryError> {
         let Ok(file) = root.folder()?.open_file(LOCK_FILE) else {
             return Ok(Self { _file: None });
@@ -58,10 +59,10 @@ fn locked() -> RegistryError {
     )
 }
 
-/// Locks a file or folder exclusively, or says that another has.
+/// Locks a file or folder exclusively; `false` where it is already locked.
 ///
 /// # Errors
-/// The system's, other than that it is locked.
+/// Errors of the system, except that it is locked.
 pub fn try_exclusive(file: impl AsFd) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -70,7 +71,7 @@ pub fn try_exclusive(file: impl AsFd) -> io::Result<bool> {
     }
 }
 
-/// Finds out that the registry directory cannot be written, in the system's own words: SQLite's say less.
+/// Checks that the registry directory is writable. The system's error says more than SQLite's.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -79,10 +80,10 @@ pub fn check_writable(root: &RegistryRoot) -> Result<(), StoreError> {
 }
 
 impl WriteLock {
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if it is free; `None` where it is not.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the lock file can be neither made nor locked.
+    /// [`StoreError::Io`] where the lock file cannot be created or locked.
     pub fn try_take(root: &RegistryRoot) -> Result<Option<Self>, StoreError> {
         let file = root.folder()?.open_lock_file(LOCK_FILE)?;
         match try_exclusive(&file) {
@@ -95,7 +96,7 @@ impl WriteLock {
     /// Waits for the lock.
     ///
     /// # Errors
-    /// [`ErrorKind::RegistryLocked`] where another process keeps it too long.
+    /// [`ErrorKind::RegistryLocked`] where another process holds it longer than the time limit.
     pub async fn take(root: &RegistryRoot) -> Result<Self, RegistryError> {
         let deadline = tokio::time::Instant::now() + limits::WRITE_LOCK_WAIT;
         loop {

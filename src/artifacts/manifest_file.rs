@@ -1,4 +1,4 @@
-//! The manifest's file: read whole, replaced whole.
+//! The manifest file. It is always read and replaced as a whole.
 
 use std::io::Read as _;
 
@@ -14,7 +14,7 @@ const TEMPORARY: &str = ".manifest.json.new";
 /// Reads the manifest; `None` where there is none.
 ///
 /// # Errors
-/// [`ErrorKind::IntegrityOnRead`] where it is not a manifest of this layout, or the disk's.
+/// [`ErrorKind::IntegrityOnRead`] where it is not a manifest of this layout; errors of the disk.
 pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
     let folder = root.folder()?;
     let mut file = match folder.open_file(MANIFEST) {
@@ -43,10 +43,10 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
     Ok(Some(manifest))
 }
 
-/// Replaces the manifest: a new file, flushed, renamed over the old one, the folder flushed.
+/// Replaces the manifest: writes and flushes a new file, renames it over the old one, and flushes the folder.
 ///
 /// # Errors
-/// The disk's; the old manifest is then still whole.
+/// Errors of the disk. The manifest is then still complete, never partly written.
 pub fn write(root: &RegistryRoot, manifest: &Manifest) -> Result<(), RegistryError> {
     let text = serde_json::to_vec_pretty(manifest).map_err(RegistryError::internal)?;
     let folder = root.folder()?;

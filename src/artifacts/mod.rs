@@ -1,6 +1,6 @@
-//! What the disk knows: version folders, sidecars, the manifest's file, and registries of the Python
-//! service. Everything is opened beneath the registry directory with no symbolic link followed, by names
-//! made from domain types; no text of a client becomes a path.
+//! Files on disk: version folders, sidecars, the manifest file, and registries of the Python service. All files are
+//! opened beneath the registry directory, and no symbolic link is followed. File names are made from domain types, so
+//! text from a client never becomes a path.
 
 pub mod digest;
 pub mod integrity;
@@ -21,53 +21,53 @@ pub use root::RegistryRoot;
 pub use sidecar::{HashedArtifact, VerifiedFiles};
 pub use store::ArtifactStore;
 
-/// What went wrong on disk.
+/// An error on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system refused; says what was tried on which file.
+    /// An operating system error, with the action and the file.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, for example "write".
+        /// The failed action, for example "write".
         action: &'static str,
-        /// On which file.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// What was prepared cannot be moved to a folder on another mount.
+    /// A prepared folder cannot be moved to a folder on another mount.
     #[error(
         "{} is on another mount than the folder in which registrations are prepared, and nothing can be moved there; \
          put the whole registry on that file system, not one type of it",
         .0.display()
     )]
     OtherMount(PathBuf),
-    /// A folder of that version is there already.
+    /// The target of a move, for example a version's folder, already exists.
     #[error("{0} is there already")]
     Exists(String),
-    /// A file is not what its recorded hash says.
+    /// A file differs from the catalog.
     #[error(transparent)]
     Integrity(#[from] IntegrityFault),
 }
 
-/// A file that is not what the catalog says. The sentence names the version and the file within its
-/// folder, never an absolute path.
+/// A file that differs from the catalog. The message names the version and the file within its folder, never an
+/// absolute path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{model}: {what}")]
 pub struct IntegrityFault {
     /// `<model_type>/<version>`.
     pub model: String,
-    /// What is wrong.
+    /// The fault.
     pub what: String,
 }
 
 impl StoreError {
-    /// Whether the file or folder is just not there.
+    /// Whether the file or folder is missing.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether it is there and no folder.
+    /// Whether it exists and is not a folder.
     #[must_use]
     pub fn is_no_folder(&self) -> bool {
         use rustix::io::Errno;
@@ -75,7 +75,7 @@ impl StoreError {
         matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|code| other.contains(&code)))
     }
 
-    /// Whether the process or the machine has no room left, so that the file itself is not the reason.
+    /// Whether the cause is a lack of file descriptors or memory, and not the file itself.
     #[must_use]
     pub fn is_shortage(&self) -> bool {
         use rustix::io::Errno;

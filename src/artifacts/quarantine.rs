@@ -1,4 +1,5 @@
-//! Where things go that do not belong in a registry and may be somebody's: out of the way, and not away.
+//! The quarantine folder. Files that do not belong in the registry are moved there and not deleted, because they may
+//! belong to someone.
 
 use uuid::Uuid;
 
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::domain::VersionRecord;
 
-/// The folder, in the registry directory.
+/// The name of the folder in the registry directory.
 const QUARANTINE: &str = "quarantine";
 
 fn move_away(store: &ArtifactStore, from: &Folder, name: &str) -> Result<String, StoreError> {
@@ -21,8 +22,8 @@ fn move_away(store: &ArtifactStore, from: &Folder, name: &str) -> Result<String,
     Ok(format!("{QUARANTINE}/{new_name}"))
 }
 
-/// Moves something in the artifacts folder, `<type>/<version>` or a stray name, into quarantine and tells
-/// where it is.
+/// Moves an item of the artifacts folder, `<type>/<version>` or another name, into quarantine and returns its new
+/// place.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -38,7 +39,7 @@ pub fn orphan(store: &ArtifactStore, subject: &str) -> Result<String, StoreError
     }
 }
 
-/// Moves what does not belong in a version's folder into quarantine and tells where it is.
+/// Moves files that do not belong in a version's folder into quarantine and returns their new places.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -51,7 +52,7 @@ pub fn strangers(
     names.iter().map(|name| move_away(store, &folder, name)).collect()
 }
 
-/// Moves a manifest that cannot be read into quarantine and tells where it is.
+/// Moves an unreadable manifest into quarantine and returns its new place.
 ///
 /// # Errors
 /// [`StoreError::Io`].
@@ -59,7 +60,7 @@ pub fn manifest(store: &ArtifactStore) -> Result<String, StoreError> {
     move_away(store, &store.root().folder()?, MANIFEST)
 }
 
-/// Writes `checksum.sha256` anew from the catalog.
+/// Rewrites `checksum.sha256` from the catalog.
 ///
 /// # Errors
 /// [`StoreError::Io`].

@@ -1,7 +1,7 @@
-//! `RegistryRoot`: the registry directory, held open, and the only way to a file beneath it.
+//! `RegistryRoot`: the open registry directory. Every file beneath it is opened through this type.
 //!
-//! Each component is opened by itself with `O_NOFOLLOW`, so that a symbolic link planted anywhere beneath
-//! the root is an error and never a way out.
+//! Each path component is opened separately with `O_NOFOLLOW`. So a symbolic link anywhere beneath the root is an
+//! error and cannot lead out of the directory.
 
 use std::{
     fs::File,
@@ -20,15 +20,15 @@ use crate::{
 
 /// The folder of all version folders.
 pub const ARTIFACTS: &str = "artifacts";
-/// Where registrations are prepared, in [`ARTIFACTS`]; no model type can have this name.
+/// The folder in [`ARTIFACTS`] where registrations are prepared. No model type can have this name.
 pub const STAGING: &str = ".staging";
-/// The record of a version.
+/// The metadata of a version.
 pub const METADATA: &str = "metadata.json";
-/// The artifact's digest in the form `sha256sum --check` reads.
+/// The artifact's digest in the format that `sha256sum --check` reads.
 pub const CHECKSUM: &str = "checksum.sha256";
-/// The embedded catalog.
+/// The file of the embedded catalog.
 pub const CATALOG: &str = "registry.db";
-/// The registry's summary.
+/// The file with the registry's summary.
 pub const MANIFEST: &str = "manifest.json";
 
 const DIRECTORY: OFlags =
@@ -38,11 +38,11 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::EXCL)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-// The umask takes away from these, and a directory's set-group-ID bit passes on to what is made in it: so a group can
-// share a registry.
+// The umask restricts these modes. New files and folders inherit the group of a directory with the set-group-ID bit,
+// so a group can share a registry.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
-/// Locked while the registry is changed.
+/// The file that is locked while the registry is changed.
 pub const LOCK_FILE: &str = ".lock";
 
 /// The registry directory.
@@ -52,7 +52,7 @@ pub struct RegistryRoot {
     path: PathBuf,
 }
 
-/// A folder beneath the root, held open.
+/// An open folder beneath the root.
 #[derive(Debug)]
 pub struct Folder {
     directory: OwnedFd,
@@ -61,7 +61,7 @@ pub struct Folder {
 }
 
 impl RegistryRoot {
-    /// Opens the directory, making it and its `artifacts` folder where they are absent.
+    /// Opens the directory. Creates it and its `artifacts` folder where they are absent.
     ///
     /// # Errors
     /// [`StoreError::Io`], naming the directory.
@@ -73,12 +73,12 @@ impl RegistryRoot {
         Ok(root)
     }
 
-    /// Opens a directory that is there.
+    /// Opens an existing directory.
     ///
     /// # Errors
     /// [`StoreError::Io`], naming the directory.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        // The root itself may be reached through links: the operator chose its path.
+        // The path to the root may contain links, because the operator chose it.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = fs::open(path, flags, Mode::empty())
             .map_err(|error| StoreError::io("open the directory", path, error))?;
@@ -91,7 +91,7 @@ impl RegistryRoot {
         &self.path
     }
 
-    /// Whether the system lets this process change the registry's own files; `embedded` where the catalog is one of them.
+    /// Whether this process may change the registry's files. `embedded` says that the catalog is one of them.
     #[must_use]
     pub fn takes_changes(&self, embedded: bool) -> bool {
         use rustix::fs::Access;
@@ -108,7 +108,7 @@ impl RegistryRoot {
     /// The root as a folder.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the process has no descriptor left.
+    /// [`StoreError::Io`] where the process has no file descriptor left.
     pub fn folder(&self) -> Result<Folder, StoreError> {
         let directory = rustix::io::fcntl_dupfd_cloexec(&self.directory, 0)
             .map_err(|error| StoreError::io("open", &self.path, error))?;
@@ -118,7 +118,7 @@ impl RegistryRoot {
     /// The folder of all version folders.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it is not there or is a link.
+    /// [`StoreError::Io`] where it is missing or is a link.
     pub fn artifacts(&self) -> Result<Folder, StoreError> {
         open_folder(&self.directory, &self.path, ARTIFACTS)
     }
@@ -126,7 +126,7 @@ impl RegistryRoot {
     /// A version's folder.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it is not there or a link is on the way.
+    /// [`StoreError::Io`] where it is missing or its path contains a link.
     pub fn version_folder(
         &self,
         model_type: &ModelType,
@@ -148,18 +148,18 @@ impl Folder {
         StoreError::io(action, self.path.join(name), error)
     }
 
-    /// A folder in this one.
+    /// Opens a folder in this one.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it is not there or is a link.
+    /// [`StoreError::Io`] where it is missing or is a link.
     pub fn folder(&self, name: &str) -> Result<Self, StoreError> {
         open_folder(&self.directory, &self.path, name)
     }
 
-    /// A folder in this one, made where it is absent.
+    /// Opens a folder in this one. Creates it where it is absent.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it can be neither opened nor made.
+    /// [`StoreError::Io`] where it cannot be created or opened.
     pub fn make_folder(&self, name: &str) -> Result<Self, StoreError> {
         match fs::mkdirat(&self.directory, name, DIRECTORY_MODE) {
             Ok(()) => self.sync()?,
@@ -172,9 +172,9 @@ impl Folder {
     /// Opens a regular file for reading.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it is not there, is a link, or is no regular file.
+    /// [`StoreError::Io`] where it is missing, is a link, or is not a regular file.
     pub fn open_file(&self, name: &str) -> Result<File, StoreError> {
-        // NONBLOCK: a FIFO planted in its place must not hang the opener.
+        // NONBLOCK: a FIFO in place of the file must not block the open call.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = fs::openat(&self.directory, name, flags, Mode::empty())
             .map_err(|error| self.failed("open", name, error))?;
@@ -186,7 +186,7 @@ impl Folder {
         }
     }
 
-    /// Makes a file that must not be there yet.
+    /// Creates a file that must not exist yet.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -196,7 +196,7 @@ impl Folder {
             .map_err(|error| self.failed("make", name, error))
     }
 
-    /// Makes a file with this content and flushes it to the disk. The folder's own entry is not flushed.
+    /// Creates a file with this content and flushes it to the disk. Does not flush the folder's entry for it.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -207,13 +207,13 @@ impl Folder {
             .map_err(|error| self.failed("write", name, error))
     }
 
-    /// Opens a file for locking, making it where it is absent.
+    /// Opens a file for locking. Creates it where it is absent.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn open_lock_file(&self, name: &str) -> Result<File, StoreError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Made only where it is absent: in a sticky directory the kernel lets nobody "create" what is another's.
+        // CREATE only where it is absent: in a sticky directory the kernel refuses CREATE for another user's file.
         match fs::openat(&self.directory, name, flags, FILE_MODE) {
             Err(rustix::io::Errno::NOENT) => {
                 fs::openat(&self.directory, name, flags | OFlags::CREATE, FILE_MODE)
@@ -224,25 +224,25 @@ impl Folder {
         .map_err(|error| self.failed("open", name, error))
     }
 
-    /// What a file in this folder is, without opening it; a link is described, not followed.
+    /// The `stat` of a file in this folder. A link is not followed.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where it is not there.
+    /// [`StoreError::Io`] where it is missing.
     pub fn stat(&self, name: &str) -> Result<Stat, StoreError> {
         fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| self.failed("look at", name, error))
     }
 
-    /// Moves a file or folder to another folder, never over one that is there. The caller holds the write lock.
+    /// Moves a file or folder to another folder. Never replaces an existing one. The caller holds the write lock.
     ///
     /// # Errors
     /// [`StoreError::Exists`] where the new name is taken, else [`StoreError::Io`].
     pub fn move_new(&self, name: &str, to: &Self, new_name: &str) -> Result<(), StoreError> {
         use rustix::io::Errno;
         match self.rename_new(name, to, new_name) {
-            // So say file systems that know no flags, as NFS, and kernels from before them (renameat2(2)). What
-            // a look and a plain rename leave open between them, the write lock closes against all of ours; a
-            // folder that a stranger puts there with anything in it is refused by rename itself.
+            // File systems without rename flags, such as NFS, and kernels without renameat2(2) return these errors.
+            // Between the check and the plain rename, the write lock excludes other processes of this program. If
+            // another program creates a folder there that is not empty, the rename itself fails.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 if to.stat(new_name).is_ok() {
                     return Err(StoreError::Exists(to.path.join(new_name).display().to_string()));
@@ -254,7 +254,7 @@ impl Folder {
             Err(Errno::EXIST | Errno::NOTEMPTY) => {
                 Err(StoreError::Exists(to.path.join(new_name).display().to_string()))
             }
-            // Also where both are of one file system and a mount is between them.
+            // The kernel also returns this where both folders are on one file system but under different mounts.
             Err(Errno::XDEV) => Err(StoreError::OtherMount(to.path.clone())),
             Err(error) => Err(to.failed("move into place", new_name, error)),
         }
@@ -268,7 +268,7 @@ impl Folder {
         fs::renameat_with(&self.directory, name, &to.directory, new_name, flags)
     }
 
-    /// Renames a file in this folder, replacing what has the new name.
+    /// Renames a file in this folder. Replaces an existing file with the new name.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -277,7 +277,7 @@ impl Folder {
             .map_err(|error| self.failed("move into place", new_name, error))
     }
 
-    /// Removes a file; one that is not there is as good as removed.
+    /// Removes a file. A missing file is not an error.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -288,8 +288,8 @@ impl Folder {
         }
     }
 
-    /// Removes a folder of files, and of folders of files; anything deeper is an error, the registry makes
-    /// none. What is gone already is as good as removed.
+    /// Removes a folder that contains files and folders of files. Deeper folders are an error, because the registry
+    /// creates none. A missing folder or file is not an error.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -314,7 +314,7 @@ impl Folder {
         }
     }
 
-    /// Removes a folder where it is empty, and leaves it where it is not, or where it is a mount point.
+    /// Removes an empty folder. A folder that has entries, is missing, or is a mount point is left alone.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -326,8 +326,8 @@ impl Folder {
         }
     }
 
-    /// The names in this folder, sorted. A name that is not UTF-8 comes with replacement characters, and
-    /// can then only be reported.
+    /// The names in this folder, sorted. A name that is not UTF-8 is returned with replacement characters and can
+    /// only be reported.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -355,7 +355,8 @@ impl Folder {
         fs::fsync(&self.directory).map_err(|error| StoreError::io("flush", &self.path, error))
     }
 
-    /// Takes an exclusive lock on the folder, which ends with this handle. `false` where another has it.
+    /// Takes an exclusive lock on the folder, which ends with this handle. `false` where the folder is already
+    /// locked.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -373,7 +374,7 @@ impl Folder {
             .map_err(|error| StoreError::io("lock", &self.path, error))
     }
 
-    /// Where the folder is, for messages.
+    /// The folder's path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,9 +1,8 @@
-//! Reads that are verified: a sidecar or artifact is handed out only after its hash was seen to be the
-//! catalog's.
+//! Verified reads: a sidecar or artifact is returned only after its hash was found equal to the catalog's.
 //!
-//! A file seen to be right is remembered by device, inode, size, mtime and ctime. The next read costs one
-//! look at those; any difference means hashing again. ctime is what catches a change that restores size
-//! and mtime: no program can set it.
+//! A verified file is cached with its device, inode, size, mtime and ctime. The next read only compares these values
+//! and hashes the file again if any of them differs. ctime detects a change that restores size and mtime, because no
+//! program can set ctime.
 
 use std::{
     collections::HashMap,
@@ -24,7 +23,7 @@ use crate::{
     limits,
 };
 
-/// What tells one state of a file from another.
+/// The values that identify one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -46,7 +45,7 @@ impl Identity {
         }
     }
 
-    /// Whether the last change is so long ago that a later one must show in ctime.
+    /// Whether the last change is old enough that any later change gets a different ctime.
     fn is_settled(&self, now: SystemTime) -> bool {
         let changed = Duration::new(
             self.changed.0.unsigned_abs(),
@@ -63,7 +62,7 @@ struct Sidecar {
     metadata: Arc<Metadata>,
 }
 
-/// An open artifact with its recorded hash.
+/// An open artifact whose content has its recorded hash.
 #[derive(Debug)]
 pub struct HashedArtifact {
     /// The open file.
@@ -71,7 +70,7 @@ pub struct HashedArtifact {
     identity: Identity,
 }
 
-/// The memory of verified files, shared by all who read.
+/// The cache of verified files, shared by all readers.
 #[derive(Default)]
 pub struct VerifiedFiles {
     sidecars: Mutex<HashMap<ModelId, Sidecar>>,
@@ -82,8 +81,8 @@ fn fault(record: &VersionRecord, what: impl Into<String>) -> StoreError {
     IntegrityFault { model: record.name(), what: what.into() }.into()
 }
 
-/// Turns "not there" and "is a link" into an integrity fault without a path in it; other errors of the
-/// disk stay what they are.
+/// Turns the error for a file that is missing, a link or not a regular file into an integrity fault without a path.
+/// Other disk errors stay as they are.
 fn missing_is_a_fault(record: &VersionRecord, file: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Io { ref source, .. } => match source.raw_os_error() {
@@ -111,8 +110,7 @@ fn folder_of(root: &RegistryRoot, record: &VersionRecord) -> Result<Folder, Stor
 }
 
 impl VerifiedFiles {
-    /// The sidecar from memory, where the file is still the one that was verified. Costs one look at the
-    /// file's inode.
+    /// The cached sidecar, if the file is still in its verified state. Costs one `stat` of the file.
     ///
     /// # Errors
     /// [`StoreError::Integrity`] where it is missing or a link.
@@ -132,7 +130,7 @@ impl VerifiedFiles {
         }))
     }
 
-    /// The verified sidecar, from memory or from its file.
+    /// The verified sidecar, from the cache or from its file.
     ///
     /// # Errors
     /// As [`Self::read_sidecar`].
@@ -147,11 +145,11 @@ impl VerifiedFiles {
         }
     }
 
-    /// Reads and verifies the sidecar, whatever is remembered.
+    /// Reads and verifies the sidecar without using the cache.
     ///
     /// # Errors
-    /// [`StoreError::Integrity`] where it is missing, is a link, has another hash than the catalog says,
-    /// or contradicts the catalog.
+    /// [`StoreError::Integrity`] where it is missing, is a link, or has a hash or content that differs from the
+    /// catalog.
     pub fn read_sidecar(
         &self,
         root: &RegistryRoot,
@@ -162,7 +160,7 @@ impl VerifiedFiles {
             .open_file(METADATA)
             .map_err(|error| missing_is_a_fault(record, METADATA, error))?;
         let read_error = |error| StoreError::io("read", folder.path().join(METADATA), error);
-        // The state before reading: a change during it makes the next read look again.
+        // The state is taken before the read, so that a change during the read makes the next read verify again.
         let identity = Identity::of(&rustix::fs::fstat(&file).map_err(|e| read_error(e.into()))?);
         let mut bytes = Vec::new();
         file.take(MAX_SIDECAR_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(read_error)?;
@@ -181,12 +179,10 @@ impl VerifiedFiles {
         Ok(metadata)
     }
 
-    /// Opens the artifact, verified: from memory where the open file is still the one that was hashed,
-    /// else after hashing it.
+    /// Opens the artifact and verifies it. Hashes the file unless it is still in the state that was verified before.
     ///
     /// # Errors
-    /// [`StoreError::Integrity`] where it is missing, is a link, or has another hash than the catalog
-    /// says.
+    /// [`StoreError::Integrity`] where it is missing, is a link, or has a size or hash that differs from the catalog.
     pub fn open_artifact(
         &self,
         root: &RegistryRoot,
@@ -210,7 +206,7 @@ impl VerifiedFiles {
         Ok(file)
     }
 
-    /// Opens the artifact and hashes it, whatever is remembered.
+    /// Opens the artifact and hashes it without using the cache.
     ///
     /// # Errors
     /// As [`Self::open_artifact`].
@@ -225,11 +221,10 @@ impl VerifiedFiles {
         Ok(HashedArtifact { file, identity })
     }
 
-    /// Holds that nothing was written into an artifact since it was opened to be hashed. To be asked after
-    /// whatever was read of it since.
+    /// Checks that an artifact has not changed since it was opened for hashing. Call this after the last read of it.
     ///
     /// # Errors
-    /// [`StoreError::Integrity`] where something was.
+    /// [`StoreError::Integrity`] where it has changed.
     pub fn require_unchanged(
         &self,
         artifact: &HashedArtifact,
@@ -254,7 +249,7 @@ impl VerifiedFiles {
 fn insert_bounded<T>(memory: &Mutex<HashMap<ModelId, T>>, key: ModelId, value: T) {
     let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
     if memory.len() >= limits::VERIFIED_FILES && !memory.contains_key(&key) {
-        // Rare enough that forgetting all and verifying again is the simplest thing that is right.
+        // The cache is rarely full, so it is simply cleared; the files are verified again when they are next read.
         memory.clear();
     }
     memory.insert(key, value);

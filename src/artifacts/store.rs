@@ -1,9 +1,9 @@
-//! Registering on disk: staged, hashed while written, flushed, moved into place, and taken back where the
-//! catalog did not commit.
+//! Registering on disk. Files are staged, hashed while they are written, flushed and moved into place. If the catalog
+//! does not commit, they are taken back.
 //!
-//! Beside a folder that is being moved into place stands an *intent*, `<model_id>.intent`, until the
-//! catalog has committed. After a crash it tells a folder of an unfinished registration, which may be
-//! removed, from any other, which may not.
+//! Before a folder is moved into place, an *intent* file, `<model_id>.intent`, is written in the staging folder. It
+//! stays until the catalog has committed. After a crash, the intent marks the folder of an unfinished registration.
+//! Only a marked folder may be removed.
 
 use std::{
     collections::HashSet,
@@ -30,35 +30,35 @@ const INTENT_SUFFIX: &str = ".intent";
 #[derive(Debug, Clone)]
 pub struct ArtifactStore {
     root: Arc<RegistryRoot>,
-    /// What could not be tidied and was told of.
+    /// The items that could not be tidied and were already logged.
     told: Arc<Mutex<HashSet<String>>>,
 }
 
-/// Which version a folder is for.
+/// The version that a folder is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// The version's identifier.
     pub model_id: ModelId,
-    /// Its type.
+    /// The version's model type.
     pub model_type: ModelType,
-    /// Its number.
+    /// The version's number.
     pub version: Version,
 }
 
-/// An intent that stands and cannot be read.
+/// An intent that cannot be read.
 #[derive(Debug)]
 pub struct UnreadableIntent {
-    /// Its file's name.
+    /// The name of the intent's file.
     pub name: String,
-    /// Why not.
+    /// The error of the read.
     pub error: StoreError,
 }
 
-/// Folders that are being prepared together. Dropping it removes whatever was not published.
+/// Folders that are prepared together. Dropping the batch removes the folders that were not published.
 #[derive(Debug)]
 pub struct Batch {
     store: ArtifactStore,
-    /// Locked, so that no tidying process takes it for a leftover.
+    /// The batch's own folder. It is locked, so that no tidying process removes it as a leftover.
     folder: Folder,
     name: String,
 }
@@ -69,7 +69,7 @@ pub struct Staged {
     folder: Folder,
 }
 
-/// Folders in their places whose catalog rows are not committed yet.
+/// Folders that were moved into place and whose catalog rows are not committed yet.
 #[derive(Debug)]
 #[must_use = "confirm what the catalog committed, take back what it did not"]
 pub struct Published {
@@ -77,12 +77,12 @@ pub struct Published {
     intents: Vec<Intent>,
 }
 
-/// What a crash left behind.
+/// The leftovers of a crash.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// Registrations of which it is not known whether the catalog committed.
+    /// Registrations that the catalog may or may not have committed.
     pub intents: Vec<Intent>,
-    /// Folders of registrations that had not come so far, already removed.
+    /// The number of folders that were removed because their registrations were not published.
     pub removed_folders: usize,
 }
 
@@ -99,7 +99,7 @@ impl ArtifactStore {
         &self.root
     }
 
-    /// Tells once, and not with every round, of something that cannot be tidied.
+    /// Logs an item that cannot be tidied. Logs each item only once and not in every round.
     pub fn pass_over(&self, what: &str, error: &dyn std::fmt::Display) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.insert(what.to_owned()) {
@@ -114,14 +114,14 @@ impl ArtifactStore {
         self.root.artifacts()?.make_folder(STAGING)
     }
 
-    /// Starts preparing versions.
+    /// Opens a batch in which versions are prepared.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn open_batch(&self) -> Result<Batch, StoreError> {
         let staging = self.staging()?;
-        // Shared with others who prepare, never with one who tidies: there is no moment at which the folder is
-        // there, is not locked yet, and could be taken for a leftover.
+        // Preparing processes share this lock; a tidying process needs it exclusively. So no tidying process sees the
+        // new folder before it is locked and removes it as a leftover.
         staging.lock_shared()?;
         let name = Uuid::new_v4().to_string();
         let folder = staging.make_folder(&name)?;
@@ -132,12 +132,13 @@ impl ArtifactStore {
         Ok(Batch { store: self.clone(), folder, name })
     }
 
-    /// Moves prepared folders into place: all, or none.
+    /// Moves all prepared folders into place, or none.
     ///
-    /// The caller holds the write lock, and afterwards either confirms or takes back.
+    /// The caller holds the write lock and then either confirms or takes back the result.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] where a version's folder is there, else [`StoreError::Io`].
+    /// [`StoreError::Exists`] where a version's folder exists; [`StoreError::OtherMount`] where its type is on
+    /// another mount; else [`StoreError::Io`].
     pub fn publish(&self, batch: Batch, intents: Vec<Intent>) -> Result<Published, StoreError> {
         let staging = self.staging()?;
         let mut published = Published { store: self.clone(), intents: Vec::new() };
@@ -154,8 +155,8 @@ impl ArtifactStore {
         match step() {
             Ok(()) => Ok(published),
             Err(error) => {
-                // The error that stopped it is the one to tell; what cannot be taken back now is taken
-                // back by the next start, which finds the intents.
+                // The first error is returned. Folders that cannot be taken back now are taken back by the next
+                // start, which finds their intents.
                 if let Err(second) = published.take_back() {
                     tracing::warn!(error = %second, "an unfinished registration is left to the next start");
                 }
@@ -172,22 +173,22 @@ impl ArtifactStore {
         batch.folder.sync()
     }
 
-    /// Removes what unfinished preparations left and lists the intents. The caller holds the write lock. What
-    /// cannot be read or removed is logged and passed over: it must not keep a registry from starting.
+    /// Removes the folders of unfinished preparations and lists the intents. The caller holds the write lock. Items
+    /// that cannot be read or removed are logged and skipped, so that they do not prevent a start.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the staging folder itself cannot be listed.
     pub fn leftovers(&self) -> Result<Leftovers, StoreError> {
         let staging = self.staging()?;
         let mut found = Leftovers::default();
-        // Not where somebody is just starting to prepare: their folder may not be locked yet.
+        // Without this lock another process may be preparing a folder that is not locked yet, so none is removed.
         let alone = staging.try_lock()?;
         for name in staging.entries()? {
             let passed_over = |error: StoreError| self.pass_over(&name, &error);
             if let Some(model_id) = name.strip_suffix(INTENT_SUFFIX) {
                 match read_intent(&staging, &name, model_id) {
                     Ok(Some(intent)) => found.intents.push(intent),
-                    // Cut short while it was written: nothing was moved yet.
+                    // The process died while it wrote the intent, so it had not moved a folder.
                     Ok(None) => staging.remove_file(&name).unwrap_or_else(passed_over),
                     Err(error) => passed_over(error),
                 }
@@ -201,7 +202,8 @@ impl ArtifactStore {
         Ok(found)
     }
 
-    /// The intents that stand, for a report; of one that cannot be read, its name and why not. Writes nothing.
+    /// Lists the existing intents for a report. An unreadable intent is listed with its name and error. Writes
+    /// nothing.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the staging folder cannot be listed.
@@ -223,7 +225,7 @@ impl ArtifactStore {
         Ok(intents)
     }
 
-    /// Ends an intent whose version the catalog holds.
+    /// Removes the intent of a version that the catalog holds.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -231,9 +233,9 @@ impl ArtifactStore {
         self.staging()?.remove_file(&intent_name(intent.model_id))
     }
 
-    /// Undoes a registration that the catalog does not hold: takes the version's folder out of its place if it is the
-    /// one the intent speaks of, then removes the intent, then the folder. Out of its place at once: a folder of which
-    /// only a part can be removed would not be known again.
+    /// Undoes a registration that the catalog does not hold. Moves the version's folder into the staging folder if it
+    /// belongs to the intent, then removes the intent, then the folder. The folder is moved first because a partly
+    /// removed folder could no longer be recognised.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -242,7 +244,7 @@ impl ArtifactStore {
         match artifacts.folder(intent.model_type.as_str()) {
             Ok(of_type) => {
                 self.take_out(&of_type, intent)?;
-                // An empty folder of a type is in nobody's way.
+                // An empty folder of a type does no harm.
                 if let Err(error) = artifacts.remove_if_empty(intent.model_type.as_str()) {
                     tracing::debug!(%error, "an empty folder stays");
                 }
@@ -275,7 +277,7 @@ impl ArtifactStore {
     }
 }
 
-/// What the folder of a registration that is undone is called in the staging folder.
+/// The name in the staging folder for the folder of an undone registration.
 fn taken_out(model_id: ModelId) -> String {
     format!("{model_id}.undone")
 }
@@ -292,11 +294,11 @@ fn write_intent(staging: &Folder, intent: &Intent) -> Result<(), StoreError> {
     staging.sync()
 }
 
-/// Removes a folder that no living process has locked.
+/// Removes a folder that no running process has locked. Returns whether it was removed.
 fn remove_unlocked(staging: &Folder, name: &str) -> Result<bool, StoreError> {
     let folder = match staging.folder(name) {
         Ok(folder) => folder,
-        // Its own process was faster.
+        // The folder's own process has already removed it.
         Err(error) if error.is_not_found() => return Ok(false),
         Err(error) => return Err(error),
     };
@@ -317,7 +319,7 @@ fn read_intent(staging: &Folder, name: &str, model_id: &str) -> Result<Option<In
     Ok(intent.filter(|intent| intent.model_id.to_string() == model_id))
 }
 
-/// Whether a folder's sidecar names this version: a folder of another registration must not be removed.
+/// Whether a folder's sidecar has this `model_id`. A folder of another registration must not be removed.
 fn folder_belongs_to(folder: &Folder, model_id: ModelId) -> Result<bool, StoreError> {
     let mut sidecar = Vec::new();
     match folder.open_file(METADATA) {
@@ -333,10 +335,10 @@ fn folder_belongs_to(folder: &Folder, model_id: ModelId) -> Result<bool, StoreEr
 }
 
 impl Staged {
-    /// Copies the artifact in, and tells its digest and size.
+    /// Copies the artifact into the folder and returns its digest and size in bytes.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; [`std::io::ErrorKind::Interrupted`] once `keep_going` says no.
+    /// [`StoreError::Io`], with [`std::io::ErrorKind::Interrupted`] once `keep_going` returns `false`.
     pub fn write_artifact(
         &self,
         name: &ArtifactFile,
@@ -351,7 +353,8 @@ impl Staged {
         Ok(written)
     }
 
-    /// Writes the sidecars, flushes the folder, and tells the metadata's digest and the sidecars' bytes.
+    /// Writes the sidecars and flushes the folder. Returns the metadata's digest and the size of both sidecars in
+    /// bytes.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -369,7 +372,7 @@ impl Staged {
 }
 
 impl Batch {
-    /// Starts a version's folder.
+    /// Creates the folder of a version.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -396,26 +399,26 @@ pub fn checksum_line(digest: Sha256Digest, file: &ArtifactFile) -> String {
 }
 
 impl Published {
-    /// The versions that they are for.
+    /// The versions that the folders are for.
     #[must_use]
     pub fn intents(&self) -> &[Intent] {
         &self.intents
     }
 
-    /// The catalog has committed.
+    /// Removes the intents after the catalog has committed.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the next start then ends the intents.
+    /// [`StoreError::Io`]; the next start then removes the remaining intents.
     pub fn confirm(self) -> Result<(), StoreError> {
         self.intents.iter().try_for_each(|intent| self.store.confirm(intent))
     }
 
-    /// The catalog has not committed.
+    /// Undoes the registrations that the catalog has not committed.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the next start then takes the rest back.
+    /// [`StoreError::Io`]; the next start then undoes the rest.
     pub fn take_back(self) -> Result<(), StoreError> {
-        // Each by itself: one that cannot be undone keeps no other.
+        // Every intent is tried, also after one has failed.
         let undone = self.intents.iter().map(|intent| self.store.take_back(intent));
         undone.fold(Ok(()), Result::and)
     }

@@ -1,29 +1,29 @@
-//! Whether a directory is a place where a new registry may be made: a directory that was mistyped, or a volume that
-//! is not mounted, must not become an empty registry that looks like a good one.
+//! Checks whether a new registry may be created in a directory. A mistyped directory or an unmounted volume must not
+//! become an empty registry that looks valid.
 
 use std::{fs, io, path::Path};
 
 use super::root::{ARTIFACTS, CATALOG, MANIFEST};
 use crate::error::{ErrorKind, RegistryError};
 
-/// What is in the place of a registry directory.
+/// The content of the place for a registry directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A registry, or something whose opening will tell what is wrong with it.
+    /// A registry, or something that cannot be read; opening it then gives the error.
     Taken,
-    /// Nothing.
+    /// No directory.
     Absent,
-    /// A directory without files.
+    /// A directory without files; hidden names and `lost+found` do not count.
     Empty,
 }
 
 /// Folders deeper than this count as files.
 const DEEPEST: u32 = 4;
 
-/// Looks at the directory. `external` says that the catalog is not in it.
+/// Examines the directory. `external` says that the catalog is not stored in it.
 ///
 /// # Errors
-/// `INVALID_REQUEST` where it holds files and no registry.
+/// `INVALID_REQUEST` where it contains files but no registry.
 pub fn look(directory: &Path, external: bool) -> Result<Place, RegistryError> {
     let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
     if has(CATALOG) || has(MANIFEST) || (external && has(ARTIFACTS)) {
@@ -44,7 +44,8 @@ pub fn look(directory: &Path, external: bool) -> Result<Place, RegistryError> {
     }
 }
 
-/// The name of some file. Hidden ones do not count, nor does what a file system puts into each volume.
+/// The name of any file in the folder or beneath it. Hidden names and `lost+found`, which file systems create, do not
+/// count at the top level.
 fn first_file(folder: &Path, depth: u32) -> io::Result<Option<String>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,9 +1,9 @@
 //! The one way to change the registry, and the order of a change.
 //!
-//! [`Registry::begin_change`] takes the locks and knows the present. [`Change::commit`] moves files into place, commits
-//! rows, log entries and the new root in one transaction, writes the manifest, logs, and lets go, in that order. An
-//! operation states what it wants changed and knows nothing of the order. Killed anywhere, the next holder of the locks
-//! finds the old registry or the new one (see [`super::recovery`]).
+//! [`Registry::begin_change`] takes the locks and the time of the change. [`Change::commit`] moves files into place,
+//! commits rows, log entries and the new root in one transaction, writes the manifest, logs the change, and releases
+//! the locks, in that order. An operation only states what to change. If the process is killed at any step, the next
+//! holder of the locks finds the old registry or the new one (see [`super::recovery`]).
 
 use std::sync::Arc;
 
@@ -30,25 +30,25 @@ pub(super) struct Change {
     now: Timestamp,
 }
 
-/// What an operation wants changed.
+/// The change that an operation asks for.
 pub(super) struct Wanted {
-    /// In the catalog.
+    /// The change to the catalog.
     pub(super) change: CatalogChange,
-    /// On disk, before it: folders to move into place.
+    /// The folders to move into place before the catalog changes.
     pub(super) files: Option<Files>,
-    /// Who asks, and why.
+    /// The author and the reason.
     pub(super) request: Request,
 }
 
-/// Prepared folders, and the versions that they are for.
+/// Prepared folders and their versions.
 pub(super) struct Files {
-    /// The folders.
+    /// The prepared folders.
     pub(super) batch: Batch,
-    /// The versions.
+    /// The versions that the folders are for.
     pub(super) intents: Vec<Intent>,
 }
 
-/// Who asks for a change and why, checked.
+/// The checked author and reason of a change.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     author: Author,
@@ -56,7 +56,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Checks the texts.
+    /// Checks the author's name and the reason.
     ///
     /// # Errors
     /// `INVALID_REQUEST`, naming the field.
@@ -73,8 +73,7 @@ impl Request {
 }
 
 impl Registry {
-    /// Takes the locks, brings the registry to a whole state where a killed process left it otherwise, and takes the
-    /// time.
+    /// Takes the locks, completes or undoes what a killed process left unfinished, and takes the time of the change.
     ///
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; `CHECKSUM_MISMATCH` where manifest and catalog disagree.
@@ -87,7 +86,7 @@ impl Registry {
     }
 }
 
-/// The present. It is never before the last change, whatever the clock says.
+/// The current time, but never earlier than the last change, even if the clock is behind it.
 fn present(state: &CatalogState) -> Result<Timestamp, RegistryError> {
     let now = clock::now()?;
     let Some(last) = state.last_change.filter(|last| *last > now) else { return Ok(now) };
@@ -102,16 +101,16 @@ fn present(state: &CatalogState) -> Result<Timestamp, RegistryError> {
 }
 
 impl Change {
-    /// When the change takes place.
+    /// The time of the change.
     pub(super) fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Makes the change and lets the next writer in.
+    /// Makes the change and releases the locks.
     ///
     /// # Errors
-    /// The disk's and the catalog's. Nothing is changed then; where the catalog did not answer in time, that is found
-    /// out by whoever takes the locks next.
+    /// Errors of the disk and the catalog. They leave the registry unchanged. Only where the catalog did not answer
+    /// in time is the outcome unknown; the next holder of the locks finds it out.
     pub(super) async fn commit(self, wanted: Wanted) -> Result<Applied, RegistryError> {
         let Wanted { change, files, request } = wanted;
         let published = match files {
@@ -151,8 +150,8 @@ impl Change {
         blocking(move || Ok(store.publish(files.batch, files.intents)?)).await
     }
 
-    /// Undoes what was moved into place, where it is certain that the catalog does not hold it. Where the transaction
-    /// may still be under way, the intents stay and the transaction keeps the locks.
+    /// Undoes the move of the folders where the catalog certainly does not hold their versions. While the transaction
+    /// may still be running, the intents stay and the transaction keeps the locks.
     async fn take_back(&self, published: Option<Published>, error: &RegistryError) {
         let Some(published) = published else { return };
         if error.is_in_doubt() || self.holds_any(&published).await {
@@ -162,7 +161,7 @@ impl Change {
         }
     }
 
-    /// Whether the catalog holds a version that was moved into place, or cannot say.
+    /// Whether the catalog holds a version that was moved into place. A failed query counts as yes.
     async fn holds_any(&self, published: &Published) -> bool {
         for intent in published.intents() {
             let find =
@@ -177,9 +176,9 @@ impl Change {
         false
     }
 
-    /// Brings the manifest up to what the catalog committed. Where that fails the change has taken place all the same:
-    /// the manifest is then one step behind, which the janitor, the next change or the next start mends before
-    /// anything else.
+    /// Updates the manifest to the state that the catalog committed. If this fails, the change stays committed and
+    /// the manifest is one step behind. The janitor, the next change or the next start updates it before anything
+    /// else.
     async fn write_manifest(&self, state: &CatalogState) {
         let record = RecordChange { state: state.clone(), at: self.now };
         if let Err(error) = self.registry.manifest.ask(record).await {
@@ -191,14 +190,14 @@ impl Change {
     }
 
     async fn release(self) {
-        // Somebody else still holds them where the transaction's message is not dropped yet.
+        // While the transaction's message still exists, it holds the locks too; then they are not released here.
         if let Some(locks) = Arc::into_inner(self.locks) {
             locks.release(&self.registry.db).await;
         }
     }
 }
 
-/// How long a change's transaction may take.
+/// The time limit of a change's transaction.
 fn time_of(change: &CatalogChange) -> std::time::Duration {
     match change {
         CatalogChange::Import(_) => limits::LONG_WORK_TIMEOUT,
@@ -206,15 +205,14 @@ fn time_of(change: &CatalogChange) -> std::time::Duration {
     }
 }
 
-/// Removes the intents of what the catalog committed. Where that fails, nothing is wrong but that the janitor has
-/// something to tidy.
+/// Removes the intents of committed versions. A failure does no harm: the janitor removes them later.
 async fn confirm(published: Published) {
     if let Err(error) = blocking(move || Ok(published.confirm()?)).await {
         tracing::warn!(%error, "the intent of a committed registration is left to the janitor");
     }
 }
 
-/// The one log line of a change.
+/// Writes the one log line of a change.
 fn tell(change: &CatalogChange, applied: &Applied, request: &Request) {
     let record = applied.record.as_ref();
     let name = |text: &dyn std::fmt::Display| text.to_string();

@@ -1,4 +1,4 @@
-//! Failing: a version that must never be promoted.
+//! Marking a version as failed, so that it can never be promoted.
 
 use super::{
     Registry,
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Registry {
-    /// Bars a version from production, for ever.
+    /// Excludes a version from production permanently.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `INVALID_TRANSITION` where it is in production or has failed before.
+    /// `MODEL_NOT_FOUND`; `INVALID_TRANSITION` where it is in production or already failed.
     pub async fn fail(
         &self,
         model_type: &ModelType,

@@ -1,8 +1,8 @@
-//! Importing a registry directory of the Python service: all or nothing, and as often as one likes.
+//! Importing a registry directory of the Python service. An import is all or nothing and can be repeated.
 //!
-//! A second import brings in what the Python service did since the first. Where this registry has itself
-//! changed a version that came from there, and the Python service has too, the import is refused: whose
-//! word counts is not for a program to decide.
+//! A later import adds what the Python service changed since the last one. Where both this registry and the Python
+//! service have changed an imported version, the import is refused, because a program cannot decide which change is
+//! right.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,7 +31,7 @@ use crate::{
 
 pub use crate::artifacts::legacy::{Invalid, LeftOut};
 
-/// Refuses a directory that is not there, or that lies within the registry's own or around it.
+/// Refuses a directory that does not exist, lies within the registry directory, or contains it.
 ///
 /// # Errors
 /// `INVALID_REQUEST`.
@@ -40,7 +40,7 @@ pub fn check_source(directory: &Path, registry_dir: &Path) -> Result<(), Registr
     let from = directory.canonicalize().map_err(|error| {
         refused(format!("cannot read the directory to import, {}: {error}", directory.display()))
     })?;
-    // The registry's directory may not be there yet; the nearest of its ancestors that is will do.
+    // The registry directory may not exist yet; then its nearest existing ancestor is resolved.
     let absolute = std::path::absolute(registry_dir).unwrap_or_else(|_| registry_dir.to_owned());
     let to = absolute
         .ancestors()
@@ -59,27 +59,28 @@ pub fn check_source(directory: &Path, registry_dir: &Path) -> Result<(), Registr
     Ok(())
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
-    /// Versions brought in.
+    /// The number of new versions.
     pub versions: usize,
-    /// Versions that were there and moved on since.
+    /// The number of existing versions whose status the import changed.
     pub moved: usize,
-    /// Rows of history brought in.
+    /// The number of new history rows.
     pub transitions: usize,
-    /// Versions that were there as they are.
+    /// The number of versions that existed and did not change.
     pub unchanged: usize,
-    /// What the rules do not allow, and was left out.
+    /// The items that the rules do not allow and that were left out.
     pub left_out: Vec<LeftOut>,
 }
 
 impl Registry {
-    /// Brings in a directory of the Python service; `invalid` says what becomes of what the rules do not allow.
+    /// Imports a directory of the Python service; `invalid` says how to treat items that the rules do not allow.
     ///
     /// # Errors
-    /// `CHECKSUM_MISMATCH` with everything wrong in the directory; `VERSION_EXISTS` or
-    /// `INVALID_TRANSITION` where it contradicts what is here. Each leaves everything as it was.
+    /// `INVALID_REQUEST` for the directory's path or the author's name; `CHECKSUM_MISMATCH` with every fault in the
+    /// directory; `VERSION_EXISTS` or `INVALID_TRANSITION` where it contradicts this registry; `REGISTRY_LOCKED`
+    /// where another process changed the registry meanwhile. Each leaves the registry unchanged.
     pub async fn import(
         &self,
         directory: &Path,
@@ -97,7 +98,7 @@ impl Registry {
         let batch = self.stage_all(&legacy, &first, progress).await?;
 
         let change = self.begin_change().await?;
-        // Somebody may have changed the registry while files were copied.
+        // Another process may have changed the registry while files were copied.
         let plan = self.plan(&legacy).await?;
         if plan != first {
             return Err(RegistryError::new(
@@ -144,7 +145,7 @@ impl Registry {
         .await
     }
 
-    /// What has to be done to have everything that the directory has.
+    /// Plans the changes that bring everything in the directory into this registry.
     async fn plan(&self, legacy: &LegacyRegistry) -> Result<Plan, RegistryError> {
         let all = ListVersions { filter: VersionFilter::default() };
         let here = self.db.ask(all).await?.records;
@@ -179,7 +180,7 @@ impl Registry {
     }
 }
 
-/// Copies one version where nobody sees it yet, checking it once more on the way.
+/// Copies one version into the staging folder and checks its hash again during the copy.
 fn stage(
     batch: &Batch,
     legacy: &LegacyRegistry,
@@ -313,7 +314,7 @@ fn same_version(ours: &VersionRecord, theirs: &VersionRecord) -> bool {
         == (theirs.model_id, theirs.checksum_sha256, theirs.metadata_sha256)
 }
 
-/// The database would refuse it as well, with a sentence nobody understands.
+/// Refuses a second production version of a type. The database would refuse it too, but with an unclear message.
 fn refuse_second_production<'a>(
     batch: &'a ImportBatch,
     here: impl Iterator<Item = &'a VersionRecord>,

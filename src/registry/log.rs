@@ -1,5 +1,5 @@
-//! Reading the log: checkpoints, proofs and tiles. The size is read first; what lies below it never
-//! changes, so that no lock is needed.
+//! Reading the log: checkpoints, proofs and tiles. The size is read first. Entries below it never change, so no lock
+//! is needed.
 
 use std::collections::HashMap;
 
@@ -22,19 +22,19 @@ use crate::{
     error::{ErrorKind, RegistryError},
 };
 
-/// An entry's place and its canonical JSON.
+/// The index of an entry and its canonical JSON.
 pub type NumberedEntry = (u64, String);
 
-/// Where the log is.
+/// The source that the log is read from.
 #[async_trait(?Send)]
 pub trait LogSource {
     /// The right edge of the log's tree.
     async fn right_edge(&self) -> Result<RightEdge, RegistryError>;
 
-    /// Hashes of one stored level, in order; fewer where there are fewer.
+    /// Hashes of one stored level, in order. Returns fewer where the log has fewer.
     async fn hashes(&self, stored: StoredHashes) -> Result<Vec<Sha256Digest>, RegistryError>;
 
-    /// The canonical JSON of at most `count` entries from number `from` on.
+    /// The canonical JSON of at most `count` entries, starting at index `from`.
     async fn entries(&self, from: u64, count: u16) -> Result<Vec<String>, RegistryError>;
 
     /// The entries of a version, oldest first.
@@ -48,22 +48,22 @@ pub trait LogSource {
 /// A checkpoint, and the proof that the log grew from an earlier one.
 #[derive(Debug, Clone)]
 pub struct GrowthProof {
-    /// The log as it is.
+    /// The current checkpoint.
     pub checkpoint: PublishedCheckpoint,
-    /// The consistency proof; empty where the sizes are the same, or the log is the smaller one.
+    /// The consistency proof; empty where the sizes are equal or the log is smaller than the earlier state.
     pub proof: Vec<Sha256Digest>,
 }
 
-/// The catalog does not hold what its own log commits to.
+/// The error for a catalog whose data differs from what its log commits to.
 fn damaged(what: impl std::fmt::Display) -> RegistryError {
     let detail = format!("the log in the catalog is damaged: {what}; run model-registry verify");
     RegistryError::new(ErrorKind::IntegrityOnRead, detail)
 }
 
-/// The log as it is now.
+/// The current checkpoint of the log.
 ///
 /// # Errors
-/// The source's.
+/// Errors of the source.
 pub async fn checkpoint(
     source: &impl LogSource,
     publisher: &Publisher,
@@ -75,10 +75,10 @@ fn publish(edge: &RightEdge, publisher: &Publisher) -> Result<PublishedCheckpoin
     publisher.publish(edge.size(), edge.root()).map_err(RegistryError::internal)
 }
 
-/// The evidence of what the log says of a version.
+/// The evidence of the log's entries about a version.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND` where the log says nothing of it; `CHECKSUM_MISMATCH` where the log is damaged.
+/// `MODEL_NOT_FOUND` where the log has no entry for it; `CHECKSUM_MISMATCH` where the log is damaged.
 pub async fn prove(
     source: &impl LogSource,
     publisher: &Publisher,
@@ -113,7 +113,7 @@ pub async fn prove(
     })
 }
 
-/// The log as it is now, with the proof that it grew from an earlier state.
+/// The current checkpoint, with the proof that the log grew from an earlier state.
 ///
 /// # Errors
 /// `CHECKSUM_MISMATCH` where the log is damaged.
@@ -131,7 +131,7 @@ pub async fn growth(
     Ok(GrowthProof { checkpoint, proof })
 }
 
-/// The bytes of a tile or an entry bundle; `None` where the log is too small to have it.
+/// The bytes of a tile or an entry bundle; `None` where the log is too small to contain it.
 ///
 /// # Errors
 /// `CHECKSUM_MISMATCH` where the log is damaged.
@@ -143,7 +143,7 @@ pub async fn tile(source: &impl LogSource, tile: Tile) -> Result<Option<Vec<u8>>
         return Ok(Some(hashes.iter().flat_map(|hash| *hash.as_bytes()).collect()));
     }
     let entries = source.entries(stored.first, stored.count).await?;
-    // What is handed out is what the tree commits to.
+    // Only entries that the tree commits to are returned.
     let leaves = entries.iter().map(|entry| leaf_hash(entry.as_bytes()));
     if !leaves.eq(hashes) {
         return Err(damaged(format!("an entry of {tile} is not what was logged")));
@@ -152,7 +152,7 @@ pub async fn tile(source: &impl LogSource, tile: Tile) -> Result<Option<Vec<u8>>
     Ok(Some(bundle))
 }
 
-/// All of the stored hashes, or a fault.
+/// Reads all of the stored hashes. Missing hashes are an error.
 async fn read(
     source: &impl LogSource,
     stored: StoredHashes,
@@ -168,7 +168,7 @@ async fn read(
     )))
 }
 
-/// The roots of complete subtrees that were read. Proofs of one log have most of them in common.
+/// A cache of the roots of complete subtrees. Proofs of one log share most of them.
 struct Hashes<'a, S> {
     source: &'a S,
     known: HashMap<Subtree, Sha256Digest>,

@@ -1,4 +1,4 @@
-//! The catalog's log, asked of the actor that owns the catalog.
+//! Reads the catalog's log through the actor that owns the catalog.
 
 use async_trait::async_trait;
 
@@ -44,7 +44,7 @@ impl LogSource for Registry {
 }
 
 impl Registry {
-    /// Refuses a registry that has no log yet, for commands that do not upgrade it.
+    /// Refuses a registry without a log. Commands that do not upgrade the registry call this.
     ///
     /// # Errors
     /// `NOT_FOUND`.

@@ -1,4 +1,4 @@
-//! The log's reader over a log in memory.
+//! Tests of the log reader with a log in memory.
 
 use super::*;
 use crate::domain::log::{

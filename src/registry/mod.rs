@@ -1,5 +1,5 @@
-//! The operations of the registry, one file each, the same behind the command line and REST. Each checks
-//! its input, sends messages to the actors, and says what came of it.
+//! The operations of the registry, one file each. The command line and REST use the same operations. Each operation
+//! checks its input, sends messages to the actors, and returns the result.
 
 mod change;
 pub mod fail;
@@ -28,32 +28,32 @@ use crate::{
 /// Everything that an operation needs.
 #[derive(Clone)]
 pub struct Registry {
-    /// The catalog.
+    /// The actor that owns the catalog.
     pub db: Handle<DbActor>,
-    /// The manifest and the verified files.
+    /// The actor that owns the manifest and reads verified files.
     pub manifest: Handle<ManifestActor>,
-    /// The load checks.
+    /// The actor that runs the load checks.
     pub validator: Handle<ValidatorActor>,
     /// The version folders.
     pub store: ArtifactStore,
-    /// The memory of verified files.
+    /// The cache of verified files.
     pub verified: Arc<VerifiedFiles>,
-    /// Whether the registry's directory can be changed, or only read.
+    /// Whether this process may write to the registry directory.
     pub writable: bool,
-    /// The operator's decisions.
+    /// The operator's policy.
     pub policy: Arc<Policy>,
-    /// The last answer about readiness.
+    /// The last readiness answer.
     pub readiness: Arc<ready::LastAnswer>,
 }
 
-/// No version is in production, or there is no such type.
+/// The error for a type that is unknown or has no production version.
 #[must_use]
 pub fn no_production(model_type: &str) -> RegistryError {
     let named = echo(model_type);
     RegistryError::new(ErrorKind::ModelNotFound, format!("No production model found for {named}"))
 }
 
-/// There is no such version.
+/// The error for a version that does not exist.
 #[must_use]
 pub fn no_version(model_type: &str, version: &str) -> RegistryError {
     let (model_type, version) = (echo(model_type), echo(version));
@@ -61,13 +61,13 @@ pub fn no_version(model_type: &str, version: &str) -> RegistryError {
 }
 
 impl Registry {
-    /// The rules of a type, where the registry knows it.
+    /// The rules of a type; `None` where the type is unknown.
     fn rules(&self, model_type: &ModelType) -> Option<&TypeRules> {
         self.policy.rules(model_type)
     }
 }
 
-/// Says of a catalog's "no such version" which version it was.
+/// Adds the version's name to the catalog's errors "not found" and "invalid transition".
 fn named(error: RegistryError, model_type: &ModelType, version: Version) -> RegistryError {
     match error.kind() {
         ErrorKind::ModelNotFound => no_version(model_type.as_str(), &version.to_string()),

@@ -1,4 +1,4 @@
-//! Promoting: gates, then intact and loadable, then one transaction.
+//! Promoting a version: checks of the files, the gates and the load result, then one transaction.
 
 use super::{
     Registry,
@@ -17,44 +17,45 @@ use crate::{
     progress::unwatched,
 };
 
-/// What is to be promoted, and by whom.
+/// A request to promote a version.
 #[derive(Debug, Clone)]
 pub struct Promote {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
-    /// This version.
+    /// The version to promote.
     pub version: Version,
-    /// Who asks.
+    /// The author of the change.
     pub author: Author,
-    /// Why.
+    /// The reason for the change.
     pub reason: Option<String>,
-    /// Promote whatever the gates say.
+    /// Whether to promote even if gates fail.
     pub skip_gates: bool,
 }
 
-/// A promotion that took place.
+/// A completed promotion.
 #[derive(Debug, Clone)]
 pub struct Promoted {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
-    /// The version now in production.
+    /// The version that is now in production.
     pub version: Version,
-    /// The version that it archived.
+    /// The previous production version, now archived.
     pub archived: Option<Version>,
-    /// When.
+    /// The time of the promotion.
     pub promoted_at: Timestamp,
-    /// How the version fared at each gate; also where they were skipped.
+    /// The outcome of each gate, also where the gates were skipped.
     pub gates: Vec<GateOutcome>,
-    /// Whether they were skipped.
+    /// Whether the gates were skipped.
     pub gates_skipped: bool,
 }
 
 impl Registry {
-    /// Puts a version into production and archives the one there.
+    /// Puts a version into production and archives the previous production version.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` where gates are skipped for no reason; `MODEL_NOT_FOUND`; `INVALID_TRANSITION`; `PROMOTION_GATE_FAILED` with every gate's value and
-    /// threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`. Each leaves everything as it was.
+    /// `INVALID_REQUEST` where gates are skipped without a reason; `MODEL_NOT_FOUND`; `INVALID_TRANSITION`;
+    /// `PROMOTION_GATE_FAILED` with every gate's value and threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`.
+    /// Each leaves the registry unchanged.
     pub async fn promote(&self, ask: Promote) -> Result<Promoted, RegistryError> {
         let (model_type, version) = (&ask.model_type, ask.version);
         let request = Request::new(&ask.author, ask.reason.as_deref())?;
@@ -69,8 +70,8 @@ impl Registry {
             .status
             .after(Action::Promote)
             .map_err(|rule| named(rule.into(), model_type, version))?;
-        // What was hashed is what is promoted: a version's files and row never change, and the status is
-        // looked at again inside the transaction.
+        // The checks hold until the commit: a version's files and recorded hashes never change, and the transaction
+        // checks the status again.
         let validation = self.examine(record.clone(), unwatched()).await?;
         require_intact(&validation)?;
         let model = self.with_metadata(record).await?;

@@ -18,41 +18,41 @@ use crate::{
 /// A version: its catalog row and its verified sidecar.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// What the catalog knows.
+    /// The catalog row.
     pub record: VersionRecord,
-    /// What the sidecar says.
+    /// The content of the sidecar.
     pub metadata: Arc<Metadata>,
 }
 
-/// A version on a page. One whose sidecar is damaged stands in its place with what the catalog knows.
+/// A version on a page. A version with a damaged sidecar keeps its place, with its catalog row only.
 #[derive(Debug, Clone)]
 pub struct ListedModel {
-    /// What the catalog knows.
+    /// The catalog row.
     pub record: VersionRecord,
-    /// What the sidecar says; `None` where it is not what the catalog says, or cannot be read.
+    /// The content of the sidecar; `None` where it differs from the catalog or cannot be read.
     pub metadata: Option<Arc<Metadata>>,
 }
 
-/// A page of versions, in the order asked for.
+/// A page of versions, in the requested order.
 #[derive(Debug, Clone)]
 pub struct ModelPage {
-    /// The page.
+    /// The versions on this page.
     pub models: Vec<ListedModel>,
-    /// How many match in all.
+    /// The number of all versions that match the filter.
     pub total: u64,
 }
 
-/// What a list does not say of a damaged version.
+/// Logs and counts a damaged sidecar, whose error the list itself does not contain.
 fn tell_of_damage(record: &VersionRecord, error: &RegistryError) {
     metrics::integrity_error("list");
     tracing::error!(model = record.name(), %error, "a list holds a version whose sidecar is damaged");
 }
 
 impl Registry {
-    /// The version of a type in production.
+    /// The production version of a type.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar is not what the catalog says.
+    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
     pub async fn current(&self, model_type: &ModelType) -> Result<Model, RegistryError> {
         let missing = || no_production(model_type.as_str());
         self.rules(model_type).ok_or_else(missing)?;
@@ -61,7 +61,7 @@ impl Registry {
         self.with_metadata(record).await
     }
 
-    /// One version's catalog row.
+    /// The catalog row of a version.
     ///
     /// # Errors
     /// `MODEL_NOT_FOUND`.
@@ -76,10 +76,10 @@ impl Registry {
         self.db.ask(find).await?.ok_or_else(missing)
     }
 
-    /// One version.
+    /// A version with its metadata.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar is not what the catalog says.
+    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
     pub async fn find(
         &self,
         model_type: &ModelType,
@@ -100,7 +100,7 @@ impl Registry {
         Ok(Model { record, metadata })
     }
 
-    /// Versions of one type or of all. A damaged one is marked and keeps no other from being listed.
+    /// Lists versions of one type or of all types. A damaged version is marked and does not stop the list.
     ///
     /// # Errors
     /// `MODEL_NOT_FOUND` for an unknown type.
@@ -120,7 +120,7 @@ impl Registry {
         Ok(ModelPage { models, total: page.total })
     }
 
-    /// Who moved a version from which status to which, when and why, oldest first.
+    /// The status changes of a version with author, time and reason, oldest first.
     ///
     /// # Errors
     /// `MODEL_NOT_FOUND`.
@@ -133,12 +133,12 @@ impl Registry {
         self.db.ask(ListTransitions { of: Some((model_type.clone(), version)) }).await
     }
 
-    /// A version's artifact, opened and verified.
+    /// Opens and verifies the artifact of a version.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where the artifact is not what the catalog says.
+    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where the artifact differs from the catalog.
     pub async fn open_artifact(&self, record: VersionRecord) -> Result<File, RegistryError> {
-        // A first read hashes the whole file.
+        // The first read hashes the whole file, so the time limit is long.
         let cancel = CancelOnDrop::default();
         let open = OpenArtifact { record, cancelled: cancel.flag() };
         self.manifest.ask_within(limits::LONG_WORK_TIMEOUT, open).await

@@ -1,4 +1,4 @@
-//! Readiness: can this process answer questions now?
+//! Readiness: whether this process can answer requests now.
 
 use std::time::Instant;
 
@@ -17,23 +17,24 @@ use crate::{
     limits,
 };
 
-/// How one component is.
+/// The state of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ComponentState {
-    /// Its name.
+    /// The component's name.
     pub name: &'static str,
-    /// Whether it does its work.
+    /// Whether the component works.
     pub ready: bool,
-    /// A line that an operator can act on; no secret, path or address in it.
+    /// A line that an operator can act on. It contains no secret, path or address.
     pub detail: &'static str,
 }
 
-/// The last answer, which stands for a second: whoever asks without a token cannot make the registry work.
+/// The last answer, reused for one second, so that requests without a token cannot put load on the registry.
 #[derive(Debug, Default)]
 pub struct LastAnswer(tokio::sync::Mutex<Option<(Instant, Vec<ComponentState>)>>);
 
 impl Registry {
-    /// The state of each component. Costs the same however many versions there are, and is found out once a second.
+    /// The state of each component. The cost does not depend on the number of versions. The state is determined at
+    /// most once a second.
     pub async fn readiness(&self) -> Vec<ComponentState> {
         let mut last = self.readiness.0.lock().await;
         if let Some((at, answer)) = &*last
@@ -62,7 +63,7 @@ impl Registry {
             state("catalog", catalog.map_err(|error| ("does not answer", error)), "answers"),
             state("manifest", manifest, "agrees with the catalog"),
             match validator {
-                // A queue full of load checks is no reason to send reads elsewhere.
+                // A full queue of load checks does not affect reads.
                 Err(error) if error.kind() == ErrorKind::Overloaded => ComponentState {
                     name: "validator",
                     ready: true,
@@ -75,7 +76,7 @@ impl Registry {
                 ),
             },
         ];
-        // A reader does all that it is there for. Who wants to change something looks at the line.
+        // A read-only process is ready to serve reads. This line tells an operator that it refuses changes.
         if matches!(self.takes_changes().await, Ok(false)) {
             let detail = "are refused: the registry can only be read from here";
             components.push(ComponentState { name: "changes", ready: true, detail });
@@ -95,8 +96,9 @@ impl Registry {
         }
     }
 
-    /// Whether the manifest is the one of the catalog's last change, or of the one before: that is a change which is
-    /// just being written. The catalog is asked before and after: what is not of either moment is no change between.
+    /// Whether the manifest records the catalog's last change or the one before it. In the second case a change is
+    /// being written. The catalog is read before and after the manifest. Where both reads give the same roots and the
+    /// manifest matches neither of them, no change in progress explains the difference.
     async fn agreement(&self) -> Result<bool, RegistryError> {
         let mut before = self.db.ask(ReadRoots).await?;
         loop {
@@ -112,10 +114,10 @@ impl Registry {
         }
     }
 
-    /// Refuses to answer from a registry whose manifest and catalog contradict each other.
+    /// Refuses a registry whose manifest and catalog disagree.
     ///
     /// # Errors
-    /// `CHECKSUM_MISMATCH`, saying what differs.
+    /// `CHECKSUM_MISMATCH`, naming the differences.
     pub async fn require_agreement(&self) -> Result<(), RegistryError> {
         let layout = self.db.ask(FindLayout).await?;
         if self.agreement().await? {
@@ -133,7 +135,7 @@ impl Registry {
     }
 }
 
-/// Whether a manifest is of the state with these roots, or of the one before it.
+/// Whether the manifest records the current root or the previous one.
 fn agrees(manifest: Option<&Manifest>, roots: Option<Roots>) -> bool {
     match (roots, manifest) {
         (None, manifest) => manifest.is_some_and(|manifest| manifest.artifact_count == 0),

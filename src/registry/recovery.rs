@@ -1,5 +1,5 @@
-//! Bringing a registry that a killed process may have left unfinished back to one of its whole states, and telling such
-//! a state from one that no crash of this program leaves.
+//! Recovery after a crash: completes or undoes what a killed process left unfinished. A state that no crash of this
+//! program can cause is refused.
 
 use std::sync::Arc;
 
@@ -33,10 +33,10 @@ fn read_only() -> RegistryError {
 }
 
 impl Registry {
-    /// Whether changes can be made: the directory can be written, and the database takes changes.
+    /// Whether changes are possible: the directory is writable and the database accepts changes.
     ///
     /// # Errors
-    /// The catalog's.
+    /// Errors of the catalog.
     pub async fn takes_changes(&self) -> Result<bool, RegistryError> {
         if !self.writable {
             return Ok(false);
@@ -58,18 +58,19 @@ impl Registry {
         Locks::take(self.store.root(), &self.db).await
     }
 
-    /// Prepares the registry to be changed: makes or upgrades the catalog, ends what a killed process left, and holds
-    /// manifest and catalog against each other.
+    /// Prepares the registry for changes: creates or upgrades the catalog, completes or undoes what a killed process
+    /// left unfinished, and compares the manifest with the catalog.
     ///
     /// # Errors
-    /// `CHECKSUM_MISMATCH` where they disagree as no crash of this program leaves them; the disk's and the catalog's.
+    /// `CHECKSUM_MISMATCH` where they disagree in a way that no crash of this program causes; errors of the disk and
+    /// the catalog.
     pub async fn prepare(&self, author: &Author) -> Result<(), RegistryError> {
         if self.db.ask(FindLayout).await? == Layout::Absent {
             self.db.ask_within(limits::MIGRATION_WAIT, CreateCatalog).await?;
         }
         let locks = Arc::new(self.lock().await?);
         settle_leftovers(self).await?;
-        // Another process may have upgraded it while this one waited for the locks.
+        // Another process may have upgraded the catalog while this one waited for the locks.
         if self.db.ask(FindLayout).await? == Layout::Before {
             upgrade(self, locks.clone(), author).await?;
         }
@@ -80,10 +81,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Refuses a registry whose rows are not what its log says. Reads every row once.
+    /// Refuses a registry whose rows differ from its log. Reads every row once.
     ///
     /// # Errors
-    /// `CHECKSUM_MISMATCH`, naming what differs.
+    /// `CHECKSUM_MISMATCH`, naming the differences.
     pub async fn require_audit(&self) -> Result<(), RegistryError> {
         let started = std::time::Instant::now();
         let audit = self.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
@@ -107,8 +108,8 @@ impl Registry {
     }
 }
 
-/// Upgrades a registry of layout 2.0.0: the catalog in one transaction, then the manifest. Killed between the two, the
-/// manifest is one step behind, as after any other change.
+/// Upgrades a registry of layout 2.0.0: the catalog in one transaction, then the manifest. If the process is killed
+/// between the two, the manifest is one step behind, as after any other change.
 async fn upgrade(
     registry: &Registry,
     locks: Arc<Locks>,
@@ -119,7 +120,7 @@ async fn upgrade(
     let checksum = match (&found, recorded) {
         (Some(manifest), _) => manifest.checksum,
         (None, Some(recorded)) => recorded.current,
-        // Killed before its first manifest: nothing was ever written.
+        // The creating process was killed before the first manifest; nothing was ever recorded.
         (None, None) => return Err(disagreement(&["there is no manifest".to_owned()])),
     };
     let at = clock::now()?;
@@ -139,8 +140,8 @@ async fn upgrade(
     Ok(())
 }
 
-/// The catalog's state, after settling the manifest where it is not the one of the last change. Costs the same however
-/// many versions there are. The caller holds the locks.
+/// Returns the catalog's state. Settles the manifest first where it does not record the last change. The cost of the
+/// check does not depend on the number of versions. The caller holds the locks.
 ///
 /// # Errors
 /// As [`settle_manifest`].
@@ -149,7 +150,7 @@ pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState
     let manifest = registry.manifest.ask(ReadManifest).await?;
     let agrees = match &manifest {
         Some(manifest) => manifest.differences(&state.summary).is_empty(),
-        // Nothing was ever written.
+        // A registry that was never changed needs no manifest.
         None => state.summary.log_size == 0,
     };
     if !agrees {
@@ -158,11 +159,11 @@ pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState
     Ok(state)
 }
 
-/// Ends or undoes registrations that were cut short, and passes over what the disk does not let it end: no other type
-/// has to do with it. The caller holds the locks.
+/// Completes or undoes interrupted registrations. Skips those for which the disk fails, because they must not block
+/// other model types. The caller holds the locks.
 ///
 /// # Errors
-/// The catalog's.
+/// Errors of the catalog.
 pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), RegistryError> {
     let store = registry.store.clone();
     let leftovers = blocking(move || {
@@ -199,10 +200,10 @@ pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), Registry
     Ok(())
 }
 
-/// Compares the manifest with the catalog, and brings it up where it is one step behind. The caller holds the locks.
+/// Compares the manifest with the catalog and updates it where it is one step behind. The caller holds the locks.
 ///
 /// # Errors
-/// `CHECKSUM_MISMATCH` that says what differs, where no crash of this program can be the cause.
+/// `CHECKSUM_MISMATCH`, naming the differences, where no crash of this program can be the cause.
 async fn settle_manifest(registry: &Registry) -> Result<(), RegistryError> {
     let state = registry.db.ask(ReadState).await?;
     let versions = state.summary.artifact_count;
@@ -218,7 +219,7 @@ async fn settle_manifest(registry: &Registry) -> Result<(), RegistryError> {
             "the manifest was one step behind the catalog, as a crash leaves it; brought it up"
         ),
         ManifestVerdict::Differs(mut differences) => {
-            // Names the versions, where their rows are the reason.
+            // Where rows cause the difference, the audit names their versions.
             let audit = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, AuditCatalog).await?;
             differences.extend(listed(&audit));
             return Err(disagreement(&differences));
@@ -257,8 +258,8 @@ async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
     Ok(())
 }
 
-/// Takes the locks where they become free soon: one who changes things without pause must not keep the janitor away for
-/// ever, nor the janitor make anybody wait for it.
+/// Takes the locks if they become free within a short time. It tries repeatedly, so that frequent changes do not keep
+/// the janitor from running. It does not queue for the locks, so that no writer waits behind the janitor.
 async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryError> {
     if !registry.writable {
         return Ok(None);

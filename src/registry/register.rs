@@ -1,4 +1,5 @@
-//! Registering a version: staged, hashed, moved into place, committed, and only then in the manifest.
+//! Registering a version. Its files are staged, hashed and moved into place, then the catalog commits it, and then
+//! the manifest records it.
 
 use std::io::Read;
 
@@ -22,18 +23,18 @@ use crate::{
     progress::{Progress, unwatched},
 };
 
-/// An artifact on its way in.
+/// An artifact to be registered.
 pub struct Incoming {
-    /// Its bytes.
+    /// The source of its bytes.
     pub bytes: Box<dyn Read + Send>,
-    /// How many there are, where that is known, for the progress.
+    /// The expected size in bytes for the progress; 0 where it is unknown.
     pub size: u64,
-    /// Hears how many were read.
+    /// Receives the number of bytes read.
     pub progress: Progress,
 }
 
 impl Incoming {
-    /// An artifact whose progress nobody watches.
+    /// An artifact without a progress report.
     #[must_use]
     pub fn new(bytes: Box<dyn Read + Send>) -> Self {
         Self { bytes, size: 0, progress: unwatched() }
@@ -50,13 +51,13 @@ fn exists(model_type: &ModelType, version: Version) -> RegistryError {
 }
 
 impl Registry {
-    /// Registers a version as staged.
+    /// Registers a version with the status staged.
     ///
     /// # Errors
     /// `INVALID_REQUEST`, `MISSING_REQUIRED_FIELDS`, `INVALID_DATASET_VERSION`, `INVALID_SNAPSHOT`;
-    /// `VERSION_EXISTS`, which leaves the version there untouched; `REGISTRY_UNAVAILABLE` where disk or
-    /// catalog fail. Then nothing is left behind, or, where the catalog did not answer in time, what is left is
-    /// ended as soon as it does.
+    /// `VERSION_EXISTS`, which leaves the existing version untouched; `REGISTRY_UNAVAILABLE` where the disk or the
+    /// catalog fails. An error leaves nothing behind. Only where the catalog did not answer in time may files remain;
+    /// the registration is completed or undone once the catalog answers.
     pub async fn register(
         &self,
         registration: Registration,
@@ -68,7 +69,7 @@ impl Registry {
         let rules = self.rules(&model_type).ok_or_else(|| self.unknown_type(&model_type))?;
         registration.check(rules)?;
         let request = Request::new(author, reason)?;
-        // Found out before anything is copied, and again by the catalog's own constraint at the end.
+        // Checked before anything is copied. The catalog's own constraint checks it again at the commit.
         let find = FindVersion { model_type: model_type.clone(), version };
         if self.db.ask(find).await?.is_some() {
             return Err(exists(&model_type, version));
@@ -106,8 +107,8 @@ impl Registry {
     }
 }
 
-/// Holds that every reader of the sidecar will get what was handed in. A version stays for ever: one that cannot be read
-/// must not become one.
+/// Checks that the sidecar reads back as the given metadata. Versions are permanent, so a version with a sidecar that
+/// cannot be read must not be registered.
 fn require_readable(sidecar: &[u8], metadata: &Metadata) -> Result<(), RegistryError> {
     let refused = |what: String| {
         let told = format!("the metadata cannot be kept as it was given: {what}");
@@ -120,7 +121,7 @@ fn require_readable(sidecar: &[u8], metadata: &Metadata) -> Result<(), RegistryE
     Err(refused("a part of it would be read back as something else".to_owned()))
 }
 
-/// A version's folder with its artifact, where nobody sees it yet.
+/// The staged folder of a version with its artifact, not yet visible to readers.
 struct Staging {
     batch: Batch,
     staged: Staged,
@@ -152,7 +153,7 @@ impl Staging {
         Ok(Self { batch, staged, model_id, checksum_sha256, artifact_size_bytes })
     }
 
-    /// Writes the sidecars. The time of registration is in them, so it is taken before.
+    /// Writes the sidecars. They contain the time of registration, so the caller takes it first.
     fn complete(
         self,
         registration: Registration,

@@ -1,10 +1,10 @@
-//! Repairing: what can be mended without losing anything or blessing anything, and nothing else.
+//! Repairs only what can be repaired without losing data and without accepting data that is not verified.
 //!
-//! A manifest may be written anew only where the catalog is whole in itself (its rows are what its last change
-//! recorded, its history an unbroken chain that leads to every status) and the manifest, if it can be read, is
-//! one of the catalog's own earlier states: then nothing that it vouches for is gone. What does not belong in
-//! the directory is moved to `quarantine/`, never deleted. Artifacts and sidecars cannot be mended: their
-//! content is known to nobody.
+//! The manifest is rewritten only where the catalog is consistent (its rows are what its last change recorded, and
+//! its history is an unbroken chain that leads to every status) and the manifest, if it can be read, records an
+//! earlier state of the same catalog. Then nothing that the manifest records is lost. Files that do not belong in the
+//! directory are moved to `quarantine/`, never deleted. Artifacts and sidecars cannot be repaired, because the
+//! registry has no second copy of them.
 
 use serde::Serialize;
 
@@ -28,23 +28,24 @@ use crate::{
     progress::Progress,
 };
 
-/// Leaves that are asked for at once.
+/// The number of leaves read with one query.
 const PAGE: u32 = 4096;
 
-/// Something that was mended.
+/// A repair that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Repair {
-    /// What was wrong, for example `risk_model/v1.0.0`.
+    /// The repaired item, for example `risk_model/v1.0.0`.
     pub subject: String,
     /// What was done.
     pub done: String,
 }
 
 impl Registry {
-    /// Mends what can be mended safely, then verifies everything.
+    /// Repairs what can be repaired safely, then verifies everything.
     ///
     /// # Errors
-    /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; what could not be mended is a finding, not an error.
+    /// `INVALID_REQUEST` for a registry of an earlier layout; `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`. What could
+    /// not be repaired is a finding, not an error.
     pub async fn repair(
         &self,
         progress: &Progress,
@@ -100,7 +101,7 @@ impl Registry {
         match self.manifest.ask(ReadManifest).await {
             Ok(None) => {}
             Ok(Some(manifest)) if self.was_once(&manifest).await? => {}
-            // It vouches for something that the catalog does not hold.
+            // The manifest records a state that the catalog never had.
             Ok(Some(_)) => return Ok(None),
             Err(_) => {
                 let store = self.store.clone();
@@ -112,7 +113,7 @@ impl Registry {
         Ok(Some(Repair { subject: "manifest.json".to_owned(), done }))
     }
 
-    /// Whether the catalog's log goes through the state that a manifest vouches for.
+    /// Whether the catalog's log had the root and size that the manifest records.
     async fn was_once(&self, manifest: &Manifest) -> Result<bool, RegistryError> {
         let mut edge = RightEdge::EMPTY;
         while edge.size() < manifest.log_size {
@@ -138,7 +139,7 @@ impl Registry {
             let mut repairs = Vec::new();
             for finding in integrity::orphans(&store, &records)? {
                 if finding.kind == "orphan" {
-                    // What cannot be mended is passed over: the verification names it still.
+                    // A failed repair is skipped; the verification still reports the orphan.
                     match quarantine::orphan(&store, &finding.subject) {
                         Ok(place) => {
                             let done = format!("not in the catalog; moved to {place}");
@@ -149,7 +150,7 @@ impl Registry {
                 }
             }
             for record in &records {
-                // Without its folder there is nothing to look into; the verification says so.
+                // The folder cannot be read; the verification reports this.
                 let Ok(names) = integrity::strangers(&store, record) else { continue };
                 if !names.is_empty() {
                     match quarantine::strangers(&store, record, &names) {

@@ -1,4 +1,4 @@
-//! Rolling back: the version archived last returns to production.
+//! Rolling back: the version that was archived last returns to production.
 
 use super::{
     Registry,
@@ -14,29 +14,29 @@ use crate::{
     progress::unwatched,
 };
 
-/// A rollback that took place.
+/// A completed rollback.
 #[derive(Debug, Clone)]
 pub struct RolledBack {
-    /// Of this type.
+    /// The model type.
     pub model_type: ModelType,
-    /// The version that is staged again.
+    /// The previous production version, now staged again.
     pub from_version: Version,
-    /// The version that is in production again.
+    /// The version that is now in production again.
     pub to_version: Version,
-    /// When.
+    /// The time of the rollback.
     pub rolled_back_at: Timestamp,
-    /// "Rolled back risk_model from v1.2.0 to v1.1.0".
+    /// A summary, for example "Rolled back risk_model from v1.2.0 to v1.1.0".
     pub message: String,
 }
 
 impl Registry {
-    /// Returns the version archived last to production and stages the one there.
+    /// Returns the version that was archived last to production and stages the current production version.
     ///
-    /// The version that returns must be intact. Whether it would load is not asked again: it was when it was
-    /// promoted, and a rollback must not fail because a policy became stricter since.
+    /// The returning version must be intact. The load check is not repeated: the version passed it when it was
+    /// promoted, and a rollback must not fail because the policy became stricter since then.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND` where nothing is in production or nothing was archived; `CHECKSUM_MISMATCH`.
+    /// `MODEL_NOT_FOUND` where no version is in production or none is archived; `CHECKSUM_MISMATCH`.
     pub async fn roll_back(
         &self,
         model_type: &ModelType,

@@ -1,4 +1,4 @@
-//! Validating: is this version intact, and would it load?
+//! Validating: whether a version is intact and its artifact would load.
 
 use super::Registry;
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
     progress::{CancelOnDrop, Progress},
 };
 
-/// A version that is intact and would load.
+/// A version that is intact and whose artifact would load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validated {
-    /// Which.
+    /// The version's identifier.
     pub model_id: ModelId,
-    /// What was found.
+    /// The result of the checks.
     pub validation: Validation,
 }
 
 impl Registry {
-    /// Hashes a version's files and reads its artifact as its loader would.
+    /// Hashes the files of a version and reads its artifact as its loader would.
     ///
     /// # Errors
     /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` or `VALIDATION_FAILED` with every error found.
@@ -37,7 +37,7 @@ impl Registry {
         Ok(Validated { model_id, validation })
     }
 
-    /// Runs the checks and reports, whatever they find.
+    /// Runs the checks and returns their result. Failed checks are not an error.
     pub(super) async fn examine(
         &self,
         record: VersionRecord,
@@ -50,7 +50,7 @@ impl Registry {
     }
 }
 
-/// Passes what is intact.
+/// Refuses a version that is not intact.
 pub(super) fn require_intact(validation: &Validation) -> Result<(), RegistryError> {
     if validation.checksum_verified {
         return Ok(());
@@ -58,7 +58,7 @@ pub(super) fn require_intact(validation: &Validation) -> Result<(), RegistryErro
     Err(RegistryError::new(ErrorKind::ChecksumMismatch, validation.errors().join("; ")))
 }
 
-/// Passes what is intact and would load.
+/// Refuses a version that is not intact or would not load.
 pub(super) fn require_loadable(validation: &Validation) -> Result<(), RegistryError> {
     require_intact(validation)?;
     if validation.load_successful() {

@@ -1,4 +1,4 @@
-//! Verifying: manifest, catalog, history, sidecars and artifacts, all re-read and re-hashed.
+//! Verifying: re-reads and re-hashes manifest, catalog, history, sidecars and artifacts.
 
 use super::Registry;
 use crate::{
@@ -20,20 +20,20 @@ use crate::{
     progress::Progress,
 };
 
-/// What a verification looked at and found.
+/// The scope and the findings of a verification.
 #[derive(Debug, Clone)]
 pub struct Verification {
-    /// Versions whose files were re-hashed.
+    /// The number of versions whose files were re-hashed.
     pub versions: usize,
-    /// Entries of the log that were held against its root.
+    /// The number of log entries that were checked against the log's root.
     pub transitions: u64,
-    /// Bytes that were hashed.
+    /// The number of hashed bytes.
     pub bytes: u64,
-    /// Every disagreement; empty where all is well.
+    /// Every disagreement; empty where there is none.
     pub findings: Vec<Finding>,
 }
 
-/// Keeps writers out, as far as one may who only reads.
+/// Excludes writers, as far as the permissions of a reader allow.
 struct Quiet {
     _directory: ReadLock,
     catalog: Option<WriterLock>,
@@ -66,8 +66,8 @@ impl Quiet {
 }
 
 impl Registry {
-    /// Re-reads and re-hashes everything. Changes nothing. Waits for writers where it may, so that it does not take a
-    /// change under way for a disagreement.
+    /// Re-reads and re-hashes everything. Changes nothing. Waits for writers where its permissions allow it, so that
+    /// it does not report a change in progress as a disagreement.
     ///
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; a disagreement is a finding, not an error.
@@ -82,7 +82,7 @@ impl Registry {
         let store = self.store.clone();
         let known = records.clone();
         findings.extend(blocking(move || Ok(integrity::orphans(&store, &known)?)).await?);
-        // Versions never change once registered: hashing them keeps no writer waiting.
+        // The files of a registered version never change, so hashing them needs no lock.
         quiet.end(&self.db).await;
 
         let total: u64 = records.iter().map(|record| record.total_size_bytes).sum();

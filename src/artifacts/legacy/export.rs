@@ -1,4 +1,4 @@
-//! The tables in `catalog-export/`, read row by row: a bad row is that row's fault.
+//! Reads the tables in `catalog-export/` row by row. A faulty row does not affect other rows.
 
 use csv::StringRecord;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -40,17 +40,17 @@ pub(super) struct HistoryRow {
     pub(super) changed_by: String,
 }
 
-/// A row as far as it can be read.
+/// The readable part of a row.
 pub(super) struct Row<T> {
-    /// What messages call it: the version that it is about where the table is of versions, else its place.
+    /// The row's name in messages: its version in a table of versions, else its place in the table.
     pub(super) subject: String,
-    /// The version that it says it is about.
+    /// The id of the row's version, as the row gives it.
     pub(super) model_id: Option<String>,
-    /// Its values, or what is wrong with them.
+    /// The row's values, or their fault.
     pub(super) value: Result<T, String>,
 }
 
-/// Reads a table. What is wrong with the whole of it is a fault of the directory.
+/// Reads a table. A fault of the whole table is a fault of the directory.
 pub(super) fn read_rows<T: DeserializeOwned>(
     top: &Folder,
     name: &str,

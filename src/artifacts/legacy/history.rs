@@ -1,4 +1,5 @@
-//! The directory's history: each version's must be a walk by the rules from its registration to where it stands.
+//! Reads the directory's history and checks it. The history of each version must lead by allowed status changes from
+//! its registration to its current status.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +12,8 @@ use super::{
 };
 use crate::domain::{ModelId, Status, VersionRecord, history::Transition, text::check_short_text};
 
-/// Reads the history of the versions that could be read. `unknown` are the ids of those that could not: their faults
-/// are told already.
+/// Reads the history of the versions that could be read. `unknown` holds the ids of the versions with faults, which
+/// are already recorded.
 pub(super) fn read(
     rows: &[Row<HistoryRow>],
     versions: &[LegacyVersion],
@@ -43,7 +44,7 @@ pub(super) fn read(
             (None, Ok(_)) => found.add(place, format!("model_id {model_id} is not in {MODELS}")),
         }
     }
-    // Rows of one moment keep the export's order: archived before promoted, as they were written.
+    // The sort is stable: rows with equal times keep the export's order, in which archiving precedes promotion.
     steps.sort_by_key(|step| step.changed_at);
     steps
 }
@@ -65,12 +66,12 @@ fn transition(row: &HistoryRow, record: &VersionRecord) -> Result<Transition, St
     })
 }
 
-/// Names a field in front of a parse error.
+/// Puts the field's name in front of a parse error.
 fn field<T, E: std::fmt::Display>(name: &str, parsed: Result<T, E>) -> Result<T, String> {
     parsed.map_err(|error| format!("{name}: {error}"))
 }
 
-/// Checks each version's walk.
+/// Checks the status changes of each version.
 pub(super) fn check(versions: &[LegacyVersion], steps: &[Transition], found: &mut Found) {
     let mut stands: HashMap<ModelId, Status> = HashMap::new();
     for step in steps {

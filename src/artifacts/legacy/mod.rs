@@ -1,13 +1,12 @@
-//! Reading a registry directory of the Python service: its manifest, its catalog's export, its sidecars
-//! and artifacts, each checked against the others. Reads only; nothing is written to the directory.
+//! Reads a registry directory of the Python service: its manifest, the export of its catalog, its sidecars and its
+//! artifacts. Each is checked against the others. Nothing is written to the directory.
 //!
-//! `registry.db` is a DuckDB file, which this program does not read: its rows come from
-//! `catalog-export/`, and the file itself is held against the SHA-256 in the manifest, so that an export
-//! cannot be of another state than the manifest's without the manifest saying so in its counts, its
-//! production versions or its sizes. What the export alone tells (times of promotion, who and when in the
-//! history) can be held against nothing but the rules.
+//! `registry.db` is a DuckDB file, which this program cannot read. Its rows come from `catalog-export/`. The file
+//! itself must have the SHA-256 in the manifest, so the manifest describes its state. An export of another state then
+//! differs from the manifest's counts, production versions or sizes. Some values are only in the export: the
+//! promotion times, and the authors and times of the history. They can be checked only against the rules.
 //!
-//! Faults are of two kinds: those of one version, without which the rest can be had, and those of the directory.
+//! There are two kinds of faults: faults of one version, which can be left out, and faults of the directory.
 
 mod export;
 mod history;
@@ -36,51 +35,51 @@ const EXPORT: &str = "catalog-export";
 const MODELS: &str = "models.csv";
 const HISTORY: &str = "promotion_history.csv";
 
-/// Largest export or manifest that is read, in bytes.
+/// The size limit of an export or manifest, in bytes.
 const MAX_EXPORT_BYTES: u64 = 1 << 30;
 
-/// A version as the directory holds it, checked.
+/// A checked version of the directory.
 #[derive(Debug)]
 pub struct LegacyVersion {
-    /// The catalog row that it becomes.
+    /// The version's row in the new catalog.
     pub record: VersionRecord,
-    /// Its sidecar, byte for byte.
+    /// The exact bytes of its sidecar.
     pub sidecar: Vec<u8>,
-    /// Its checksum file, byte for byte.
+    /// The exact bytes of its checksum file.
     pub checksum_file: Vec<u8>,
 }
 
-/// A registry directory of the Python service, checked.
+/// A checked registry directory of the Python service.
 #[derive(Debug)]
 pub struct LegacyRegistry {
     root: RegistryRoot,
-    /// Its versions.
+    /// The directory's versions.
     pub versions: Vec<LegacyVersion>,
-    /// Its history, oldest first.
+    /// The directory's history, oldest first.
     pub transitions: Vec<Transition>,
-    /// What is not brought in, where that was asked for.
+    /// The items that are left out; empty with [`Invalid::Refuse`].
     pub left_out: Vec<LeftOut>,
 }
 
-/// What is to become of a version that the rules do not allow.
+/// The treatment of a version that the rules do not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invalid {
-    /// It keeps the whole directory out.
+    /// The whole directory is refused.
     Refuse,
-    /// It is left out, with its history.
+    /// The version and its history are left out.
     LeaveOut,
 }
 
-/// Something in the directory that the rules do not allow.
+/// An item of the directory that the rules do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
-    /// Of what, for example `risk_model/v1.2.0`.
+    /// The item's name, for example `risk_model/v1.2.0`.
     pub subject: String,
-    /// Everything that is wrong with it, fit for a terminal.
+    /// Every fault of the item, safe to print to a terminal.
     pub faults: Vec<String>,
 }
 
-/// Everything that is wrong with the directory, a sentence each.
+/// Every fault of the directory, one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct LegacyFaults(pub Vec<String>);
@@ -91,12 +90,12 @@ impl From<StoreError> for LegacyFaults {
     }
 }
 
-/// What was found wrong so far.
+/// The faults found so far.
 #[derive(Debug, Default)]
 struct Found {
-    /// With the directory.
+    /// The faults of the directory.
     of_directory: Vec<String>,
-    /// With one version or row, by its name.
+    /// The faults of single versions and rows, by name.
     of_parts: BTreeMap<String, Vec<String>>,
 }
 
@@ -116,10 +115,10 @@ struct LegacyManifest {
 }
 
 impl LegacyRegistry {
-    /// Reads and checks a directory. `progress` hears the bytes hashed.
+    /// Reads and checks a directory. `progress` receives the number of hashed bytes.
     ///
     /// # Errors
-    /// [`LegacyFaults`], all that was found.
+    /// [`LegacyFaults`] with every fault found.
     pub fn read(
         directory: &Path,
         policy: &Policy,
@@ -158,7 +157,7 @@ impl LegacyRegistry {
         Ok(Self { root, versions, transitions, left_out: left_out(of_parts) })
     }
 
-    /// Opens a version's artifact, to be copied.
+    /// Opens the artifact of a version for copying.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -290,7 +289,7 @@ fn check_sizes(manifest: &LegacyManifest, versions: &[LegacyVersion], found: &mu
     }
 }
 
-/// Every folder of a version must be in the export.
+/// Checks that every version folder is in the export.
 fn check_folders(root: &RegistryRoot, models: &[Row<ModelRow>], found: &mut Found) {
     let known: HashSet<&str> = models.iter().map(|row| row.subject.as_str()).collect();
     let artifacts = match root.artifacts() {

@@ -1,4 +1,4 @@
-//! One version of the directory: its row, its sidecar and its artifact held against each other.
+//! Reads one version of the directory and compares its row, its sidecar and its artifact.
 
 use std::fmt::Display;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What is wrong with the version so far.
+/// The faults of the version found so far.
 #[derive(Default)]
 struct Faults(Vec<String>);
 
@@ -27,7 +27,7 @@ impl Faults {
         self.0.push(what.into());
     }
 
-    /// Takes a value, or notes that the field has none.
+    /// Returns a parsed value, or records the field's fault.
     fn take<T, E: Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.tell(format!("{field}: {error}"))).ok()
     }
@@ -36,7 +36,7 @@ impl Faults {
 /// Reads and checks a version.
 ///
 /// # Errors
-/// All that is wrong with it, a sentence each.
+/// Every fault of the version, one sentence each.
 pub(super) fn read_version(
     root: &RegistryRoot,
     row: &ModelRow,
@@ -118,9 +118,9 @@ fn the_artifact(folder: &Folder) -> Result<ArtifactFile, String> {
     }
 }
 
-/// Reads the sidecar as it will be read once it is here, within the bounds of a registration.
+/// Reads the sidecar as this registry reads its own, within the limits of a registration.
 fn read_metadata(sidecar: &[u8], faults: &mut Faults) -> Option<Metadata> {
-    // The document is a level of its own around its fields.
+    // The document adds one level around its fields.
     let told = json_text::faults(sidecar, MAX_NESTING + 1);
     if !told.is_empty() {
         told.into_iter().for_each(|fault| faults.tell(format!("{METADATA}: {fault}")));
@@ -129,7 +129,7 @@ fn read_metadata(sidecar: &[u8], faults: &mut Faults) -> Option<Metadata> {
     Metadata::parse(sidecar).map_err(|error| faults.tell(error.to_string())).ok()
 }
 
-/// What the export repeats of a sidecar must be what the sidecar says.
+/// Checks that the export's copies of sidecar fields agree with the sidecar.
 fn check_columns(row: &ModelRow, metadata: &Metadata, faults: &mut Faults) {
     let mut json = |name: &str, text: Option<&str>, said: Value| {
         let text = text.filter(|text| !text.is_empty()).unwrap_or("null");
@@ -155,7 +155,7 @@ fn check_columns(row: &ModelRow, metadata: &Metadata, faults: &mut Faults) {
     }
 }
 
-/// What a row's text columns stand for.
+/// The parsed values of a row's text columns.
 struct Columns {
     model_id: ModelId,
     status: Status,
@@ -252,7 +252,7 @@ fn check_files(
     }
 }
 
-/// A time as the export writes it.
+/// Parses a time in the export's format.
 pub(super) fn time(text: &str) -> Result<Timestamp, impl Display> {
     Timestamp::parse_without_zone(text).or_else(|_| Timestamp::parse(text))
 }
