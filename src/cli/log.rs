@@ -64,7 +64,7 @@ pub struct Check {
     /// A file with an earlier checkpoint of this registry's log
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "file")]
     since: Option<PathBuf>,
-    /// The log's verifier key, <name>+<id>+<base64>; without it the check does not prove which log it is
+    /// The log's verifier key, NAME+ID+BASE64; without it the check does not prove which log it is
     #[arg(long, value_parser = VerifierKey::parse)]
     key: Option<VerifierKey>,
 }

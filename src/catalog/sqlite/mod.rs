@@ -191,7 +191,7 @@ impl SqliteCatalog {
     /// Opens an existing file only for reading. It creates no file beside it.
     ///
     /// Each transaction has its own connection: the way to read the file depends on whether a writer is active (see
-    /// [`reading_url`]).
+    /// `reading_url`).
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`] where the file is not SQLite or cannot be read.
