@@ -232,8 +232,8 @@ answers!(ApplyChange => Applied, at Point::DbApply, then Point::DbApplied, |cata
 pub struct UpgradeCatalog {
     /// The locks, held until the transaction has ended, even if nobody waits for it.
     pub locks: Arc<Locks>,
-    /// The checksum in the manifest.
-    pub manifest: Sha256Digest,
+    /// The checksum in the manifest, if there is one.
+    pub manifest: Option<Sha256Digest>,
     /// The author and time.
     pub stamp: Stamp,
 }

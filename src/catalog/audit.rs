@@ -41,6 +41,8 @@ struct Auditor {
     subtrees: BTreeMap<(i32, i64), String>,
     logged: HashMap<ModelId, Logged>,
     bytes: u64,
+    /// Discrepancies beyond [`MAX_LISTED`].
+    omitted: u64,
 }
 
 /// Audits the catalog.
@@ -55,6 +57,7 @@ pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
         subtrees: subtrees.into_iter().map(|(level, at, hash)| ((level, at), hash)).collect(),
         logged: HashMap::new(),
         bytes: 0,
+        omitted: 0,
     };
     auditor.read_log(conn).await?;
     auditor.read_versions(conn).await?;
@@ -66,14 +69,28 @@ pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
         }
         Err(error) => return Err(error),
     }
-    Ok(auditor.audit)
+    Ok(auditor.finish())
 }
 
 impl Auditor {
     fn tell(&mut self, kind: DiscrepancyKind, subject: String, detail: String) {
         if self.audit.discrepancies.len() < MAX_LISTED {
             self.audit.discrepancies.push(Discrepancy { kind, subject, detail });
+        } else {
+            self.omitted += 1;
         }
+    }
+
+    /// The audit, which says how many discrepancies it does not list.
+    fn finish(mut self) -> Audit {
+        if self.omitted > 0 {
+            self.audit.discrepancies.push(Discrepancy {
+                kind: DiscrepancyKind::Row,
+                subject: "the catalog".to_owned(),
+                detail: format!("{} more discrepancies are not listed", self.omitted),
+            });
+        }
+        self.audit
     }
 
     async fn read_log(&mut self, conn: &mut Conn) -> Result<(), CatalogError> {
@@ -153,7 +170,10 @@ impl Auditor {
             let (next, ()) = join(next, looked_at).await;
             page = next?;
         }
-        let missing: Vec<ModelId> = self.logged.keys().copied().take(MAX_LISTED).collect();
+        let mut missing: Vec<ModelId> = self.logged.keys().copied().collect();
+        missing.sort_unstable();
+        self.omitted += missing.len().saturating_sub(MAX_LISTED) as u64;
+        missing.truncate(MAX_LISTED);
         for model_id in missing {
             let subject = name_of(conn, model_id).await?;
             let detail = format!("{subject}: in the log, not in the catalog");

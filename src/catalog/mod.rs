@@ -346,10 +346,10 @@ pub trait Catalog: Send + Sync {
     async fn create(&self) -> Result<(), CatalogError>;
 
     /// Upgrades a catalog of layout 2.0.0 to this layout in one transaction, after checking it against its own digest
-    /// and chain. `manifest` is the checksum in its manifest; it becomes the previous root.
+    /// and chain. `manifest` is the checksum in its manifest, if there is one; it becomes the previous root.
     async fn upgrade(
         &self,
-        manifest: Sha256Digest,
+        manifest: Option<Sha256Digest>,
         stamp: &Stamp,
     ) -> Result<CatalogState, CatalogError>;
 

@@ -65,7 +65,7 @@ impl Catalog for Store {
 
     async fn upgrade(
         &self,
-        manifest: Sha256Digest,
+        manifest: Option<Sha256Digest>,
         stamp: &Stamp,
     ) -> Result<CatalogState, CatalogError> {
         let work = async |conn: &mut Conn| upgrade::upgrade(conn, manifest, stamp).await;

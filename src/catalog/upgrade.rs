@@ -138,7 +138,7 @@ struct Standing {
 /// [`CatalogError::Damaged`] where the catalog does not match its own digest and chain; the database's error.
 pub(super) async fn upgrade(
     conn: &mut Conn,
-    manifest: Sha256Digest,
+    manifest: Option<Sha256Digest>,
     stamp: &Stamp,
 ) -> Result<CatalogState, CatalogError> {
     schema_steps::take(conn, schema_version::LOG).await?;
@@ -147,7 +147,7 @@ pub(super) async fn upgrade(
     find_lasts(conn, &mut standing).await?;
     let mut writer = Writer::of_an_empty_log(conn, stamp);
     let head = convert(&mut writer, &standing).await?;
-    check_digest(writer.conn(), digest, head, Some(manifest)).await?;
+    let found = check_digest(writer.conn(), digest, head, manifest).await?;
     let detail = [
         ("chain_head_sha256", head.head_sha256.to_string()),
         ("chain_length", head.length.to_string()),
@@ -156,7 +156,7 @@ pub(super) async fn upgrade(
     let detail = detail.map(|(name, value)| (name.to_owned(), value)).into();
     let note = writer.note(Action::Upgrade, detail);
     writer.append(note).await?;
-    writer.set_totals(standing.len() as u64, bytes, manifest);
+    writer.set_totals(standing.len() as u64, bytes, manifest.unwrap_or(found));
     schema_steps::take(writer.conn(), schema_version::CURRENT).await?;
     let state = writer.finish().await?;
     fault::point(Point::UpgradeConverted);
@@ -264,6 +264,7 @@ async fn convert(
         for row in page {
             let (step, state) = follow(&mut head, row, standing)?;
             let action = action_of(&step, before.as_ref());
+            writer.not_before(step.changed_at);
             writer.append(imported(&step, action, None, state)).await?;
             before = Some(step);
         }
@@ -304,7 +305,7 @@ async fn walk(conn: &mut Conn, found: &mut Audit) -> Result<(), CatalogError> {
         }
     }
     found.entries = head.length;
-    check_digest(conn, digest, head, None).await
+    check_digest(conn, digest, head, None).await.map(drop)
 }
 
 /// The action of a transition, which layout 2.0.0 did not record. A return from the archive is a rollback if the
@@ -325,13 +326,14 @@ fn action_of(step: &Transition, before: Option<&Transition>) -> Action {
     }
 }
 
-/// The rows must match the recorded checksum. The manifest must have that checksum or the one before it.
+/// Returns the digest of the rows. They must match the recorded checksum. The manifest, if there is one, must have that
+/// checksum or the one before it.
 async fn check_digest(
     conn: &mut Conn,
     mut digest: CatalogDigest,
     head: ChainHead,
     manifest: Option<Sha256Digest>,
-) -> Result<(), CatalogError> {
+) -> Result<Sha256Digest, CatalogError> {
     let tombstones: Vec<(String, String)> = used_versions::table
         .select((used_versions::model_type, used_versions::version))
         .load(conn)
@@ -342,8 +344,8 @@ async fn check_digest(
             column(&"tombstone", "version", Version::parse(&version))?,
         );
     }
-    let found = digest.finish(head).map_err(|error| CatalogError::Damaged(error.to_string()))?;
-    let found = found.to_string();
+    let digest = digest.finish(head).map_err(|error| CatalogError::Damaged(error.to_string()))?;
+    let found = digest.to_string();
     let recorded: Vec<(String, String)> = registry_state::table
         .select((registry_state::checksum, registry_state::previous_checksum))
         .load(conn)
@@ -361,6 +363,6 @@ async fn check_digest(
         Some(manifest) if manifest != *current && manifest != *previous => {
             Err(CatalogError::Damaged("manifest.json and the catalog disagree".to_owned()))
         }
-        _ => Ok(()),
+        _ => Ok(digest),
     }
 }

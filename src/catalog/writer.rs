@@ -57,6 +57,11 @@ impl<'a> Writer<'a> {
         Self { conn, tree: TreeState::empty(), stamp, at: stamp.at }
     }
 
+    /// Gives the change this time, if its own is earlier.
+    pub(super) fn not_before(&mut self, time: Timestamp) {
+        self.at = self.at.max(time);
+    }
+
     /// Makes a change.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadRoots,
-            ReadState, TakesChanges, UpgradeCatalog,
+            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadState,
+            TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
@@ -115,17 +115,11 @@ async fn upgrade(
     locks: Arc<Locks>,
     author: &Author,
 ) -> Result<(), RegistryError> {
-    let found = registry.manifest.ask(ReadManifest).await?;
-    let recorded = registry.db.ask(ReadRoots).await?;
-    let checksum = match (&found, recorded) {
-        (Some(manifest), _) => manifest.checksum,
-        (None, Some(recorded)) => recorded.current,
-        // The creating process was killed before the first manifest; nothing was ever recorded.
-        (None, None) => return Err(disagreement(&["there is no manifest".to_owned()])),
-    };
+    // There is none where the process that created the registry was killed before it wrote the first one.
+    let manifest = registry.manifest.ask(ReadManifest).await?.map(|manifest| manifest.checksum);
     let at = clock::now()?;
     let stamp = Stamp { at, author: author.clone(), reason: None };
-    let upgrade = UpgradeCatalog { locks, manifest: checksum, stamp };
+    let upgrade = UpgradeCatalog { locks, manifest, stamp };
     let state = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, upgrade).await?;
     let versions = state.summary.artifact_count;
     crate::fault::point(crate::fault::Point::CatalogCommitted);

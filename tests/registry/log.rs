@@ -309,3 +309,17 @@ fn tiles_and_entries_give_the_root_of_the_checkpoint_and_end_where_the_log_does(
         assert_eq!(get(&server, beyond).error(), (404, "NOT_FOUND".to_owned()), "{beyond}");
     }
 }
+
+#[test]
+fn who_is_named_is_recorded_beside_the_systems_user_and_not_in_its_place() {
+    let world = World::promoted(&["v1.0.0"]);
+    world.register("v1.1.0").ok();
+    let mut promote = world.command(&["promote", "risk_model", "v1.1.0", "--user", "carol"]);
+    let promoted: Ran = promote.env("USER", "mallory").output().unwrap().into();
+    promoted.ok();
+    let evidence = world.run(&["log", "prove", "risk_model", "v1.1.0"]).ok().stdout;
+    let operator = model_registry::cli::operator::operator();
+    let recorded = format!(r#""actor":"carol","authenticated_as":"{operator}""#);
+    assert!(evidence.replace('\\', "").contains(&recorded), "{recorded}: {evidence}");
+    assert!(!evidence.contains("mallory"));
+}

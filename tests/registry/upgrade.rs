@@ -131,6 +131,18 @@ fn killed_at_any_step_of_an_upgrade_the_old_registry_or_the_new_one_is_there() {
 }
 
 #[test]
+fn a_registry_of_layout_2_whose_manifest_was_never_written_is_upgraded() {
+    let world = left_by_version_2();
+    let before = told(&world);
+    fs::remove_file(world.path("manifest.json")).unwrap();
+    let server = world.serve();
+    assert_eq!(server.model("risk_model/current").json()["version"], "v5.1.0");
+    assert_eq!(manifest(&world)["registry_version"], "3.0.0");
+    assert_eq!(told(&world), before);
+    world.run(&["verify"]).ok();
+}
+
+#[test]
 fn of_many_that_upgrade_at_once_one_does() {
     let world = left_by_version_2();
     let children: Vec<_> = (0..8)
