@@ -52,6 +52,8 @@ fn record(number: usize, at: Timestamp) -> VersionRecord {
         created_at: at,
         promoted_at: None,
         archived_at: None,
+        check: None,
+        collected: None,
     }
 }
 

@@ -56,6 +56,10 @@ points! {
     UpgradeLocked = "upgrade.locked",
     /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
+    /// An extension of the schema has taken its locks.
+    ExtensionLocked = "extension.locked",
+    /// An extension of the schema has taken its steps and has not committed.
+    ExtensionTaken = "extension.taken",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.

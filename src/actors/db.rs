@@ -240,6 +240,16 @@ pub struct UpgradeCatalog {
 
 answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
 
+/// Takes the missing steps of a catalog of this layout. Answers whether any was missing.
+#[derive(Message)]
+#[rtype(result = "Result<bool, RegistryError>")]
+pub struct ExtendCatalog {
+    /// The locks, held until the transaction has ended, even if nobody waits for it.
+    pub locks: Arc<Locks>,
+}
+
+answers!(ExtendCatalog => bool, at Point::ExtensionLocked, |catalog, _it| catalog.extend());
+
 /// Keeps other writers of the catalog out until the reply is released or dropped.
 #[derive(Message)]
 #[rtype(result = "Result<WriterLock, RegistryError>")]

@@ -7,7 +7,7 @@ pub mod postgres;
 pub mod sqlite;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
@@ -73,26 +73,32 @@ pub mod schema_version {
     pub const CHAIN: &str = "00000000000001";
     /// The tables of the log exist.
     pub const LOG: &str = "00000000000002";
-    /// Layout 3.0.0: the history is the log.
-    pub const CURRENT: &str = "00000000000003";
+    /// Layout 3.0.0: the history is the log. The steps after this one only add to it.
+    pub const UNCHAINED: &str = "00000000000003";
+    /// Verdicts and collections are kept.
+    pub const CURRENT: &str = "00000000000004";
 }
 
 /// The layout that was found in the catalog.
 #[derive(Debug)]
-struct KnownLayout(AtomicBool);
+struct KnownLayout(AtomicU8);
 
 impl KnownLayout {
     /// The layout of nearly all catalogs.
     fn current() -> Self {
-        Self(AtomicBool::new(false))
+        Self(AtomicU8::new(Layout::Current as u8))
     }
 
     fn set(&self, layout: Layout) {
-        self.0.store(layout == Layout::Before, Ordering::Relaxed);
+        self.0.store(layout as u8, Ordering::Relaxed);
     }
 
     fn is_the_one_before(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) == Layout::Before as u8
+    }
+
+    fn is_current(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Layout::Current as u8
     }
 }
 
@@ -285,8 +291,19 @@ pub enum Layout {
     Absent,
     /// Layout 2.0.0, which is upgraded when the registry is first opened for change.
     Before,
+    /// Layout 3.0.0 as an earlier program left it: the last steps, which only add to it, are missing. They are taken
+    /// when the registry is first opened for change.
+    Behind,
     /// Layout 3.0.0.
     Current,
+}
+
+impl Layout {
+    /// Whether the history is a log.
+    #[must_use]
+    pub fn has_log(self) -> bool {
+        matches!(self, Self::Behind | Self::Current)
+    }
 }
 
 /// A fault that an audit found.
@@ -352,6 +369,10 @@ pub trait Catalog: Send + Sync {
         manifest: Option<Sha256Digest>,
         stamp: &Stamp,
     ) -> Result<CatalogState, CatalogError>;
+
+    /// Takes the missing steps of a catalog that is [`Layout::Behind`], in one transaction. Returns whether any was
+    /// missing.
+    async fn extend(&self) -> Result<bool, CatalogError>;
 
     /// Whether the database reports that it accepts changes now. The catalog must have its tables.
     async fn takes_changes(&self) -> Result<bool, CatalogError>;

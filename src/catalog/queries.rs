@@ -8,14 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::{
     ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, OptionalExtension as _,
-    QueryDsl as _, SelectableHelper as _, dsl::sql, sql_types::Bool,
+    QueryDsl as _, SelectableHelper as _,
+    dsl::{exists, not, sql},
+    sql_types::Bool,
 };
 use diesel_async::RunQueryDsl;
 
 use super::{
     Conn, Store,
-    rows::{EntryRow, VersionRow},
-    schema::{log_entries, log_subtrees, registry_state, versions},
+    rows::{CheckRow, CollectedRow, EntryRow, VersionRow},
+    schema::{collected, load_checks, log_entries, log_subtrees, registry_state, versions},
     schema_steps, upgrade,
     writer::Writer,
 };
@@ -74,6 +76,19 @@ impl Catalog for Store {
         Ok(state)
     }
 
+    async fn extend(&self) -> Result<bool, CatalogError> {
+        let extend = self.run_within(limits::MIGRATION_WAIT, Scope::Change, schema_steps::extend);
+        let extended = extend.await.map_err(|error| match error {
+            CatalogError::Unavailable(why) => CatalogError::Unavailable(format!(
+                "its schema is of an earlier version of this program and could not be extended: {why}; if this user \
+                 may not do so, let the owner of the tables start `serve` once"
+            )),
+            other => other,
+        })?;
+        self.layout.set(Layout::Current);
+        Ok(extended)
+    }
+
     async fn takes_changes(&self) -> Result<bool, CatalogError> {
         let Some(query) = Conn::find_writability() else { return Ok(true) };
         self.run(Scope::Statement, async |conn| schema_steps::finds(conn, query).await).await
@@ -92,7 +107,11 @@ impl Catalog for Store {
         &self,
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        self.run(Scope::Statement, async |conn| production_of(conn, model_type).await).await
+        self.run(Scope::Statement, async |conn| {
+            let whole = self.is_whole(conn).await?;
+            production_of(conn, whole, model_type).await
+        })
+        .await
     }
 
     async fn find_version(
@@ -100,12 +119,20 @@ impl Catalog for Store {
         model_type: &ModelType,
         version: Version,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        self.run(Scope::Statement, async |conn| version_of(conn, model_type, version).await).await
+        self.run(Scope::Statement, async |conn| {
+            let whole = self.is_whole(conn).await?;
+            version_of(conn, whole, model_type, version).await
+        })
+        .await
     }
 
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
         // One snapshot, so that the page and the total agree.
-        self.run(Scope::Snapshot, async |conn| page_of(conn, filter).await).await
+        self.run(Scope::Snapshot, async |conn| {
+            let whole = self.is_whole(conn).await?;
+            page_of(conn, whole, filter).await
+        })
+        .await
     }
 
     async fn list_transitions(
@@ -151,7 +178,11 @@ impl Catalog for Store {
         &self,
         model_type: &ModelType,
     ) -> Result<Option<VersionRecord>, CatalogError> {
-        self.run(Scope::Statement, async |conn| rollback_target(conn, model_type).await).await
+        self.run(Scope::Snapshot, async |conn| {
+            let whole = self.is_whole(conn).await?;
+            rollback_target(conn, whole, model_type).await
+        })
+        .await
     }
 
     async fn apply(&self, change: &CatalogChange, stamp: &Stamp) -> Result<Applied, CatalogError> {
@@ -250,82 +281,128 @@ impl Catalog for Store {
     }
 }
 
+impl Store {
+    /// Whether the catalog has every table. A catalog that an earlier program left may lack the last ones until it is
+    /// opened for change, by this process or by another.
+    async fn is_whole(&self, conn: &mut Conn) -> Result<bool, CatalogError> {
+        if self.layout.is_current() {
+            return Ok(true);
+        }
+        let layout = schema_steps::layout(conn).await?;
+        self.layout.set(layout);
+        Ok(layout == Layout::Current)
+    }
+}
+
+/// Loads versions with what is known beside their rows. Where tables of the latter are missing (`$whole` is false),
+/// nothing is known.
+macro_rules! load_records {
+    ($conn:expr, $whole:expr, |$versions:ident| $query:expr) => {{
+        let rows: Vec<(VersionRow, Option<CheckRow>, Option<CollectedRow>)> = if $whole {
+            let $versions =
+                versions::table.left_join(load_checks::table).left_join(collected::table).select((
+                    VersionRow::as_select(),
+                    Option::<CheckRow>::as_select(),
+                    Option::<CollectedRow>::as_select(),
+                ));
+            $query.load($conn).await?
+        } else {
+            let $versions = versions::table.select(VersionRow::as_select());
+            let rows: Vec<VersionRow> = $query.load($conn).await?;
+            rows.into_iter().map(|row| (row, None, None)).collect()
+        };
+        rows.into_iter()
+            .map(|(row, check, collected)| row.into_whole_record(check, collected))
+            .collect::<Result<Vec<VersionRecord>, CatalogError>>()
+    }};
+}
+
 fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
     rows.into_iter().map(|row| row.into_entry().map(|(entry, _)| entry)).collect()
 }
 
-async fn page_of(conn: &mut Conn, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
-    let matching = || {
-        let mut query = versions::table.into_boxed();
-        if let Some(model_type) = &filter.model_type {
-            query = query.filter(versions::model_type.eq(model_type.as_str().to_owned()));
-        }
-        if let Some(status) = filter.status {
-            query = query.filter(versions::status.eq(status.as_str()));
-        }
-        query
-    };
-    let total: i64 = matching().count().get_result(conn).await?;
-    let ordered = match filter.order {
-        Order::Newest => matching().order((versions::created_at.desc(), versions::model_id.desc())),
-        Order::Oldest => matching().order((versions::created_at.asc(), versions::model_id.asc())),
-    };
-    let rows: Vec<VersionRow> = ordered
-        .limit(filter.limit.map_or(i64::MAX, i64::from))
-        .offset(i64::from(filter.offset))
-        .load(conn)
-        .await?;
-    Ok(VersionPage {
-        records: rows.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?,
-        total: total.unsigned_abs(),
-    })
+async fn page_of(
+    conn: &mut Conn,
+    whole: bool,
+    filter: &VersionFilter,
+) -> Result<VersionPage, CatalogError> {
+    macro_rules! matching {
+        ($versions:expr) => {{
+            let mut query = $versions.into_boxed();
+            if let Some(model_type) = &filter.model_type {
+                query = query.filter(versions::model_type.eq(model_type.as_str().to_owned()));
+            }
+            if let Some(status) = filter.status {
+                query = query.filter(versions::status.eq(status.as_str()));
+            }
+            query
+        }};
+    }
+    let total: i64 = matching!(versions::table).count().get_result(conn).await?;
+    let records = load_records!(conn, whole, |all| {
+        let matching = matching!(all);
+        let ordered = match filter.order {
+            Order::Newest => {
+                matching.order((versions::created_at.desc(), versions::model_id.desc()))
+            }
+            Order::Oldest => matching.order((versions::created_at.asc(), versions::model_id.asc())),
+        };
+        ordered.limit(filter.limit.map_or(i64::MAX, i64::from)).offset(i64::from(filter.offset))
+    })?;
+    Ok(VersionPage { records, total: total.unsigned_abs() })
 }
 
 /// The production version of a type.
 pub(super) async fn production_of(
     conn: &mut Conn,
+    whole: bool,
     model_type: &ModelType,
 ) -> Result<Option<VersionRecord>, CatalogError> {
-    let row: Option<VersionRow> = versions::table
+    let mut found = load_records!(conn, whole, |all| all
         .filter(versions::model_type.eq(model_type.as_str()))
         .filter(sql::<Bool>(IN_PRODUCTION))
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(VersionRow::into_record).transpose()
+        .limit(1))?;
+    Ok(found.pop())
 }
 
 /// One version.
 pub(super) async fn version_of(
     conn: &mut Conn,
+    whole: bool,
     model_type: &ModelType,
     version: Version,
 ) -> Result<Option<VersionRecord>, CatalogError> {
-    let row: Option<VersionRow> = versions::table
+    let mut found = load_records!(conn, whole, |all| all
         .filter(versions::model_type.eq(model_type.as_str()))
         .filter(versions::version.eq(version.to_string()))
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(VersionRow::into_record).transpose()
+        .limit(1))?;
+    Ok(found.pop())
 }
 
-/// The version archived last. The order of the log decides, not the time: the clock may have been set back.
+/// The version archived last whose files are there. The order of the log decides, not the time: the clock may have
+/// been set back.
 pub(super) async fn rollback_target(
     conn: &mut Conn,
+    whole: bool,
     model_type: &ModelType,
 ) -> Result<Option<VersionRecord>, CatalogError> {
-    let row: Option<VersionRow> = log_entries::table
+    let mut archived = log_entries::table
         .inner_join(versions::table.on(log_entries::model_id.eq(versions::model_id.nullable())))
         .filter(log_entries::model_type.eq(model_type.as_str()))
         .filter(sql::<Bool>("log_entries.to_status = 'archived'"))
         .filter(versions::status.eq(Status::Archived.as_str()))
         .order(log_entries::sequence.desc())
-        .select(VersionRow::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    row.map(VersionRow::into_record).transpose()
+        .select(versions::model_id)
+        .into_boxed();
+    if whole {
+        let gone = collected::table.filter(collected::model_id.eq(versions::model_id));
+        archived = archived.filter(not(exists(gone)));
+    }
+    let last: Option<String> = archived.first(conn).await.optional()?;
+    let Some(last) = last else { return Ok(None) };
+    let mut found =
+        load_records!(conn, whole, |all| all.filter(versions::model_id.eq(&last)).limit(1))?;
+    Ok(found.pop())
 }
 
 /// The roots in `registry_state`; in layout 2.0.0, its checksums.

@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::{
     StoredJson, StoredTime, loaded_json, loaded_time,
-    schema::{log_entries, versions},
+    schema::{collected, load_checks, log_entries, versions},
     stored_json, stored_time,
 };
 use crate::{
     catalog::CatalogError,
     domain::{
-        ArtifactFile, ModelId, ModelType, Sha256Digest, Status, Version, VersionRecord,
+        ArtifactFile, Collected, LoadCheck, ModelId, ModelType, Sha256Digest, Status, Verdict,
+        Version, VersionRecord,
         log::{Action, Draft, Entry, Subject},
     },
 };
@@ -37,6 +38,60 @@ pub(super) struct VersionRow {
     created_at: StoredTime,
     promoted_at: Option<StoredTime>,
     archived_at: Option<StoredTime>,
+}
+
+/// A row of `load_checks`.
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = load_checks)]
+pub(super) struct CheckRow {
+    model_id: String,
+    verdict: String,
+    format: String,
+    depth: String,
+    errors: StoredJson,
+    checker: String,
+    checked_at: StoredTime,
+}
+
+impl CheckRow {
+    /// The check of a version.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`], which names row and column.
+    fn into_check(self, row: &str) -> Result<LoadCheck, CatalogError> {
+        let row = format!("load check of {row}");
+        Ok(LoadCheck {
+            verdict: column(&row, "verdict", Verdict::parse(&self.verdict))?,
+            format: self.format,
+            depth: self.depth,
+            errors: column(&row, "errors", loaded_json(self.errors))?,
+            checker: self.checker,
+            checked_at: column(&row, "checked_at", loaded_time(&self.checked_at))?,
+        })
+    }
+}
+
+/// A row of `collected`.
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = collected)]
+pub(super) struct CollectedRow {
+    model_id: String,
+    collected_at: StoredTime,
+    bytes_freed: i64,
+}
+
+impl CollectedRow {
+    /// The collection of a version.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`], which names row and column.
+    fn into_collected(self, row: &str) -> Result<Collected, CatalogError> {
+        let row = format!("collection of {row}");
+        Ok(Collected {
+            collected_at: column(&row, "collected_at", loaded_time(&self.collected_at))?,
+            bytes_freed: column(&row, "bytes_freed", u64::try_from(self.bytes_freed))?,
+        })
+    }
 }
 
 /// A row of `log_entries`.
@@ -163,7 +218,24 @@ impl VersionRow {
             created_at: column(&row, "created_at", loaded_time(&self.created_at))?,
             promoted_at: time("promoted_at", self.promoted_at)?,
             archived_at: time("archived_at", self.archived_at)?,
+            check: None,
+            collected: None,
         })
+    }
+
+    /// The record of a row with what is known beside it.
+    ///
+    /// # Errors
+    /// As [`Self::into_record`].
+    pub(super) fn into_whole_record(
+        self,
+        check: Option<CheckRow>,
+        collected: Option<CollectedRow>,
+    ) -> Result<VersionRecord, CatalogError> {
+        let name = self.name();
+        let check = check.map(|check| check.into_check(&name).map(Box::new)).transpose()?;
+        let collected = collected.map(|row| row.into_collected(&name)).transpose()?;
+        Ok(VersionRecord { check, collected, ..self.into_record()? })
     }
 }
 

@@ -11,7 +11,10 @@ use diesel::{
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 
 use super::{Conn, STEPS};
-use crate::catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version};
+use crate::{
+    catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version},
+    fault::{self, Point},
+};
 
 const RECORDS: &str = "__diesel_schema_migrations";
 
@@ -36,6 +39,8 @@ pub(super) async fn layout(conn: &mut Conn) -> Result<Layout, CatalogError> {
         None => Ok(Layout::Absent),
         Some(schema_version::CHAIN) => Ok(Layout::Before),
         Some(schema_version::CURRENT) => Ok(Layout::Current),
+        // Step LOG is never the last one: the upgrade takes it together with those after it.
+        Some(behind) if additions().any(|step| step == behind) => Ok(Layout::Behind),
         Some(other) => Err(CatalogError::UnknownSchema(other.chars().take(40).collect())),
     }
 }
@@ -67,6 +72,39 @@ pub(super) async fn create(conn: &mut Conn) -> Result<(), CatalogError> {
     .await?;
     for (version, _) in STEPS {
         take(conn, version).await?;
+    }
+    Ok(())
+}
+
+/// The first step of layout 3.0.0, and those after it, which only add to it.
+fn additions() -> impl Iterator<Item = &'static str> {
+    STEPS.into_iter().map(|(step, _)| step).skip_while(|step| *step != schema_version::UNCHAINED)
+}
+
+/// Takes the steps that only add to layout 3.0.0 and that the database lacks. Returns whether any was missing.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn extend(conn: &mut Conn) -> Result<bool, CatalogError> {
+    // Another program may have taken them meanwhile.
+    if layout(conn).await? != Layout::Behind {
+        return Ok(false);
+    }
+    take_additions(conn).await?;
+    fault::point(Point::ExtensionTaken);
+    Ok(true)
+}
+
+/// Takes the steps after [`schema_version::UNCHAINED`] that the database lacks.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn take_additions(conn: &mut Conn) -> Result<(), CatalogError> {
+    for step in additions().skip(1) {
+        let taken = format!("SELECT max(version) AS found FROM {RECORDS} WHERE version = '{step}'");
+        if !finds(conn, &taken).await? {
+            take(conn, step).await?;
+        }
     }
     Ok(())
 }

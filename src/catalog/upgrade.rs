@@ -157,7 +157,8 @@ pub(super) async fn upgrade(
     let note = writer.note(Action::Upgrade, detail);
     writer.append(note).await?;
     writer.set_totals(standing.len() as u64, bytes, manifest.unwrap_or(found));
-    schema_steps::take(writer.conn(), schema_version::CURRENT).await?;
+    schema_steps::take(writer.conn(), schema_version::UNCHAINED).await?;
+    schema_steps::take_additions(writer.conn()).await?;
     let state = writer.finish().await?;
     fault::point(Point::UpgradeConverted);
     Ok(state)

@@ -70,18 +70,18 @@ impl<'a> Writer<'a> {
         let (record, displaced) = match change {
             CatalogChange::Register(record) => (Some(self.register(record).await?), None),
             CatalogChange::Promote { model_type, version, gates_skipped } => {
-                let target = version_of(self.conn, model_type, *version).await?;
+                let target = version_of(self.conn, true, model_type, *version).await?;
                 let target = target.ok_or(CatalogError::NotFound)?;
                 target.status.after(Action::Promote)?;
-                let displaced = match production_of(self.conn, model_type).await? {
+                let displaced = match production_of(self.conn, true, model_type).await? {
                     Some(current) => Some(self.step(current, Action::Archive, false).await?),
                     None => None,
                 };
                 (Some(self.step(target, Action::Promote, *gates_skipped).await?), displaced)
             }
             CatalogChange::RollBack { model_type, target } => {
-                let current = production_of(self.conn, model_type).await?;
-                let last = rollback_target(self.conn, model_type).await?;
+                let current = production_of(self.conn, true, model_type).await?;
+                let last = rollback_target(self.conn, true, model_type).await?;
                 let (Some(current), Some(last)) = (current, last) else {
                     return Err(CatalogError::NotFound);
                 };
@@ -95,7 +95,7 @@ impl<'a> Writer<'a> {
                 (Some(self.step(last, Action::Restore, false).await?), Some(displaced))
             }
             CatalogChange::Fail { model_type, version } => {
-                let found = version_of(self.conn, model_type, *version).await?;
+                let found = version_of(self.conn, true, model_type, *version).await?;
                 let found = found.ok_or(CatalogError::NotFound)?;
                 (Some(self.step(found, Action::Fail, false).await?), None)
             }
@@ -223,7 +223,7 @@ impl<'a> Writer<'a> {
             .map(|record| (record.model_id, state_sha256(record)))
             .collect();
         for moved in &batch.moved_versions {
-            let row = version_of(self.conn, &moved.model_type, moved.version).await?;
+            let row = version_of(self.conn, true, &moved.model_type, moved.version).await?;
             let row = row.ok_or(CatalogError::NotFound)?;
             states.insert(row.model_id, state_sha256(&row));
         }
@@ -267,7 +267,7 @@ impl<'a> Writer<'a> {
     }
 
     async fn require_row_logged(&mut self, moved: &VersionRecord) -> Result<(), CatalogError> {
-        let row = version_of(self.conn, &moved.model_type, moved.version).await?;
+        let row = version_of(self.conn, true, &moved.model_type, moved.version).await?;
         self.require_logged(&row.ok_or(CatalogError::NotFound)?).await
     }
 
@@ -314,7 +314,7 @@ impl<'a> Writer<'a> {
         self.tree.roots.current = root_before;
     }
 
-    /// Records the new root.
+    /// Records the new root, and raises the revision, by which readers notice a change.
     ///
     /// # Errors
     /// The database's.
@@ -331,10 +331,10 @@ impl<'a> Writer<'a> {
             registry_state::total_size_bytes.eq(number(self.tree.total_size_bytes)),
         );
         diesel::insert_into(registry_state::table)
-            .values((registry_state::id.eq(1), values.clone()))
+            .values((registry_state::id.eq(1), registry_state::revision.eq(1), values.clone()))
             .on_conflict(registry_state::id)
             .do_update()
-            .set(values)
+            .set((values, registry_state::revision.eq(registry_state::revision + 1)))
             .execute(self.conn)
             .await?;
         state_of(self.conn, &self.tree, Some(self.at)).await

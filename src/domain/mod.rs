@@ -5,6 +5,7 @@
 
 pub mod artifact_file;
 pub mod canonical_json;
+pub mod check;
 pub mod digest;
 pub mod gates;
 pub mod history;
@@ -24,6 +25,7 @@ pub mod timestamp;
 pub mod version;
 
 pub use artifact_file::ArtifactFile;
+pub use check::{Collected, LoadCheck, Verdict};
 pub use digest::Sha256Digest;
 pub use metadata::Metadata;
 pub use model_type::ModelType;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ArtifactFile, ModelType, Sha256Digest, Status, Timestamp, Version, serde_as_text};
+use super::{
+    ArtifactFile, Collected, LoadCheck, ModelType, Sha256Digest, Status, Timestamp, Version,
+    serde_as_text,
+};
 
 /// The identifier of a version, assigned at registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +78,12 @@ pub struct VersionRecord {
     pub promoted_at: Option<Timestamp>,
     /// The time when it was last archived.
     pub archived_at: Option<Timestamp>,
+    /// The last load check, which is not a part of the row; `None` where it was never checked.
+    #[serde(skip)]
+    pub check: Option<Box<LoadCheck>>,
+    /// The removal of its files, which is not a part of the row either; `None` where they are there.
+    #[serde(skip)]
+    pub collected: Option<Collected>,
 }
 
 impl VersionRecord {

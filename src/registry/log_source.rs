@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     actors::db::{FindEntries, FindLayout, ReadEntries, ReadHashes, ReadRightEdge},
-    catalog::Layout,
     domain::{
         ModelType, Sha256Digest, Version,
         log::{Entry, RightEdge, proof::StoredHashes},
@@ -49,7 +48,7 @@ impl Registry {
     /// # Errors
     /// `NOT_FOUND`.
     pub async fn require_log(&self) -> Result<(), RegistryError> {
-        if self.db.ask(FindLayout).await? == Layout::Current {
+        if self.db.ask(FindLayout).await?.has_log() {
             return Ok(());
         }
         let detail = "this registry has no log yet: it is of layout 2.0.0, and is upgraded when it is next opened for \

@@ -10,7 +10,7 @@ use crate::{
         db::{FindLayout, Ping, ReadRoots, ReadState},
         manifest::{ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     },
-    catalog::{Layout, Roots},
+    catalog::Roots,
     clock,
     domain::manifest::Manifest,
     error::{ErrorKind, RegistryError},
@@ -123,7 +123,7 @@ impl Registry {
         if self.agreement().await? {
             return Ok(());
         }
-        if layout != Layout::Current {
+        if !layout.has_log() {
             return Err(disagreement(&[]));
         }
         let state = self.db.ask(ReadState).await?;

@@ -8,8 +8,8 @@ use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadState,
-            TakesChanges, UpgradeCatalog,
+            AuditCatalog, CreateCatalog, ExtendCatalog, FindLayout, FindVersion, ListVersions,
+            Locks, ReadState, TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
@@ -71,8 +71,10 @@ impl Registry {
         let locks = Arc::new(self.lock().await?);
         settle_leftovers(self).await?;
         // Another process may have upgraded the catalog while this one waited for the locks.
-        if self.db.ask(FindLayout).await? == Layout::Before {
-            upgrade(self, locks.clone(), author).await?;
+        match self.db.ask(FindLayout).await? {
+            Layout::Before => upgrade(self, locks.clone(), author).await?,
+            Layout::Behind => extend(self, locks.clone()).await?,
+            Layout::Absent | Layout::Current => {}
         }
         settle_manifest(self).await?;
         if let Some(locks) = Arc::into_inner(locks) {
@@ -131,6 +133,18 @@ async fn upgrade(
         note = "versions 2 of the program can no longer open it",
         "upgraded the registry"
     );
+    Ok(())
+}
+
+/// Takes the steps of the schema that an earlier program of this layout did not know. They only add to the catalog, so
+/// the manifest stays as it is. If the process is killed, all of them are taken or none.
+async fn extend(registry: &Registry, locks: Arc<Locks>) -> Result<(), RegistryError> {
+    if registry.db.ask_within(limits::MIGRATION_WAIT, ExtendCatalog { locks }).await? {
+        tracing::warn!(
+            note = "earlier versions of the program can no longer open it",
+            "extended the catalog's schema"
+        );
+    }
     Ok(())
 }
 

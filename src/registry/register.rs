@@ -192,6 +192,8 @@ impl Staging {
             created_at: at,
             promoted_at: None,
             archived_at: None,
+            check: None,
+            collected: None,
         };
         Ok((batch, record))
     }

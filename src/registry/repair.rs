@@ -16,7 +16,7 @@ use crate::{
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest},
     },
     artifacts::{integrity, quarantine},
-    catalog::{Layout, VersionFilter},
+    catalog::VersionFilter,
     clock,
     domain::{
         VersionRecord,
@@ -50,7 +50,7 @@ impl Registry {
         &self,
         progress: &Progress,
     ) -> Result<(Vec<Repair>, Verification), RegistryError> {
-        if self.db.ask(FindLayout).await? != Layout::Current {
+        if !self.db.ask(FindLayout).await?.has_log() {
             return Err(RegistryError::new(
                 ErrorKind::InvalidRequest,
                 format!(

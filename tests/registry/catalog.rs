@@ -67,6 +67,8 @@ pub fn record(version: &str, second: u32) -> VersionRecord {
         created_at: at(second),
         promoted_at: None,
         archived_at: None,
+        check: None,
+        collected: None,
     }
 }
 

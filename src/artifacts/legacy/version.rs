@@ -219,6 +219,8 @@ impl Columns {
             created_at: self.created_at,
             promoted_at: self.promoted_at,
             archived_at: self.archived_at,
+            check: None,
+            collected: None,
             model_type,
             version,
             artifact_file: artifact.file.clone(),

@@ -1,6 +1,26 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    collected (model_id) {
+        model_id -> Text,
+        collected_at -> Timestamptz,
+        bytes_freed -> Int8,
+    }
+}
+
+diesel::table! {
+    load_checks (model_id) {
+        model_id -> Text,
+        verdict -> Text,
+        format -> Text,
+        depth -> Text,
+        errors -> Jsonb,
+        checker -> Text,
+        checked_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     log_entries (sequence) {
         sequence -> Int8,
         id -> Text,
@@ -38,6 +58,7 @@ diesel::table! {
         right_edge -> Text,
         artifact_count -> Int8,
         total_size_bytes -> Int8,
+        revision -> Int8,
     }
 }
 
@@ -69,7 +90,12 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(collected -> versions (model_id));
+diesel::joinable!(load_checks -> versions (model_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
+    collected,
+    load_checks,
     log_entries,
     log_subtrees,
     registry_state,

@@ -53,7 +53,7 @@ mod upgrade;
 mod writer;
 
 /// The steps that create the tables.
-const STEPS: [(&str, &str); 3] = [
+const STEPS: [(&str, &str); 4] = [
     (
         schema_version::CHAIN,
         include_str!("../../../migrations/sqlite/00000000000001_create_catalog/up.sql"),
@@ -63,8 +63,14 @@ const STEPS: [(&str, &str); 3] = [
         include_str!("../../../migrations/sqlite/00000000000002_keep_a_log/up.sql"),
     ),
     (
-        schema_version::CURRENT,
+        schema_version::UNCHAINED,
         include_str!("../../../migrations/sqlite/00000000000003_drop_the_chain/up.sql"),
+    ),
+    (
+        schema_version::CURRENT,
+        include_str!(
+            "../../../migrations/sqlite/00000000000004_keep_verdicts_and_collections/up.sql"
+        ),
     ),
 ];
 

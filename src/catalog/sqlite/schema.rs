@@ -1,6 +1,26 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    collected (model_id) {
+        model_id -> Text,
+        collected_at -> Text,
+        bytes_freed -> BigInt,
+    }
+}
+
+diesel::table! {
+    load_checks (model_id) {
+        model_id -> Text,
+        verdict -> Text,
+        format -> Text,
+        depth -> Text,
+        errors -> Text,
+        checker -> Text,
+        checked_at -> Text,
+    }
+}
+
+diesel::table! {
     log_entries (sequence) {
         sequence -> BigInt,
         id -> Text,
@@ -38,6 +58,7 @@ diesel::table! {
         right_edge -> Text,
         artifact_count -> BigInt,
         total_size_bytes -> BigInt,
+        revision -> BigInt,
     }
 }
 
@@ -69,7 +90,12 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(collected -> versions (model_id));
+diesel::joinable!(load_checks -> versions (model_id));
+
 diesel::allow_tables_to_appear_in_same_query!(
+    collected,
+    load_checks,
     log_entries,
     log_subtrees,
     registry_state,

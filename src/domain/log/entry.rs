@@ -260,6 +260,8 @@ mod tests {
             created_at: Timestamp::parse("2026-11-14T08:03:36Z").expect("time"),
             promoted_at: Some(Timestamp::parse("2026-11-15T08:03:36.000001Z").expect("time")),
             archived_at: None,
+            check: None,
+            collected: None,
         }
     }
 
