@@ -56,6 +56,8 @@ points! {
     UpgradeLocked = "upgrade.locked",
     /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
+    /// The view is asked for an answer.
+    DbRecall = "db.recall",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.

@@ -15,8 +15,11 @@ pub mod repair;
 pub mod rollback;
 pub mod validate;
 pub mod verify;
+pub mod whole_list;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::{
     actors::{Handle, db::DbActor, manifest::ManifestActor, validator::ValidatorActor},
@@ -44,6 +47,8 @@ pub struct Registry {
     pub policy: Arc<Policy>,
     /// The last readiness answer.
     pub readiness: Arc<ready::LastAnswer>,
+    /// The turns of lists that are read part by part.
+    pub lists: Arc<Semaphore>,
 }
 
 /// The error for a type that is unknown or has no production version.
