@@ -46,6 +46,8 @@ points! {
     DbApply = "db.apply",
     /// The catalog has answered a change.
     DbApplied = "db.applied",
+    /// A change of a catalog in PostgreSQL is committed without a notification.
+    PostgresNotify = "postgres.notify",
     /// The change has seen that the catalog committed.
     CatalogCommitted = "catalog.committed",
     /// A new manifest is beside the old one.

@@ -63,5 +63,6 @@ mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;

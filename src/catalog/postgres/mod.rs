@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
+    fault::{self, Point},
     limits,
 };
 use commits::Commits;
@@ -141,6 +142,7 @@ impl CatalogConnection for Conn {
     fn commit(scope: Scope) -> &'static str {
         match scope {
             Scope::Statement | Scope::Snapshot => "COMMIT",
+            Scope::Change if fault::asked_for(Point::PostgresNotify) => "COMMIT",
             Scope::Change => commits::COMMIT_AND_NOTIFY,
         }
     }

@@ -137,10 +137,14 @@ impl DatabaseUrl {
         Self { listen: Some(Box::new(url)), ..self }
     }
 
-    /// The URL of the server that sends notifications.
+    /// The URL of the connection that waits for notifications. The server shows it under a name of its own.
     #[must_use]
-    pub fn listening(&self) -> &Self {
-        self.listen.as_deref().unwrap_or(self)
+    pub fn listening(&self) -> Self {
+        let mut url = self.listen.as_deref().unwrap_or(self).clone();
+        let name = url.config.get_application_name().unwrap_or_default();
+        let name = format!("{name} listener");
+        url.config.application_name(name);
+        url
     }
 
     /// The most connections in the pool, where the URL or [`Self::with_pool_size`] sets it.
