@@ -12,7 +12,7 @@ use std::{
 
 use actix::{
     Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, MailboxError, Message, System,
-    dev::ToEnvelope,
+    dev::ToEnvelope, prelude::Request,
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -177,6 +177,17 @@ impl<A: Actor> Handle<A> {
         self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Sends through the address itself: a clone of it costs more than the message.
+    fn send<M>(&self, message: M) -> Request<A, M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        self.0.address.read().unwrap_or_else(PoisonError::into_inner).send(message)
+    }
+
     fn replace(&self, address: Addr<A>) {
         *self.0.address.write().unwrap_or_else(PoisonError::into_inner) = address;
     }
@@ -208,7 +219,7 @@ impl<A: Actor> Handle<A> {
         A::Context: ToEnvelope<A, M>,
     {
         let Ok(_permit) = self.0.permits.try_acquire() else { return Err(overloaded::<A>()) };
-        match tokio::time::timeout(time, self.address().send(message)).await {
+        match tokio::time::timeout(time, self.send(message)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(MailboxError::Closed)) => Err(unavailable::<A>("died")),
             Ok(Err(MailboxError::Timeout)) | Err(_) => Err(unavailable::<A>("timed out")),
@@ -228,7 +239,7 @@ impl<A: Actor> Handle<A> {
         A::Context: ToEnvelope<A, M>,
     {
         let Ok(_permit) = self.0.permits.try_acquire() else { return Err(overloaded::<A>()) };
-        let answer = self.address().send(message).await;
+        let answer = self.send(message).await;
         answer.unwrap_or_else(|_| Err(unavailable::<A>("died")))
     }
 }
