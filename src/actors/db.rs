@@ -16,7 +16,7 @@ use super::{
 use crate::{
     artifacts::{RegistryRoot, Seal, lock::WriteLock},
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Marker, Outline, Roots,
+        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Marker, OutlinedPage, Roots,
         Stamp, VersionFilter, VersionPage, WriterLock,
     },
     domain::{
@@ -254,19 +254,19 @@ pub struct ListVersions {
 
 answers!(ListVersions => VersionPage, |catalog, it| catalog.list_versions(&it.filter));
 
-/// What may change of all versions that match a filter. Requests at the same state of the catalog share one outline.
+/// What may change of the versions that match a filter. Requests at the same state of the catalog share one outline.
 #[derive(Message)]
-#[rtype(result = "Result<Arc<[Outline]>, RegistryError>")]
+#[rtype(result = "Result<Arc<OutlinedPage>, RegistryError>")]
 pub struct OutlineVersions {
     /// The filter.
     pub filter: VersionFilter,
 }
 
 /// The last outline, while anybody uses it.
-type LastOutline = Arc<Mutex<Option<(Marker, VersionFilter, Weak<[Outline]>)>>>;
+type LastOutline = Arc<Mutex<Option<(Marker, VersionFilter, Weak<OutlinedPage>)>>>;
 
 impl Handler<OutlineVersions> for DbActor {
-    type Result = ResponseFuture<Result<Arc<[Outline]>, RegistryError>>;
+    type Result = ResponseFuture<Result<Arc<OutlinedPage>, RegistryError>>;
 
     fn handle(&mut self, message: OutlineVersions, _: &mut Self::Context) -> Self::Result {
         let (catalog, last) = (self.catalog.clone(), self.outline.clone());
@@ -280,7 +280,7 @@ impl Handler<OutlineVersions> for DbActor {
             {
                 return Ok(outline);
             }
-            let outline: Arc<[Outline]> = catalog.outline(&message.filter).await?.into();
+            let outline: Arc<OutlinedPage> = Arc::new(catalog.outline(&message.filter).await?);
             *last.lock().unwrap_or_else(PoisonError::into_inner) =
                 before.map(|marker| (marker, message.filter, Arc::downgrade(&outline)));
             Ok(outline)

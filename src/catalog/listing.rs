@@ -11,7 +11,7 @@ use super::{
     schema::versions,
 };
 use crate::{
-    catalog::{CatalogError, Order, Outline, VersionFilter, VersionPage},
+    catalog::{CatalogError, Order, Outline, OutlinedPage, VersionFilter, VersionPage},
     domain::{ModelId, Status, VersionRecord},
     limits,
 };
@@ -79,21 +79,24 @@ async fn in_order(conn: &mut Conn, ids: &[String]) -> Result<Vec<VersionRow>, Ca
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-/// What may change of all versions that match, in the filter's order, whatever its page.
+/// What may change of the versions on a page, and the number of all versions that match.
 ///
 /// # Errors
 /// As [`page`].
 pub(super) async fn outline(
     conn: &mut Conn,
     filter: &VersionFilter,
-) -> Result<Vec<Outline>, CatalogError> {
+) -> Result<OutlinedPage, CatalogError> {
     type Row = (String, String, Option<StoredTime>, Option<StoredTime>);
-    let mut outline = Vec::new();
+    let total: i64 = matching!(filter).count().get_result(conn).await?;
+    let limit = filter.limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut versions = Vec::new();
     loop {
-        let part = ordered!(filter)
-            .limit(i64::try_from(limits::OUTLINE_PART).unwrap_or(i64::MAX))
-            .offset(i64::try_from(outline.len()).unwrap_or(i64::MAX));
-        let rows: Vec<Row> = part
+        let part = limits::OUTLINE_PART.min(limit - versions.len());
+        let skipped = filter.offset as usize + versions.len();
+        let rows: Vec<Row> = ordered!(filter)
+            .limit(i64::try_from(part).unwrap_or(i64::MAX))
+            .offset(i64::try_from(skipped).unwrap_or(i64::MAX))
             .select((
                 versions::model_id,
                 versions::status,
@@ -108,15 +111,15 @@ pub(super) async fn outline(
             let time = |name, stored: Option<StoredTime>| {
                 stored.map(|stored| column(&row, name, loaded_time(&stored))).transpose()
             };
-            outline.push(Outline {
+            versions.push(Outline {
                 model_id: column(&row, "model_id", ModelId::parse(&id))?,
                 status: column(&row, "status", Status::parse(&status))?,
                 promoted_at: time("promoted_at", promoted_at)?,
                 archived_at: time("archived_at", archived_at)?,
             });
         }
-        if last {
-            return Ok(outline);
+        if last || versions.len() >= limit {
+            return Ok(OutlinedPage { versions, total: total.unsigned_abs() });
         }
     }
 }

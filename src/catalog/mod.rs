@@ -210,6 +210,15 @@ pub struct Outline {
     pub archived_at: Option<Timestamp>,
 }
 
+/// A page of versions, by what may change of them, in the requested order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlinedPage {
+    /// The versions.
+    pub versions: Vec<Outline>,
+    /// The number of all matching versions.
+    pub total: u64,
+}
+
 /// The author of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
@@ -398,9 +407,8 @@ pub trait Catalog: Send + Sync {
     /// The versions that match, in the requested order, and their number.
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError>;
 
-    /// What may change of all versions that match, at one moment, in the requested order. The filter's page does not
-    /// matter.
-    async fn outline(&self, filter: &VersionFilter) -> Result<Vec<Outline>, CatalogError>;
+    /// As [`Catalog::list_versions`], with what may change of the versions alone.
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError>;
 
     /// The versions with these ids, in their order. One that does not exist is left out.
     async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError>;

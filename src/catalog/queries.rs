@@ -22,7 +22,7 @@ use super::{
 use crate::{
     catalog::{
         Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Marker,
-        Outline, Roots, Stamp, VersionFilter, VersionPage, WriterLock,
+        OutlinedPage, Roots, Stamp, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
     },
     domain::{
@@ -118,7 +118,7 @@ impl Catalog for Store {
         self.run(Scope::Snapshot, async |conn| listing::page(conn, filter).await).await
     }
 
-    async fn outline(&self, filter: &VersionFilter) -> Result<Vec<Outline>, CatalogError> {
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError> {
         self.run(Scope::Snapshot, async |conn| listing::outline(conn, filter).await).await
     }
 

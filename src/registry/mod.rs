@@ -6,6 +6,7 @@ pub mod fail;
 pub mod import;
 pub mod log;
 mod log_source;
+pub mod long_list;
 pub mod promote;
 pub mod read;
 pub mod ready;
@@ -15,7 +16,6 @@ pub mod repair;
 pub mod rollback;
 pub mod validate;
 pub mod verify;
-pub mod whole_list;
 
 use std::sync::Arc;
 

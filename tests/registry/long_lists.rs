@@ -100,6 +100,14 @@ fn a_list_without_a_limit_has_all_versions_once_in_the_order_of_its_pages() {
         let (rest, total) = versions(&server, &format!("?offset={offset}"));
         assert_eq!((rest.as_slice(), total), (&whole[offset.min(MANY)..], MANY as u64), "{offset}");
     }
+    // Pages that are longer than what is answered at once.
+    for limit in [MANY - 1, MANY, MANY + 1, 10_000] {
+        for offset in [0, 1, 2] {
+            let (page, total) = versions(&server, &format!("?limit={limit}&offset={offset}"));
+            let end = MANY.min(offset + limit);
+            assert_eq!((page.as_slice(), total), (&whole[offset..end], MANY as u64), "{limit}");
+        }
+    }
     assert_eq!(versions(&server, "?status_filter=staged").0.len(), MANY);
     assert_eq!(versions(&server, "?status_filter=failed"), (Vec::new(), 0));
     let head = server.ask(

@@ -54,7 +54,7 @@ pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRe
     .await
 }
 
-/// `GET /{model_type}`: the versions of a type; with `limit`, one page of them. A long list without a limit is streamed.
+/// `GET /{model_type}`: the versions of a type; with `limit`, one page of them. A long list is streamed.
 ///
 /// # Errors
 /// `MODEL_NOT_FOUND`, `INVALID_REQUEST`, `OVERLOADED`.
@@ -62,12 +62,13 @@ pub async fn list(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRespon
     viewed(&guard, &request, async |registry| {
         let model_type = path::model_type(&request)?;
         let filter = query::version_filter(&request, model_type)?;
-        let limit = Some(filter.limit.unwrap_or(limits::LIST_AT_ONCE));
+        let wanted = filter.limit.unwrap_or(u32::MAX);
+        let limit = Some(wanted.min(limits::LIST_AT_ONCE));
         let page = registry.list(VersionFilter { limit, ..filter.clone() }).await?;
         let reached = u64::from(filter.offset) + page.models.len() as u64;
-        if filter.limit.is_none() && reached < page.total {
-            let list = registry.whole_list(filter).await?;
-            return Ok(Outcome::Streamed(streamed::list(list)));
+        if wanted > limits::LIST_AT_ONCE && reached < page.total {
+            let link = paging::links(&filter, page.total);
+            return Ok(Outcome::Streamed(streamed::list(registry.long_list(filter).await?, link)));
         }
         let seals = page.models.iter().map(|model| model.seal.clone());
         let made = Made::new(&ModelListResponse::from(&page), seals)?;

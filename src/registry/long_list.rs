@@ -1,5 +1,5 @@
-//! A list without a limit: all versions of a type as they are at one moment, read part by part, so that its memory does
-//! not grow with their number but for an outline of some 60 bytes a version, which lists of the same moment share.
+//! A long list: the versions of a type as they are at one moment, read part by part, so that its memory does not grow with
+//! their number but for an outline of some 60 bytes a version, which lists of the same moment share.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,25 +8,25 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{Registry, read::ListedModel};
 use crate::{
     actors::db::{FindVersions, OutlineVersions},
-    catalog::{Outline, VersionFilter},
+    catalog::{OutlinedPage, VersionFilter},
     error::{ErrorKind, RegistryError},
     limits,
 };
 
 /// A list that is read part by part.
-pub struct WholeList {
+pub struct LongList {
     registry: Registry,
-    outline: Arc<[Outline]>,
+    outline: Arc<OutlinedPage>,
     read: usize,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Registry {
-    /// Begins to read all versions of a known type that match a filter.
+    /// Begins to read the versions of a known type that match a filter.
     ///
     /// # Errors
     /// `OVERLOADED` where too many lists are read already; `REGISTRY_UNAVAILABLE`.
-    pub async fn whole_list(&self, filter: VersionFilter) -> Result<WholeList, RegistryError> {
+    pub async fn long_list(&self, filter: VersionFilter) -> Result<LongList, RegistryError> {
         let turn = self.lists.clone().acquire_owned();
         let permit = tokio::time::timeout(limits::TURN_WAIT, turn).await;
         let Ok(Ok(permit)) = permit else {
@@ -34,19 +34,16 @@ impl Registry {
                 "Too many long lists are being answered; try again, or ask for pages with limit";
             return Err(RegistryError::new(ErrorKind::Overloaded, detail));
         };
-        let skipped = usize::try_from(filter.offset).unwrap_or(usize::MAX);
-        let filter = VersionFilter { limit: None, offset: 0, ..filter };
         let outline = self.db.ask(OutlineVersions { filter }).await?;
-        let read = skipped.min(outline.len());
-        Ok(WholeList { registry: self.clone(), outline, read, _permit: permit })
+        Ok(LongList { registry: self.clone(), outline, read: 0, _permit: permit })
     }
 }
 
-impl WholeList {
-    /// The number of versions that match, also of those that the filter skips.
+impl LongList {
+    /// The number of all matching versions.
     #[must_use]
-    pub fn total(&self) -> usize {
-        self.outline.len()
+    pub fn total(&self) -> u64 {
+        self.outline.total
     }
 
     /// The next versions; none at the end.
@@ -54,8 +51,9 @@ impl WholeList {
     /// # Errors
     /// `REGISTRY_UNAVAILABLE`; `CHECKSUM_MISMATCH` where a version is gone from the catalog.
     pub async fn next(&mut self) -> Result<Vec<ListedModel>, RegistryError> {
-        let end = self.outline.len().min(self.read + limits::LIST_PART);
-        let outline = self.outline.get(self.read..end).unwrap_or_default();
+        let versions = &self.outline.versions;
+        let end = versions.len().min(self.read + limits::LIST_PART);
+        let outline = versions.get(self.read..end).unwrap_or_default();
         self.read = end;
         if outline.is_empty() {
             return Ok(Vec::new());
