@@ -67,8 +67,8 @@ pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 /// A sidecar that changed less than this long before it was read is hashed again at the next read: the file system's
 /// clock may be too coarse to show a second change.
 pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);
-/// The memory for answers that are kept for the next request, on each thread that answers requests, in bytes.
-pub const VIEW_BYTES: usize = 8 << 20;
+/// The memory for answers that are kept for the next request, in bytes. The threads that answer requests share it.
+pub const VIEW_BYTES: usize = 16 << 20;
 /// The longest path and query whose answer is kept, in bytes.
 pub const VIEW_TARGET: usize = 512;
 /// The most answers in the making that other requests can wait for, on each thread.

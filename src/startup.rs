@@ -128,8 +128,10 @@ impl Core {
         let pool = catalog.clone();
         metrics::watch_pool(move || pool.pool_state());
         let (of_db, of_manifest) = ((catalog.clone(), root.clone()), root.clone());
-        let db =
-            supervise::start(move || DbActor::new(of_db.0.clone(), of_db.1.clone()), fatal.clone());
+        let db = supervise::start(
+            move || DbActor::new(of_db.0.clone(), of_db.1.clone(), 0),
+            fatal.clone(),
+        );
         let manifest = supervise::start(
             move || ManifestActor::new(of_manifest.clone(), memory.clone()),
             fatal.clone(),
@@ -576,7 +578,8 @@ fn worker_actors(core: &Core, identities: Identities) -> server::StartWorker {
     let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
     Arc::new(move || {
         let (catalog, root) = (catalog.clone(), root.clone());
-        let db = move || DbActor::new(catalog.clone(), root.clone());
+        let view = limits::VIEW_BYTES / server::workers();
+        let db = move || DbActor::new(catalog.clone(), root.clone(), view);
         WorkerActors {
             auth: identities.start_here(fatal.clone()),
             db: supervise::start_here(db, fatal.clone()),

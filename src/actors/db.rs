@@ -38,10 +38,10 @@ pub struct DbActor {
 }
 
 impl DbActor {
-    /// An actor with this catalog, of the registry in this directory.
+    /// An actor with this catalog, of the registry in this directory. It keeps answers of `view` bytes together.
     #[must_use]
-    pub fn new(catalog: Arc<dyn Catalog>, root: Arc<RegistryRoot>) -> Self {
-        let view = View::new(limits::VIEW_BYTES);
+    pub fn new(catalog: Arc<dyn Catalog>, root: Arc<RegistryRoot>, view: usize) -> Self {
+        let view = View::new(view);
         Self { catalog, root, view, outline: LastOutline::default() }
     }
 }

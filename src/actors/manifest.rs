@@ -61,10 +61,8 @@ impl Handler<ReadMetadata> for ManifestActor {
         let (root, verified) = (self.root.clone(), self.verified.clone());
         if let [record] = message.records.as_slice() {
             // To read the state of one inode needs no thread.
-            match verified.remembered(&root, record) {
-                Ok(Some(sidecar)) => return Box::pin(async move { Ok(vec![Ok(sidecar)]) }),
-                Ok(None) => {}
-                Err(error) => return Box::pin(async move { Ok(vec![Err(error.into())]) }),
+            if let Some(sidecar) = verified.remembered(&root, record) {
+                return Box::pin(async move { Ok(vec![Ok(sidecar)]) });
             }
         }
         Box::pin(blocking(move || {

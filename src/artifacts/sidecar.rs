@@ -150,25 +150,21 @@ fn folder_of(root: &RegistryRoot, record: &VersionRecord) -> Result<Folder, Stor
 
 impl VerifiedFiles {
     /// The cached sidecar, if the file is still in its verified state. Costs one `stat` of the file.
-    ///
-    /// # Errors
-    /// [`StoreError::Integrity`] where it is missing or a link.
+    #[must_use]
     pub fn remembered(
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Option<VerifiedSidecar>, StoreError> {
-        let stat = folder_of(root, record)?
-            .stat(METADATA)
-            .map_err(|error| missing_is_a_fault(record, METADATA, error))?;
-        let identity = Identity::of(&stat);
+    ) -> Option<VerifiedSidecar> {
         let sidecars = self.sidecars.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(sidecars.get(&record.model_id).and_then(|known| {
-            (known.identity == identity && known.digest == record.metadata_sha256).then(|| {
-                let seal = Seal::of(record, identity);
-                VerifiedSidecar { metadata: known.metadata.clone(), seal }
-            })
-        }))
+        let known = sidecars.get(&record.model_id)?;
+        if known.digest != record.metadata_sha256 {
+            return None;
+        }
+        let (identity, metadata) = (known.identity, known.metadata.clone());
+        drop(sidecars);
+        let seal = Seal::of(record, identity)?;
+        seal.is_whole(root).then_some(VerifiedSidecar { metadata, seal: Some(seal) })
     }
 
     /// The verified sidecar, from the cache or from its file.
@@ -180,7 +176,7 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
     ) -> Result<VerifiedSidecar, StoreError> {
-        match self.remembered(root, record)? {
+        match self.remembered(root, record) {
             Some(verified) => Ok(verified),
             None => self.read_sidecar(root, record),
         }

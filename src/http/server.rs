@@ -84,7 +84,7 @@ pub fn start(
     allowed_origins: Vec<String>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
-    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let workers = workers();
     let connections = connections_per_worker(workers);
     let server = Server::build()
         .workers(workers)
@@ -133,6 +133,12 @@ pub fn start(
         }
     };
     Ok(server.run())
+}
+
+/// The number of threads that answer requests.
+#[must_use]
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
 }
 
 /// How many connections each worker may hold, so that enough open files are left for everything else. First raises the

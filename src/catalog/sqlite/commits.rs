@@ -12,10 +12,16 @@ use std::{
     mem::ManuallyDrop,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use diesel::{Connection as _, connection::SimpleConnection as _, sqlite::SqliteConnection};
+use diesel::{
+    Connection as _, QueryableByName, RunQueryDsl as _, connection::SimpleConnection as _,
+    sql_types::BigInt, sqlite::SqliteConnection,
+};
 
 use super::pragmas;
 use crate::catalog::{CatalogError, marker::Marker};
@@ -30,7 +36,21 @@ pub(super) struct Commits {
     database: PathBuf,
     opened: OnceLock<Opened>,
     /// While a connection is open, the index is neither removed nor made anew.
-    keeper: Mutex<Option<SqliteConnection>>,
+    keeper: Mutex<Option<Keeper>>,
+    /// Whether the index was seen not to tell of a commit.
+    silent: AtomicBool,
+}
+
+struct Keeper {
+    connection: SqliteConnection,
+    /// What SQLite and the index said at the last check.
+    last: Option<(i64, Marker)>,
+}
+
+#[derive(QueryableByName)]
+struct DataVersion {
+    #[diesel(sql_type = BigInt)]
+    data_version: i64,
 }
 
 struct Opened {
@@ -48,7 +68,8 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 impl Commits {
     pub(super) fn of(database: &Path) -> Self {
         let database = database.to_owned();
-        Self { database, opened: OnceLock::new(), keeper: Mutex::default() }
+        let (opened, keeper) = (OnceLock::new(), Mutex::default());
+        Self { database, opened, keeper, silent: AtomicBool::new(false) }
     }
 
     fn index_path(&self) -> PathBuf {
@@ -66,10 +87,10 @@ impl Commits {
             CatalogError::Unavailable(format!("{}: {error}", self.database.display()))
         };
         let url = self.database.to_str().ok_or_else(|| failed(&"its path is not UTF-8"))?;
-        let mut keeper = SqliteConnection::establish(url).map_err(|error| failed(&error))?;
+        let mut connection = SqliteConnection::establish(url).map_err(|error| failed(&error))?;
         // Only a connection that has read opens the index.
         let read = format!("{} SELECT count(*) FROM sqlite_master", pragmas());
-        keeper.batch_execute(&read).map_err(|error| failed(&error))?;
+        connection.batch_execute(&read).map_err(|error| failed(&error))?;
         let open = || -> io::Result<Opened> {
             let index = File::open(self.index_path())?;
             Ok(Opened {
@@ -81,6 +102,7 @@ impl Commits {
         let opened = open().map_err(|error| failed(&error))?;
         // Where it was opened before, the second descriptor stays open too.
         drop(self.opened.set(opened));
+        let keeper = Keeper { connection, last: None };
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
     }
@@ -90,7 +112,7 @@ impl Commits {
 
     /// The marker; `None` where it is not known, or a commit is in progress.
     pub(super) fn marker(&self) -> Option<Marker> {
-        let opened = self.opened.get()?;
+        let opened = self.opened.get().filter(|_| !self.silent.load(Ordering::Relaxed))?;
         let mut read = [0; 2 * HEADER];
         let length = rustix::io::pread(&*opened.index, &mut read, 0).ok()?;
         if length < read.len() {
@@ -106,6 +128,27 @@ impl Commits {
             *word = u64::from_ne_bytes(bytes.first_chunk().copied()?);
         }
         Some(Marker::new(words))
+    }
+
+    /// Holds the index against what SQLite itself says of commits. Some file systems may not show in a read what another
+    /// process wrote through its map of the file; then the index is not used any more.
+    pub(super) fn check(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(keeper) = keeper.as_mut() else { return };
+        let asked = diesel::sql_query("PRAGMA data_version").get_result(&mut keeper.connection);
+        // In this order: a commit that SQLite tells of is in the index by now.
+        let (Ok(DataVersion { data_version }), Some(marker)) = (asked, self.marker()) else {
+            return;
+        };
+        if let Some((version, before)) = keeper.last.replace((data_version, marker))
+            && version != data_version
+            && before == marker
+        {
+            self.silent.store(true, Ordering::Relaxed);
+            tracing::warn!(
+                "the file system does not show commits in registry.db-shm: from now on every read asks the catalog"
+            );
+        }
     }
 
     /// Whether other files are now in the place of those that were opened. A missing file is not another one.

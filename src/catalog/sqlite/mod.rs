@@ -251,6 +251,7 @@ impl SqliteCatalog {
             }
         }
         while !self.commits.are_of_another_catalog() {
+            self.commits.check();
             tokio::time::sleep(limits::COMMITS_ROUND).await;
         }
         CatalogError::Unavailable("another registry.db was put in place of the open one".to_owned())
