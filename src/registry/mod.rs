@@ -2,12 +2,14 @@
 //! checks its input, sends messages to the actors, and returns the result.
 
 mod change;
+pub mod documents;
 pub mod fail;
 pub mod import;
 pub mod log;
 mod log_source;
 pub mod long_list;
 pub mod promote;
+pub mod promotion_check;
 pub mod read;
 pub mod ready;
 mod recovery;
