@@ -157,6 +157,20 @@ pub const LAST_CONNECTIONS_WAIT: Duration = Duration::from_millis(200);
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval between checks whether certificate files changed.
 pub const TLS_ROUND: Duration = Duration::from_secs(2);
+/// The time in which a part of an upload must arrive.
+pub const UPLOAD_PACE: Duration = Duration::from_secs(30);
+/// The least of an upload that must arrive in each [`UPLOAD_PACE`], in bytes.
+pub const UPLOAD_PACE_BYTES: u64 = 16 << 10;
+/// The most pieces of an upload that wait to be written.
+pub const UPLOAD_PIECES: usize = 8;
+/// What the body of a registration may hold besides the artifact, in bytes: the metadata and the form.
+pub const UPLOAD_BESIDES_ARTIFACT: u64 = (4 << 20) + (64 << 10);
+/// The most uploads at a time; further ones wait.
+pub const UPLOADS_IN_FLIGHT: usize = 16;
+/// The largest JSON body of a change other than a registration, in bytes.
+pub const CHANGE_BODY: u64 = 64 << 10;
+/// The largest artifact that is accepted over HTTP, unless the operator sets another limit, in bytes.
+pub const LARGEST_ARTIFACT: u64 = 10 << 30;
 /// The seconds after which a refused client may retry.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 /// How long `health` waits for the service.

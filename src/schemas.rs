@@ -3,6 +3,7 @@
 //! OpenAPI document.
 
 mod described;
+pub mod requests;
 pub mod written;
 
 use std::collections::BTreeMap;

@@ -44,6 +44,7 @@ use crate::{
             scrape,
         },
         server,
+        v1::writes::WriteRules,
         wire::socket_filter::SocketFilter,
     },
     limits, metrics,
@@ -322,6 +323,7 @@ impl Application {
             lifecycle.clone(),
             gateways,
             server.allowed_origins.clone(),
+            server.largest_artifact.map(|largest_artifact| WriteRules { largest_artifact }),
             tls,
         )
         .map_err(RegistryError::internal)?;

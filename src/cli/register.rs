@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -14,10 +13,10 @@ use super::{
     progress,
 };
 use crate::{
-    domain::{ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration},
+    domain::{ArtifactFile, ModelType, Version, registration::Registration},
     error::{ErrorKind, RegistryError},
     registry::{documents, register::Incoming},
-    schemas::written::RegisteredResponse,
+    schemas::{requests::EnvironmentRequest, written::RegisteredResponse},
     startup::Opening,
 };
 
@@ -79,20 +78,6 @@ pub struct Register {
     reason: Option<String>,
 }
 
-/// `--env`: the facts that the trainer knows; all others become "unknown".
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentDocument {
-    python_version: Option<String>,
-    dependencies_hash: Option<String>,
-    platform: Option<String>,
-    created_by: Option<String>,
-    numpy_version: Option<String>,
-    polars_version: Option<String>,
-    sklearn_version: Option<String>,
-    cvxpy_version: Option<String>,
-}
-
 impl Register {
     /// Registers the version.
     ///
@@ -110,8 +95,11 @@ impl Register {
         let file = open_regular(&self.artifact).map_err(refused)?;
         let size = file.metadata().map_err(refused)?.len();
         let core = crate::startup::Core::open(&settings, Opening::Creating).await?;
-        let incoming =
-            Incoming { bytes: Box::new(file), size, progress: progress::bar(context.output) };
+        let incoming = Incoming {
+            size,
+            progress: progress::bar(context.output),
+            ..Incoming::new(Box::new(file))
+        };
         let author = author(Some(registration.env.created_by.clone()));
         let reason = self.reason.as_deref();
         let record = core.registry.register(registration, incoming, &author, reason).await?;
@@ -126,8 +114,11 @@ impl Register {
     }
 
     fn registration(&self) -> Result<Registration, RegistryError> {
-        let environment: EnvironmentDocument = document("--env", &self.env)?;
-        let unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        let environment: EnvironmentRequest = document("--env", &self.env)?;
+        let created_by = self.created_by.clone();
+        let environment =
+            EnvironmentRequest { created_by: created_by.or(environment.created_by), ..environment };
+        let created_by = operator();
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         let extension = self.artifact.extension().map(|extension| extension.to_string_lossy());
         let artifact_file = ArtifactFile::for_extension(extension.as_deref()).map_err(|error| {
@@ -151,20 +142,7 @@ impl Register {
             config: document("--config", &self.config)?,
             factor_list: self.factors.clone(),
             feature_formulas: formulas,
-            env: Environment {
-                created_by: self
-                    .created_by
-                    .clone()
-                    .or(environment.created_by)
-                    .unwrap_or_else(operator),
-                cvxpy_version: environment.cvxpy_version,
-                dependencies_hash: unknown(environment.dependencies_hash),
-                numpy_version: unknown(environment.numpy_version),
-                platform: environment.platform.unwrap_or(platform),
-                polars_version: unknown(environment.polars_version),
-                python_version: unknown(environment.python_version),
-                sklearn_version: environment.sklearn_version,
-            },
+            env: environment.complete(&created_by, &platform),
             experiment_id: self.experiment_id.clone(),
             run_id: self.run_id.clone(),
             dataset_uri: self.dataset_uri.clone(),

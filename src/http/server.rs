@@ -44,6 +44,7 @@ use super::{
     openapi::ApiDocument,
     route::{self, RouteSpec},
     routes,
+    v1::writes::WriteRules,
     wire::{
         connection::Connection,
         mailbox::{check_expectation, serve},
@@ -67,6 +68,7 @@ struct Shared {
     gateways: web::Data<Gateways>,
     request_limits: web::Data<RequestLimits>,
     document: web::Data<ApiDocument>,
+    writes: Option<WriteRules>,
     allowed_origins: Vec<String>,
     stopping: GracefulShutdownSignal,
 }
@@ -82,6 +84,7 @@ pub fn start(
     lifecycle: Lifecycle,
     gateways: Gateways,
     allowed_origins: Vec<String>,
+    writes: Option<WriteRules>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
     let workers = workers();
@@ -97,7 +100,8 @@ pub fn start(
         limits::REGISTRY_REQUESTS,
         limits::TURN_WAIT,
     );
-    let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
+    let document =
+        ApiDocument::new(routes::table(writes).iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
         start_worker,
@@ -105,6 +109,7 @@ pub fn start(
         gateways: web::Data::new(gateways),
         request_limits: web::Data::new(request_limits),
         document: web::Data::new(document),
+        writes,
         allowed_origins,
         stopping: server.graceful_shutdown_signal(),
     };
@@ -190,12 +195,17 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .wrap(from_fn(admit))
         .wrap(cors(&shared.allowed_origins))
         .wrap(from_fn(observe))
-        .configure(|config| route::mount(routes::table(), config))
+        .configure(|config| {
+            if let Some(writes) = shared.writes {
+                config.app_data(web::Data::new(writes));
+            }
+            route::mount(routes::table(shared.writes), config);
+        })
         .default_service(web::to(routes::not_found));
     let app = app.into_factory().map_err(|error| error.error_response());
     let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;
-    let largest_body = routes::largest_body();
+    let largest_body = routes::largest_body(&routes::table(shared.writes));
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();

@@ -51,3 +51,4 @@ mod tampering;
 mod tls;
 mod token_files;
 mod upgrade;
+mod writing;

@@ -66,3 +66,5 @@ mod transport;
 mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
+#[path = "../registry/writing.rs"]
+mod writing;

@@ -19,10 +19,16 @@ use crate::{
     schemas::{
         CurrentModelResponse, HealthResponse, HistoryResponse, ModelListResponse,
         ModelMetadataResponse, ReadyResponse, ServiceResponse, ValidationResultResponse,
+        requests::{FailRequest, PromoteRequest, RegisterRequest, RollbackRequest},
+        written::{
+            FailedResponse, PromotionCheckResponse, PromotionResponse, RegisteredResponse,
+            RollbackResponse,
+        },
     },
 };
 
 const MODELS: &str = "Models";
+const CHANGES: &str = "Changes";
 const LOG: &str = "Log";
 const SERVICE: &str = "Service";
 
@@ -300,4 +306,87 @@ pub fn log_tile() -> Description {
         .raw(200, "The hashes, 32 bytes each; or the entries, each behind its length as 16 bits, high byte first.", Some(("application/octet-stream", bytes())))
         .with([headers::immutable()])
         .errors(&[ErrorKind::NotFound, ErrorKind::IntegrityOnRead])
+}
+
+/// The errors of every change.
+const CHANGE: [ErrorKind; 3] =
+    [ErrorKind::ModelNotFound, ErrorKind::InvalidRequest, ErrorKind::RegistryLocked];
+
+/// `POST /api/v1/models/{model_type}`.
+#[must_use]
+pub fn register() -> Description {
+    let about = "Registers a version, which is staged. The artifact is written to disk as it arrives. Nothing remains of an upload that is refused or broken off. The extension of the artifact's `filename` says what its format is; nothing else of the name is used.";
+    Description::new(CHANGES, "registerModel", "Register a version", about)
+        .parameter(model_type())
+        .takes_file::<RegisterRequest>(
+            ("metadata", "artifact"),
+            "The metadata as JSON, then the model file.",
+        )
+        .json::<RegisteredResponse>(201, "The version is registered.", "register")
+        .with([headers::location("The path of the version, relative to this one.")])
+        .errors(&[
+            ErrorKind::ModelNotFound,
+            ErrorKind::InvalidRequest,
+            ErrorKind::MissingRequiredFields,
+            ErrorKind::InvalidDatasetVersion,
+            ErrorKind::InvalidSnapshot,
+            ErrorKind::VersionExists,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+            ErrorKind::RegistryLocked,
+        ])
+}
+
+/// `GET /api/v1/models/{model_type}/{version}/promotion`.
+#[must_use]
+pub fn promotion() -> Description {
+    let about = "What a promotion would do now: every gate, the files' hashes and the load check. Changes nothing.";
+    Description::new(CHANGES, "checkPromotion", "A promotion's dry run", about)
+        .parameter(model_type())
+        .parameter(version())
+        .json::<PromotionCheckResponse>(200, "The outcome of every check.", "promotion")
+        .errors(&READ)
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/promote`.
+#[must_use]
+pub fn promote() -> Description {
+    let about = "Puts a version into production and archives the one that is there. At no moment are there two. The body may be left out.";
+    Description::new(CHANGES, "promoteModel", "Promote a version", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<PromoteRequest>(Required::False, "How and why.")
+        .json::<PromotionResponse>(200, "The version is in production.", "promote")
+        .errors(&CHANGE)
+        .errors(&[
+            ErrorKind::InvalidTransition,
+            ErrorKind::PromotionGateFailed,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+        ])
+}
+
+/// `POST /api/v1/models/{model_type}/rollback`.
+#[must_use]
+pub fn rollback() -> Description {
+    let about = "Returns the version that was archived last to production, and stages the one that is there. The body may be left out.";
+    Description::new(CHANGES, "rollBackModel", "Roll back", about)
+        .parameter(model_type())
+        .takes::<RollbackRequest>(Required::False, "Why.")
+        .json::<RollbackResponse>(200, "The former version is in production again.", "rollback")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::ChecksumMismatch, ErrorKind::InvalidTransition])
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/fail`.
+#[must_use]
+pub fn fail() -> Description {
+    let about = "Marks a version failed. It can never be promoted.";
+    Description::new(CHANGES, "failModel", "Mark a version failed", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<FailRequest>(Required::True, "Why.")
+        .json::<FailedResponse>(200, "The version is failed.", "fail")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::InvalidTransition])
 }

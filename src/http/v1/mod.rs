@@ -9,4 +9,6 @@ pub mod path;
 pub mod query;
 pub mod service;
 pub mod streamed;
+pub mod upload;
 pub mod viewed;
+pub mod writes;
