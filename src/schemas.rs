@@ -3,6 +3,7 @@
 //! OpenAPI document.
 
 mod described;
+pub mod timeline;
 
 use std::collections::BTreeMap;
 

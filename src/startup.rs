@@ -128,9 +128,18 @@ impl Core {
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
-        let readiness = Arc::default();
-        let registry =
-            Registry { db, manifest, validator, store, verified, writable, policy, readiness };
+        let registry = Registry {
+            db,
+            manifest,
+            validator,
+            store,
+            verified,
+            writable,
+            policy,
+            readiness: Arc::default(),
+            observed: Arc::default(),
+            findings: Arc::default(),
+        };
         Self { registry, lost, fatal }
     }
 }
@@ -269,6 +278,7 @@ impl Application {
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        core.registry.watch();
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor takes no messages, so its handle is not kept; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));

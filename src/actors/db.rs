@@ -1,7 +1,7 @@
 //! `DbActor`: the access to the catalog. Each reply's future has its own clone of the catalog's pool, so that no
 //! query waits for another.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
@@ -9,8 +9,9 @@ use super::{Handle, supervise::supervised};
 use crate::{
     artifacts::{RegistryRoot, lock::WriteLock},
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Roots, Stamp, VersionFilter,
-        VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogState, HistoryFilter, HistoryPage,
+        InProduction, Layout, Moment, Roots, Stamp, TypeSummary, VersionFilter, VersionPage,
+        WriterLock,
     },
     domain::{
         ModelType, Sha256Digest, Version, VersionRecord,
@@ -310,3 +311,41 @@ pub struct ReadHashes {
 }
 
 answers!(ReadHashes => Vec<Sha256Digest>, |catalog, it| catalog.log_hashes(it.level, it.from, it.count));
+
+/// A page of the log.
+#[derive(Message)]
+#[rtype(result = "Result<HistoryPage, RegistryError>")]
+pub struct ReadHistory {
+    /// The filter.
+    pub filter: HistoryFilter,
+}
+
+answers!(ReadHistory => HistoryPage, |catalog, it| catalog.history(&it.filter));
+
+/// Entries by which versions of a type entered or left production, the latest first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Entry>, RegistryError>")]
+pub struct ReadProduction {
+    /// The model type.
+    pub model_type: ModelType,
+    /// The moment before which the entries are; the latest ones where `None`.
+    pub before: Option<Moment>,
+    /// The most entries to return.
+    pub count: u32,
+}
+
+answers!(ReadProduction => Vec<Entry>, |catalog, it| catalog.production_entries(&it.model_type, it.before, it.count));
+
+/// What the catalog holds of each type that has versions.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, TypeSummary>, RegistryError>")]
+pub struct Summarize;
+
+answers!(Summarize => BTreeMap<ModelType, TypeSummary>, |catalog, _it| catalog.summaries());
+
+/// The version of each type that is in production.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, InProduction>, RegistryError>")]
+pub struct FindProductions;
+
+answers!(FindProductions => BTreeMap<ModelType, InProduction>, |catalog, _it| catalog.productions());

@@ -64,7 +64,10 @@ impl Handler<ReadMetadata> for ManifestActor {
             match verified.remembered(&root, record) {
                 Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![Ok(metadata)]) }),
                 Ok(None) => {}
-                Err(error) => return Box::pin(async move { Ok(vec![Err(error.into())]) }),
+                Err(error) => {
+                    verified.suspect(record, &error);
+                    return Box::pin(async move { Ok(vec![Err(error.into())]) });
+                }
             }
         }
         Box::pin(blocking(move || {

@@ -10,19 +10,22 @@ use super::{
     errors::ApiError,
     openapi::{self, operations},
     route::{RouteSpec, guarded, open, options},
-    v1::{artifact::artifact, log, models, service},
+    v1::{artifact::artifact, log, models, service, timeline},
 };
 use crate::error::{ErrorKind, RegistryError};
 
 /// The table. A path's rows stand together; a fixed segment stands before a parameter in its place.
 #[must_use]
 pub fn table() -> Vec<RouteSpec> {
+    const TYPES: &str = "/api/v1/models";
     const TYPE: &str = "/api/v1/models/{model_type}";
     const CURRENT: &str = "/api/v1/models/{model_type}/current";
+    const OF_TYPE: &str = "/api/v1/models/{model_type}/history";
     const VERSION: &str = "/api/v1/models/{model_type}/{version}";
     const VALIDATE: &str = "/api/v1/models/{model_type}/{version}/validate";
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
     const HISTORY: &str = "/api/v1/models/{model_type}/{version}/history";
+    const WHOLE_HISTORY: &str = "/api/v1/history";
     const CHECKPOINT: &str = "/api/v1/log/checkpoint";
     const TILE: &str = "/api/v1/log/tile/{tile}";
     const TILE_PATTERN: &str = "/api/v1/log/tile/{tile:.*}";
@@ -34,12 +37,15 @@ pub fn table() -> Vec<RouteSpec> {
         open(Method::GET, "/docs", docs::page, operations::docs),
         open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
         open(Method::GET, "/redoc", docs::redoc, operations::redoc),
+        guarded(Method::GET, TYPES, timeline::types, operations::types),
         guarded(Method::GET, TYPE, models::list, operations::list),
         guarded(Method::GET, CURRENT, models::current, operations::current),
+        guarded(Method::GET, OF_TYPE, timeline::of_type, operations::type_history),
         guarded(Method::GET, VERSION, models::metadata, operations::metadata),
         guarded(Method::POST, VALIDATE, models::validate, operations::validate).load_check(),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact).download(),
         guarded(Method::GET, HISTORY, models::history, operations::history),
+        guarded(Method::GET, WHOLE_HISTORY, timeline::whole, operations::whole_history),
         guarded(Method::GET, CHECKPOINT, log::checkpoint, operations::log_checkpoint),
         guarded(Method::GET, TILE, log::tile, operations::log_tile).matched_by(TILE_PATTERN),
     ]
@@ -120,12 +126,15 @@ mod tests {
                 "GET /docs none",
                 "GET /docs/{asset} none",
                 "GET /redoc none",
+                "GET /api/v1/models model:read",
                 "GET /api/v1/models/{model_type} model:read",
                 "GET /api/v1/models/{model_type}/current model:read",
+                "GET /api/v1/models/{model_type}/history model:read",
                 "GET /api/v1/models/{model_type}/{version} model:read",
                 "POST /api/v1/models/{model_type}/{version}/validate model:write",
                 "GET /api/v1/models/{model_type}/{version}/artifact model:read",
                 "GET /api/v1/models/{model_type}/{version}/history model:read",
+                "GET /api/v1/history model:read",
                 "GET /api/v1/log/checkpoint model:read",
                 "GET /api/v1/log/tile/{tile} model:read",
             ]

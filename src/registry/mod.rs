@@ -3,9 +3,11 @@
 
 mod change;
 pub mod fail;
+pub mod findings;
 pub mod import;
 pub mod log;
 mod log_source;
+pub mod observer;
 pub mod promote;
 pub mod read;
 pub mod ready;
@@ -13,6 +15,7 @@ mod recovery;
 pub mod register;
 pub mod repair;
 pub mod rollback;
+pub mod timeline;
 pub mod validate;
 pub mod verify;
 
@@ -23,6 +26,7 @@ use crate::{
     artifacts::{ArtifactStore, VerifiedFiles},
     domain::{ModelType, Policy, Version, policy::TypeRules, text::echo},
     error::{ErrorKind, RegistryError},
+    metrics,
 };
 
 /// Everything that an operation needs.
@@ -44,6 +48,10 @@ pub struct Registry {
     pub policy: Arc<Policy>,
     /// The last readiness answer.
     pub readiness: Arc<ready::LastAnswer>,
+    /// How far the log was followed, and what is in production.
+    pub observed: Arc<observer::Observed>,
+    /// The open integrity findings.
+    pub findings: Arc<findings::OpenFindings>,
 }
 
 /// The error for a type that is unknown or has no production version.
@@ -61,6 +69,15 @@ pub fn no_version(model_type: &str, version: &str) -> RegistryError {
 }
 
 impl Registry {
+    /// Makes what this service observes available to its metrics.
+    pub fn watch(&self) {
+        let types = self.policy.known_types().map(ToString::to_string).collect();
+        metrics::expect_changes(types);
+        let observed = self.observed.clone();
+        metrics::watch_production(move || observed.production());
+        findings::watch(self.findings.clone());
+    }
+
     /// The rules of a type; `None` where the type is unknown.
     fn rules(&self, model_type: &ModelType) -> Option<&TypeRules> {
         self.policy.rules(model_type)

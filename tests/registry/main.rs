@@ -46,6 +46,7 @@ mod readers;
 mod reads;
 mod sandbox;
 mod tampering;
+mod timeline;
 mod tls;
 mod token_files;
 mod upgrade;

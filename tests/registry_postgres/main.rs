@@ -58,6 +58,8 @@ mod reads;
 mod replicas;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
 mod transport;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;

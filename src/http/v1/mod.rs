@@ -5,6 +5,8 @@ pub mod conditional;
 pub mod log;
 pub mod models;
 pub mod paging;
+pub mod parameters;
 pub mod path;
 pub mod query;
 pub mod service;
+pub mod timeline;

@@ -7,7 +7,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
 };
 
-use super::{conditional, paging, path, query};
+use super::{conditional, paging, path, query, timeline};
 use crate::{
     error::{ErrorKind, RegistryError},
     http::{
@@ -25,12 +25,15 @@ use crate::{
     },
 };
 
-/// `GET /{model_type}/current`: the version in production.
+/// `GET /{model_type}/current`: the version in production, or with `at`, the one that was.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `INVALID_REQUEST`.
 pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let model_type = path::model_type(&request)?;
+    if let Some(at) = timeline::moment(&request)? {
+        return timeline::current_at(guard, &request, &model_type, at).await;
+    }
     let model = guard.registry().current(&model_type).await?;
     request_log::add_fields(&request, |log| {
         log.version = Some(model.record.version.to_string());
