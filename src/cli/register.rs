@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Context, Outcome,
@@ -13,23 +13,14 @@ use super::{
     operator::{author, operator},
     progress,
 };
-use load_checks::json::scan_slice;
-
 use crate::{
-    domain::{
-        ArtifactFile, ModelType, Version,
-        json_text::{self, MAX_NESTING},
-        metadata::Environment,
-        registration::Registration,
-        text::echo,
-    },
+    domain::{ArtifactFile, ModelType, Version, metadata::Environment, registration::Registration},
     error::{ErrorKind, RegistryError},
-    registry::register::Incoming,
+    registry::{documents, register::Incoming},
+    schemas::written::RegisteredResponse,
     startup::Opening,
 };
 
-/// The most characters of an invalid document that an error shows.
-const SHOWN_CHARACTERS: usize = 20;
 /// The largest JSON document that a flag may name with `@`, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
@@ -124,12 +115,7 @@ impl Register {
         let author = author(Some(registration.env.created_by.clone()));
         let reason = self.reason.as_deref();
         let record = core.registry.register(registration, incoming, &author, reason).await?;
-        let document = json!({
-            "model_id": record.model_id, "model_type": record.model_type,
-            "version": record.version, "status": record.status,
-            "artifact_path": record.artifact_path(), "checksum_sha256": record.checksum_sha256,
-            "config_hash": record.config_hash, "created_at": record.created_at,
-        });
+        let document = RegisteredResponse::from(&record);
         context.output.result(&document, || {
             format!(
                 "{} {} is registered as staged, SHA-256 {}",
@@ -200,26 +186,8 @@ fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryE
         }
         None => (value.to_owned(), "in its value".to_owned()),
     };
-    let faults = json_text::faults(text.as_bytes(), MAX_NESTING);
-    if !faults.is_empty() {
-        return Err(refused(format!("cannot be kept: {}", faults.join("; "))));
-    }
-    // serde_json would silently keep the last of two equal keys.
-    scan_slice(text.as_bytes()).map_err(|fault| {
-        let offset = usize::try_from(fault.offset).unwrap_or(usize::MAX);
-        let rest = String::from_utf8_lossy(text.as_bytes().get(offset..).unwrap_or_default());
-        let there = if rest.is_empty() {
-            format!("at the end, after {offset} bytes")
-        } else {
-            let shown: String = rest.chars().take(SHOWN_CHARACTERS).collect();
-            format!("at \"{}\", byte {offset}", echo(&shown))
-        };
-        refused(format!(
-            "must be JSON, or @FILE for a file that holds JSON; {} {there} {place}",
-            fault.what
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|error| refused(format!("has the wrong form: {error}")))
+    let expected = "must be JSON, or @FILE for a file that holds JSON";
+    documents::parse(text.as_bytes(), expected, &place).map_err(refused)
 }
 
 fn read_document(path: &str) -> std::io::Result<String> {

@@ -2,13 +2,16 @@
 //! checks its input, sends messages to the actors, and returns the result.
 
 mod change;
+pub mod documents;
 pub mod fail;
 pub mod findings;
 pub mod import;
 pub mod log;
 mod log_source;
+pub mod long_list;
 pub mod observer;
 pub mod promote;
+pub mod promotion_check;
 pub mod read;
 pub mod ready;
 mod recovery;
@@ -20,6 +23,8 @@ pub mod validate;
 pub mod verify;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::{
     actors::{Handle, db::DbActor, manifest::ManifestActor, validator::ValidatorActor},
@@ -52,6 +57,8 @@ pub struct Registry {
     pub observed: Arc<observer::Observed>,
     /// The open integrity findings.
     pub findings: Arc<findings::OpenFindings>,
+    /// The turns of lists that are read part by part.
+    pub lists: Arc<Semaphore>,
 }
 
 /// The error for a type that is unknown or has no production version.

@@ -44,6 +44,8 @@ mod lifecycle;
 mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
+#[path = "../registry/long_lists.rs"]
+mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
 mod outages;
@@ -56,10 +58,13 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/staleness.rs"]
+mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
 #[path = "../registry/timeline.rs"]
 mod timeline;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;

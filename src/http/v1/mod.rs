@@ -9,4 +9,6 @@ pub mod parameters;
 pub mod path;
 pub mod query;
 pub mod service;
+pub mod streamed;
 pub mod timeline;
+pub mod viewed;

@@ -43,10 +43,10 @@ pub fn moment(request: &HttpRequest) -> Result<Option<Timestamp>, ApiError> {
 pub async fn current_at(
     guard: Guard<Read>,
     request: &HttpRequest,
-    model_type: &ModelType,
     at: Timestamp,
 ) -> Result<HttpResponse, ApiError> {
-    let found = guard.registry().production_at(model_type, at).await?;
+    let model_type = path::model_type(request)?;
+    let found = guard.registry().await?.production_at(&model_type, at).await?;
     request_log::add_fields(request, |log| {
         log.version = Some(found.record.version.to_string());
         log.model_id = Some(found.record.model_id.to_string());
@@ -59,7 +59,7 @@ pub async fn current_at(
 /// # Errors
 /// Errors of the catalog.
 pub async fn types(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let types = guard.registry().types().await?;
+    let types = guard.registry().await?.types().await?;
     conditional::json(&request, &TypesResponse::from(types.as_slice()))
 }
 
@@ -72,7 +72,8 @@ pub async fn of_type(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
     let query =
         Parameters::read(request.query_string(), "the history of a type", &["after", "limit"])?;
     let filter = paged(&query)?;
-    let found = guard.registry().type_history(&model_type, filter.after, filter.limit).await?;
+    let found =
+        guard.registry().await?.type_history(&model_type, filter.after, filter.limit).await?;
     if wants_csv(&request) {
         return as_csv(&request, &found.page, &filter);
     }
@@ -95,7 +96,7 @@ pub async fn whole(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRespo
         action: action(&query)?,
         ..paged(&query)?
     };
-    let page = guard.registry().whole_history(filter.clone()).await?;
+    let page = guard.registry().await?.whole_history(filter.clone()).await?;
     if wants_csv(&request) {
         return as_csv(&request, &page, &filter);
     }
