@@ -61,6 +61,16 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 pub const JANITOR_TIDY_ROUND: Duration = Duration::from_secs(5);
 /// How long the janitor waits for a moment without changes.
 pub const JANITOR_LOCK_WAIT: Duration = Duration::from_secs(2);
+/// The time from the start of a service to its first re-hash of everything.
+pub const JANITOR_FIRST_REHASH: Duration = Duration::from_secs(10 * 60);
+/// The interval between looks at the versions that are known or thought to be damaged.
+pub const JANITOR_LOOK_ROUND: Duration = Duration::from_secs(5);
+/// The age at which a damaged version is hashed again although its files did not change.
+pub const DAMAGED_REHASH_AGE: Duration = Duration::from_secs(10 * 60);
+/// The most versions that are remembered as thought to be damaged until they are looked at.
+pub const SUSPECT_VERSIONS: usize = 10_000;
+/// The interval between looks at the log for changes of other processes.
+pub const OBSERVER_ROUND: Duration = Duration::from_secs(1);
 /// The interval between re-hashes of everything.
 pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -135,6 +145,15 @@ pub const DOWNLOADS_IN_FLIGHT: usize = 128;
 pub const TURN_WAIT: Duration = Duration::from_secs(5);
 /// Longer than a gateway's own timeout, so that the gateway closes idle connections first.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The most entries in one page of a history.
+pub const MAX_HISTORY_PAGE: u32 = 10_000;
+/// The number of entries in a page of a history, if the request names none.
+pub const HISTORY_PAGE: u32 = 1_000;
+/// The most entries that are read for one page of a history. Further ones are read for the next page, so that a filter
+/// that few entries match cannot hold a connection of the catalog for long.
+pub const HISTORY_SCAN: usize = 20_000;
+/// The number of entries that are read at a time where not all of them match.
+pub const HISTORY_CHUNK: usize = 1_000;
 /// The most versions in a list that is answered as a whole. A longer one is streamed, in parts of [`LIST_PART`].
 pub const LIST_AT_ONCE: u32 = 1_000;
 /// The number of versions that a streamed list reads at a time.

@@ -4,6 +4,7 @@
 
 mod described;
 pub mod requests;
+pub mod timeline;
 pub mod written;
 
 use std::collections::BTreeMap;

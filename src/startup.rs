@@ -140,7 +140,6 @@ impl Core {
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
-        let readiness = Arc::default();
         let lists = Arc::new(Semaphore::new(limits::LISTS_STREAMED));
         let registry = Registry {
             db,
@@ -150,7 +149,9 @@ impl Core {
             verified,
             writable,
             policy,
-            readiness,
+            readiness: Arc::default(),
+            observed: Arc::default(),
+            findings: Arc::default(),
             lists,
         };
         Self { registry, lost, fatal, root, catalog }
@@ -292,6 +293,7 @@ impl Application {
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        core.registry.watch();
         follow(&core);
         let start_worker = worker_actors(&core, identities);
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());

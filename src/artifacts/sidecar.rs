@@ -5,7 +5,7 @@
 //! program can set ctime.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::{CStr, CString},
     fs::File,
     io::{Read as _, Seek as _},
@@ -20,13 +20,16 @@ use super::{
     root::{Folder, METADATA},
 };
 use crate::{
-    domain::{Metadata, ModelId, Sha256Digest, VersionRecord, registration::MAX_SIDECAR_BYTES},
+    domain::{
+        Metadata, ModelId, ModelType, Sha256Digest, Version, VersionRecord,
+        registration::MAX_SIDECAR_BYTES,
+    },
     limits,
 };
 
 /// The values that identify one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size: i64,
@@ -36,7 +39,7 @@ struct Identity {
 
 impl Identity {
     #[expect(clippy::unnecessary_cast, reason = "the fields' types differ between architectures")]
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
@@ -114,6 +117,7 @@ pub struct HashedArtifact {
 pub struct VerifiedFiles {
     sidecars: Mutex<HashMap<ModelId, Sidecar>>,
     artifacts: Mutex<HashMap<ModelId, (Identity, Sha256Digest)>>,
+    suspects: Mutex<BTreeSet<(ModelType, Version)>>,
 }
 
 fn fault(record: &VersionRecord, what: impl Into<String>) -> StoreError {
@@ -176,10 +180,25 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
     ) -> Result<VerifiedSidecar, StoreError> {
-        match self.remembered(root, record) {
+        let read = || match self.remembered(root, record) {
             Some(verified) => Ok(verified),
             None => self.read_sidecar(root, record),
+        };
+        read().inspect_err(|error| self.suspect(record, error))
+    }
+
+    /// Remembers a version that a read found damaged.
+    pub fn suspect(&self, record: &VersionRecord, error: &StoreError) {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(error, StoreError::Integrity(_)) && suspects.len() < limits::SUSPECT_VERSIONS {
+            suspects.insert((record.model_type.clone(), record.version));
         }
+    }
+
+    /// The versions that reads found damaged since the last call.
+    #[must_use]
+    pub fn take_suspects(&self) -> BTreeSet<(ModelType, Version)> {
+        std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads and verifies the sidecar without using the cache.
@@ -223,6 +242,16 @@ impl VerifiedFiles {
     /// # Errors
     /// [`StoreError::Integrity`] where it is missing, is a link, or has a size or hash that differs from the catalog.
     pub fn open_artifact(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<File, StoreError> {
+        self.open_verified(root, record, keep_going)
+            .inspect_err(|error| self.suspect(record, error))
+    }
+
+    fn open_verified(
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,

@@ -12,7 +12,7 @@ use super::{
     route::{RouteSpec, guarded, open, options},
     v1::{
         artifact::artifact,
-        log, models, service,
+        log, models, service, timeline,
         writes::{self, WriteRules},
     },
 };
@@ -31,8 +31,10 @@ pub fn table(writes: Option<WriteRules>) -> Vec<RouteSpec> {
 }
 
 fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
+    const TYPES: &str = "/api/v1/models";
     const TYPE: &str = "/api/v1/models/{model_type}";
     const CURRENT: &str = "/api/v1/models/{model_type}/current";
+    const OF_TYPE: &str = "/api/v1/models/{model_type}/history";
     const VERSION: &str = "/api/v1/models/{model_type}/{version}";
     const VALIDATE: &str = "/api/v1/models/{model_type}/{version}/validate";
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
@@ -41,6 +43,7 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
     const PROMOTE: &str = "/api/v1/models/{model_type}/{version}/promote";
     const ROLLBACK: &str = "/api/v1/models/{model_type}/rollback";
     const FAIL: &str = "/api/v1/models/{model_type}/{version}/fail";
+    const WHOLE_HISTORY: &str = "/api/v1/history";
     const CHECKPOINT: &str = "/api/v1/log/checkpoint";
     const TILE: &str = "/api/v1/log/tile/{tile}";
     const TILE_PATTERN: &str = "/api/v1/log/tile/{tile:.*}";
@@ -52,6 +55,7 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
         open(Method::GET, "/docs", docs::page, operations::docs),
         open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
         open(Method::GET, "/redoc", docs::redoc, operations::redoc),
+        guarded(Method::GET, TYPES, timeline::types, operations::types),
         guarded(Method::GET, TYPE, models::list, operations::list),
         guarded(Method::POST, TYPE, writes::register, operations::register)
             .changing()
@@ -61,6 +65,7 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
             .reads_body(limits::CHANGE_BODY)
             .load_check(),
         guarded(Method::GET, CURRENT, models::current, operations::current),
+        guarded(Method::GET, OF_TYPE, timeline::of_type, operations::type_history),
         guarded(Method::GET, VERSION, models::metadata, operations::metadata),
         guarded(Method::POST, VALIDATE, models::validate, operations::validate).load_check(),
         guarded(Method::GET, PROMOTION, writes::promotion, operations::promotion)
@@ -75,6 +80,7 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
             .reads_body(limits::CHANGE_BODY),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact).download(),
         guarded(Method::GET, HISTORY, models::history, operations::history),
+        guarded(Method::GET, WHOLE_HISTORY, timeline::whole, operations::whole_history),
         guarded(Method::GET, CHECKPOINT, log::checkpoint, operations::log_checkpoint),
         guarded(Method::GET, TILE, log::tile, operations::log_tile).matched_by(TILE_PATTERN),
     ]
@@ -165,10 +171,12 @@ mod tests {
                 "GET /docs none",
                 "GET /docs/{asset} none",
                 "GET /redoc none",
+                "GET /api/v1/models model:read",
                 "GET /api/v1/models/{model_type} model:read",
                 "POST /api/v1/models/{model_type} model:write",
                 "POST /api/v1/models/{model_type}/rollback model:admin",
                 "GET /api/v1/models/{model_type}/current model:read",
+                "GET /api/v1/models/{model_type}/history model:read",
                 "GET /api/v1/models/{model_type}/{version} model:read",
                 "POST /api/v1/models/{model_type}/{version}/validate model:write",
                 "GET /api/v1/models/{model_type}/{version}/promotion model:read",
@@ -176,6 +184,7 @@ mod tests {
                 "POST /api/v1/models/{model_type}/{version}/fail model:admin",
                 "GET /api/v1/models/{model_type}/{version}/artifact model:read",
                 "GET /api/v1/models/{model_type}/{version}/history model:read",
+                "GET /api/v1/history model:read",
                 "GET /api/v1/log/checkpoint model:read",
                 "GET /api/v1/log/tile/{tile} model:read",
             ]

@@ -28,6 +28,8 @@ pub(super) struct Change {
     registry: Registry,
     locks: Arc<Locks>,
     now: Timestamp,
+    /// The number of entries in the log.
+    log_size: u64,
 }
 
 /// The change that an operation asks for.
@@ -82,7 +84,8 @@ impl Registry {
         let state = recovery::settle_if_behind(self).await?;
         let now = present(&state)?;
         fault::point(Point::ChangeLocked);
-        Ok(Change { registry: self.clone(), locks, now })
+        let log_size = state.summary.log_size;
+        Ok(Change { registry: self.clone(), locks, now, log_size })
     }
 }
 
@@ -126,8 +129,12 @@ impl Change {
                 reason: request.reason.clone(),
             },
         };
+        let own = self.registry.observed.begin(self.log_size);
         let applied = match self.registry.db.ask_within(time_of(&change), apply).await {
-            Ok(applied) => applied,
+            Ok(applied) => {
+                own.end(applied.state.summary.log_size);
+                applied
+            }
             Err(error) => {
                 self.take_back(published, &error).await;
                 return Err(error);

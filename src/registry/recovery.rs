@@ -3,23 +3,23 @@
 
 use std::sync::Arc;
 
-use super::Registry;
+use super::{Registry, findings, observer};
 use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadState,
-            TakesChanges, UpgradeCatalog,
+            AuditCatalog, CreateCatalog, FindLayout, FindVersion, Locks, ReadState, TakesChanges,
+            UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::{integrity, store::Leftovers},
-    catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
+    artifacts::store::Leftovers,
+    catalog::{Audit, Author, CatalogState, Layout, Stamp},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    limits,
 };
 
 /// The most discrepancies that a refusal lists.
@@ -240,7 +240,17 @@ impl Chores for Registry {
 
     fn rehash(&self) -> Round {
         let registry = self.clone();
-        Box::pin(async move { rehash(&registry).await })
+        Box::pin(async move { findings::rehash(&registry).await })
+    }
+
+    fn look_again(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { findings::look_again(&registry).await })
+    }
+
+    fn observe(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { observer::observe(&registry).await })
     }
 }
 
@@ -266,25 +276,4 @@ async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryE
         }
         tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
     }
-}
-
-async fn rehash(registry: &Registry) -> Result<(), RegistryError> {
-    let all = ListVersions { filter: VersionFilter::default() };
-    for record in registry.db.ask(all).await?.records {
-        let (store, verified) = (registry.store.clone(), registry.verified.clone());
-        let name = record.name();
-        let found =
-            blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
-        for finding in found {
-            metrics::integrity_error("rehash");
-            tracing::error!(
-                model = name,
-                kind = finding.kind,
-                detail = finding.detail,
-                remedy = finding.remedy,
-                "integrity error"
-            );
-        }
-    }
-    Ok(())
 }

@@ -62,7 +62,7 @@ const METHODS: [&str; 9] =
 /// Paths that no row has.
 const NOWHERE: [&str; 5] = [
     "/nope",
-    "/api/v1/models",
+    "/api/v1/model",
     "/api/v1/models/{model_type}/{version}/demote",
     "/api/v1/models/{model_type}/{version}/validate/x",
     "/API/v1/models/{model_type}/current",

@@ -48,6 +48,7 @@ mod reads;
 mod sandbox;
 mod staleness;
 mod tampering;
+mod timeline;
 mod tls;
 mod token_files;
 mod upgrade;

@@ -62,6 +62,8 @@ mod replicas;
 mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
 mod transport;
 mod unnoticed;
 #[path = "../registry/upgrade.rs"]

@@ -149,6 +149,14 @@ impl Description {
         self
     }
 
+    /// The last answer may also be of this media type.
+    pub(super) fn or(mut self, media: &'static str, schema: Schema) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.body.push((media, schema.into()));
+        }
+        self
+    }
+
     /// Answers with a body that has no example, or with none.
     pub(super) fn raw(
         mut self,
@@ -308,7 +316,8 @@ fn success(answer: DescribedAnswer, examples: &BTreeMap<String, Value>) -> Respo
     let mut response = ResponseBuilder::new().description(answer.about);
     let example = answer.example.and_then(|name| examples.get(name)).cloned();
     for (media, schema) in answer.body {
-        let content = ContentBuilder::new().schema(Some(schema)).example(example.clone());
+        let example = example.clone().filter(|_| media == JSON);
+        let content = ContentBuilder::new().schema(Some(schema)).example(example);
         response = response.content(media, content.build());
     }
     for (name, header) in answer.headers.into_iter().chain([headers::request_id()]) {

@@ -4,6 +4,7 @@
 mod description;
 mod headers;
 pub mod operations;
+mod timeline;
 
 use std::{
     collections::BTreeMap,

@@ -1,11 +1,12 @@
 //! The description of each operation: its purpose, its parameters and its answers.
 
 use utoipa::openapi::{
-    ObjectBuilder, Ref, Required, Schema, Type,
+    KnownFormat, ObjectBuilder, Ref, Required, Schema, SchemaFormat, Type,
     path::{ParameterBuilder, ParameterIn},
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+pub use super::timeline::{type_history, types, whole_history};
 use super::{
     Description,
     description::{bytes, text},
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 
-const MODELS: &str = "Models";
+pub(super) const MODELS: &str = "Models";
 const CHANGES: &str = "Changes";
 const LOG: &str = "Log";
 const SERVICE: &str = "Service";
@@ -38,7 +39,7 @@ const TILE: &str = "^(entries|[1-5]?[0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-
 /// The errors of every operation that reads a model.
 const READ: [ErrorKind; 2] = [ErrorKind::ModelNotFound, ErrorKind::IntegrityOnRead];
 
-fn path(name: &str, schema: Schema) -> ParameterBuilder {
+pub(super) fn path(name: &str, schema: Schema) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
@@ -46,7 +47,7 @@ fn path(name: &str, schema: Schema) -> ParameterBuilder {
         .schema(Some(schema))
 }
 
-fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
+pub(super) fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
@@ -74,7 +75,7 @@ pub(super) fn if_match() -> ParameterBuilder {
     header("If-Match", "The `ETag` that the answer must have; 412 if it has another.")
 }
 
-fn model_type() -> ParameterBuilder {
+pub(super) fn model_type() -> ParameterBuilder {
     path("model_type", ModelType::schema().into())
         .description(Some("The model type. 404 if it is malformed or unknown."))
         .example(Some("risk_model".into()))
@@ -86,7 +87,7 @@ fn version() -> ParameterBuilder {
         .example(Some("v1.2.0".into()))
 }
 
-fn number(least: u32, most: u32) -> ObjectBuilder {
+pub(super) fn number(least: u32, most: u32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
 }
 
@@ -207,13 +208,24 @@ pub fn list() -> Description {
 /// `GET /api/v1/models/{model_type}/current`.
 #[must_use]
 pub fn current() -> Description {
-    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes.";
+    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes. With `at`, the version that was in production at that moment, according to the log; the answer then also has `as_of` (that moment), `model_id`, `promoted_at` and `promoted_by` (when it had entered production, and by whom) and `integrity` (`CHECKSUM_MISMATCH` if its metadata file is damaged now).";
+    let at = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .build();
+    let at = query(
+        "at",
+        at,
+        "A moment in the past, in the format of RFC 3339. 404 if no version was in production then; 422 if it is in the future.",
+    );
     Description::new(MODELS, "getCurrentModel", "The version in production", about)
         .parameter(model_type())
+        .parameter(at)
         .json::<CurrentModelResponse<'_>>(200, "The version in production.", "current")
         .leads_to_version("/version")
         .conditional()
         .errors(&READ)
+        .errors(&[ErrorKind::InvalidRequest])
 }
 
 /// `GET /api/v1/models/{model_type}/{version}`.
