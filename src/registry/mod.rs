@@ -13,6 +13,7 @@ mod recovery;
 pub mod register;
 pub mod repair;
 pub mod rollback;
+mod room;
 pub mod validate;
 pub mod verify;
 
