@@ -90,6 +90,12 @@ pub const LISTED_SIDECARS_ROUND: Duration = Duration::from_secs(1);
 /// The most sidecars and artifacts that are remembered as verified.
 pub const VERIFIED_FILES: usize = 100_000;
 
+/// The room on the registry directory's disk that only changes of a status may use, in bytes: the largest write-ahead
+/// log that SQLite keeps without a long reader (4 MiB), and as much again for the growth of the catalog.
+pub const DISK_RESERVE: u64 = 8 * 1024 * 1024;
+/// The most room on the disk that a change of a status needs, in bytes.
+pub const DISK_FOR_A_CHANGE: u64 = 1024 * 1024;
+
 /// The buffer size of file copies, hashes and artifact downloads, in bytes.
 pub const FILE_BUFFER: usize = 256 * 1024;
 

@@ -27,7 +27,7 @@ use crate::{
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles, lock,
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock, reserve,
         root::{ARTIFACTS, CATALOG, MANIFEST},
         vacancy::{self, Place},
     },
@@ -53,7 +53,7 @@ use crate::{
 };
 
 /// The access that a command needs to the registry directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Opening {
     /// Inspect everything, whatever its state. The registry must exist.
     Examining,
@@ -98,7 +98,7 @@ impl Core {
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
                 if core.registry.takes_changes().await? {
-                    core.registry.prepare(&author).await?;
+                    core.prepare_to_serve(&author).await?;
                 } else {
                     tracing::warn!(
                         "the registry can only be read from here: its directory or its database takes no changes of \
@@ -110,6 +110,18 @@ impl Core {
             }
         }
         Ok(core)
+    }
+
+    /// Prepares a registry that is served. A full disk does not stop a start: a manifest that is one change behind the
+    /// catalog, and cannot be written, does not affect reads.
+    async fn prepare_to_serve(&self, author: &Author) -> Result<(), RegistryError> {
+        match self.registry.prepare(author).await {
+            Err(error) if error.is_out_of_room() => {
+                tracing::warn!(%error, "the registry is served, but the disk is too full for changes");
+                self.registry.require_agreement().await
+            }
+            prepared => prepared,
+        }
     }
 
     fn wire(files: Files, settings: &Settings) -> Self {
@@ -206,12 +218,25 @@ fn open_files(
     if opening == Opening::Serving && writable {
         root.folder()?.make_folder(ARTIFACTS)?;
     }
+    if embedded && writable && opening >= Opening::Changing {
+        make_room(&root)?;
+    }
     let catalog: Arc<dyn Catalog> = match database {
         Some(url) => Arc::new(PostgresCatalog::open(url)?),
         None if writable => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
         None => Arc::new(SqliteCatalog::open_to_read(&root.path().join(CATALOG))?),
     };
     Ok(Files { root: Arc::new(root), catalog, writable })
+}
+
+/// Makes room for the files that SQLite creates when the catalog is opened. Where another process holds the lock, it has
+/// created them.
+fn make_room(root: &RegistryRoot) -> Result<(), RegistryError> {
+    let Some(_lock) = lock::WriteLock::try_take(root)? else { return Ok(()) };
+    if let Err(error) = reserve::make_room(root) {
+        tracing::debug!(%error, "the reserve of the disk cannot be used");
+    }
+    Ok(())
 }
 
 /// Checks what is at the path of the registry directory, before anything is created there.

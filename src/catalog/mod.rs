@@ -39,6 +39,9 @@ pub enum CatalogError {
     /// The database cannot be reached, cannot write, or is locked for too long.
     #[error("the catalog cannot be used: {0}")]
     Unavailable(String),
+    /// The disk of the registry directory is full. (The disk of a database server is not this program's concern.)
+    #[error("the catalog cannot be written: {0}")]
+    DiskFull(String),
     /// The database can never hold the catalog; the operator must choose another one.
     #[error("the catalog cannot be in this database: {0}")]
     Unsuitable(String),
@@ -160,6 +163,10 @@ impl From<DieselError> for CatalogError {
                 if info.message() == "attempt to write a readonly database" =>
             {
                 Self::ReadOnly(info.message().to_owned())
+            }
+            // SQLite's message for its code 13.
+            DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => {
+                Self::DiskFull(info.message().to_owned())
             }
             other => Self::Unavailable(other.to_string()),
         }

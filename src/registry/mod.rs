@@ -18,6 +18,7 @@ mod recovery;
 pub mod register;
 pub mod repair;
 pub mod rollback;
+mod room;
 pub mod timeline;
 pub mod validate;
 pub mod verify;

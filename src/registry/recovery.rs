@@ -14,7 +14,7 @@ use crate::{
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::store::Leftovers,
+    artifacts::{reserve::Room, store::Leftovers},
     catalog::{Audit, Author, CatalogState, Layout, Stamp},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
@@ -69,12 +69,16 @@ impl Registry {
             self.db.ask_within(limits::MIGRATION_WAIT, CreateCatalog).await?;
         }
         let locks = Arc::new(self.lock().await?);
+        let room = self.make_room().await?;
         settle_leftovers(self).await?;
         // Another process may have upgraded the catalog while this one waited for the locks.
         if self.db.ask(FindLayout).await? == Layout::Before {
             upgrade(self, locks.clone(), author).await?;
         }
         settle_manifest(self).await?;
+        if room == Room::Short {
+            self.refill().await;
+        }
         if let Some(locks) = Arc::into_inner(locks) {
             locks.release(&self.db).await;
         }
@@ -258,6 +262,7 @@ async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
     let Some(locks) = lock_in_passing(registry).await? else { return Ok(()) };
     settle_leftovers(registry).await?;
     settle_if_behind(registry).await?;
+    registry.refill().await;
     locks.release(&registry.db).await;
     Ok(())
 }

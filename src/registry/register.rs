@@ -76,11 +76,12 @@ impl Registry {
         if self.db.ask(find).await?.is_some() {
             return Err(exists(&model_type, version));
         }
+        self.require_room().await?;
         let store = self.store.clone();
         let file = registration.artifact_file.clone();
         let staged = blocking(move || Staging::copy(&store, &file, artifact)).await?;
 
-        let change = self.begin_change().await?;
+        let change = self.begin_addition().await?;
         let now = change.now();
         let (batch, record) = blocking(move || staged.complete(registration, now)).await?;
         let intent = Intent { model_id: record.model_id, model_type: model_type.clone(), version };

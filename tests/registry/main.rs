@@ -27,6 +27,7 @@ mod crashes;
 mod disk;
 mod docs;
 mod embedded;
+mod full_disk;
 mod gateways;
 mod harness;
 mod http_requests;

@@ -30,6 +30,8 @@ mod catalog;
 mod commands;
 #[path = "../registry/crashes.rs"]
 mod crashes;
+#[path = "../registry/full_disk.rs"]
+mod full_disk;
 #[path = "../registry/harness.rs"]
 mod harness;
 #[path = "../registry/import.rs"]
