@@ -18,7 +18,7 @@ use std::{io, path::PathBuf};
 use crate::error::{ErrorKind, RegistryError};
 
 pub use root::RegistryRoot;
-pub use sidecar::{HashedArtifact, VerifiedFiles};
+pub use sidecar::{UnverifiedArtifact, VerifiedFiles};
 pub use store::ArtifactStore;
 
 /// An error on disk.

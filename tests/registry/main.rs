@@ -49,3 +49,4 @@ mod tampering;
 mod tls;
 mod token_files;
 mod upgrade;
+mod validation;
