@@ -96,8 +96,13 @@ pub const DISK_RESERVE: u64 = 8 * 1024 * 1024;
 /// The most room on the disk that a change of a status needs, in bytes.
 pub const DISK_FOR_A_CHANGE: u64 = 1024 * 1024;
 
-/// The buffer size of file copies, hashes and artifact downloads, in bytes.
+/// The size of the pieces of an artifact download, in bytes.
 pub const FILE_BUFFER: usize = 256 * 1024;
+/// The size of the pieces in which a file is read and hashed, in bytes. A file of one piece is hashed by the thread that
+/// reads it.
+pub const HASH_PIECE: usize = 1 << 20;
+/// The pieces of one file that are in memory while it is hashed.
+pub const HASH_PIECES: usize = 3;
 
 /// The longest request line, in bytes. RFC 9112 section 3 recommends at least 8000; no query here needs more.
 pub const REQUEST_LINE: usize = 8 * 1024;
@@ -234,3 +239,6 @@ pub const PROVIDER_BODY: u64 = 1 << 20;
 
 /// The interval at which the log reports a long validation.
 pub const VALIDATION_LOG_ROUND: Duration = Duration::from_secs(5);
+/// The size from which an artifact is checked while it is hashed, in bytes. A smaller one is hashed sooner than a
+/// process for its check starts.
+pub const CHECK_WHILE_HASHING: u64 = 4 << 20;

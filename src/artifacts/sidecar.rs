@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     ffi::{CStr, CString},
     fs::File,
-    io::{Read as _, Seek as _},
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -104,10 +104,10 @@ impl Seal {
     }
 }
 
-/// An open artifact whose content has its recorded hash.
+/// An open artifact whose content need not have its recorded hash.
 #[derive(Debug)]
-pub struct HashedArtifact {
-    /// The open file.
+pub struct UnverifiedArtifact {
+    /// The open file, at its start.
     pub file: File,
     identity: Identity,
 }
@@ -257,7 +257,7 @@ impl VerifiedFiles {
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<File, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
+        let UnverifiedArtifact { file, identity } = open_unverified(root, record)?;
         let known = self
             .artifacts
             .lock()
@@ -267,7 +267,7 @@ impl VerifiedFiles {
         if known == Some((identity, record.checksum_sha256)) {
             return Ok(file);
         }
-        check_artifact(&mut file, record, keep_going)?;
+        check_artifact(&file, record, keep_going)?;
         if identity.is_settled(SystemTime::now()) {
             insert_bounded(&self.artifacts, record.model_id, (identity, record.checksum_sha256));
         }
@@ -283,19 +283,43 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
-    ) -> Result<HashedArtifact, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
-        check_artifact(&mut file, record, keep_going).inspect_err(|_| self.forget(record))?;
-        Ok(HashedArtifact { file, identity })
+    ) -> Result<(), StoreError> {
+        let artifact = self.open_unverified(root, record)?;
+        self.hash_artifact(&artifact, record, keep_going)
     }
 
-    /// Checks that an artifact has not changed since it was opened for hashing. Call this after the last read of it.
+    /// Opens the artifact; [`Self::hash_artifact`] then verifies it.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it is missing or a link.
+    pub fn open_unverified(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+    ) -> Result<UnverifiedArtifact, StoreError> {
+        open_unverified(root, record)
+    }
+
+    /// Verifies an open artifact without using the cache. The file's position is not used.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it has a size or hash that differs from the catalog.
+    pub fn hash_artifact(
+        &self,
+        artifact: &UnverifiedArtifact,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        check_artifact(&artifact.file, record, keep_going).inspect_err(|_| self.forget(record))
+    }
+
+    /// Checks that an artifact has not changed since it was opened. Call this after the last read of it.
     ///
     /// # Errors
     /// [`StoreError::Integrity`] where it has changed.
     pub fn require_unchanged(
         &self,
-        artifact: &HashedArtifact,
+        artifact: &UnverifiedArtifact,
         record: &VersionRecord,
     ) -> Result<(), StoreError> {
         let stat = rustix::fs::fstat(&artifact.file)
@@ -326,23 +350,23 @@ fn insert_bounded<T>(memory: &Mutex<HashMap<ModelId, T>>, key: ModelId, value: T
 fn open_unverified(
     root: &RegistryRoot,
     record: &VersionRecord,
-) -> Result<(File, Identity), StoreError> {
+) -> Result<UnverifiedArtifact, StoreError> {
     let name = record.artifact_file.as_str();
     let folder = folder_of(root, record)?;
     let file = folder.open_file(name).map_err(|error| missing_is_a_fault(record, name, error))?;
     let stat = rustix::fs::fstat(&file)
         .map_err(|error| StoreError::io("look at", folder.path().join(name), error))?;
-    Ok((file, Identity::of(&stat)))
+    Ok(UnverifiedArtifact { file, identity: Identity::of(&stat) })
 }
 
 fn check_artifact(
-    file: &mut File,
+    file: &File,
     record: &VersionRecord,
     keep_going: &dyn Fn(u64) -> bool,
 ) -> Result<(), StoreError> {
     let name = record.artifact_file.as_str();
     let read_error = |error| StoreError::io("read", record.artifact_path(), error);
-    let (found, size) = digest::hash(&*file, keep_going).map_err(read_error)?;
+    let (found, size) = digest::hash_file(file, keep_going).map_err(read_error)?;
     if size != record.artifact_size_bytes {
         let expected = record.artifact_size_bytes;
         return Err(fault(
@@ -353,5 +377,5 @@ fn check_artifact(
     if found != record.checksum_sha256 {
         return Err(fault(record, format!("{name} differs from its recorded SHA-256")));
     }
-    file.rewind().map_err(read_error)
+    Ok(())
 }

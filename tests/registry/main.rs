@@ -53,4 +53,5 @@ mod timeline;
 mod tls;
 mod token_files;
 mod upgrade;
+mod validation;
 mod writing;
