@@ -44,6 +44,8 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 /// The file that is locked while the registry is changed.
 pub const LOCK_FILE: &str = ".lock";
+/// The file that is locked while version folders are copied or removed.
+pub const RETAIN_FILE: &str = ".retain";
 
 /// The registry directory.
 #[derive(Debug)]
