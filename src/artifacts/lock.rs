@@ -7,7 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     RegistryRoot, StoreError,
-    root::{LOCK_FILE, RETAIN_FILE},
+    root::{LOCK_FILE, RESTORE_LOCK, RETAIN_FILE},
 };
 use crate::{
     error::{ErrorKind, RegistryError},
@@ -111,6 +111,31 @@ impl WriteLock {
             }
             tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
         }
+    }
+}
+
+/// The right to restore the registry, which one process has at a time. Dropping it releases the lock.
+#[derive(Debug)]
+pub struct RestoreLock {
+    _file: File,
+}
+
+impl RestoreLock {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RestoreUnderWay`] where another process restores the registry; errors of the disk.
+    pub fn take(root: &RegistryRoot) -> Result<Self, RegistryError> {
+        let file = root.folder()?.open_lock_file(RESTORE_LOCK)?;
+        let taken = try_exclusive(&file)
+            .map_err(|error| StoreError::io("lock", root.path().join(RESTORE_LOCK), error))?;
+        if taken {
+            return Ok(Self { _file: file });
+        }
+        Err(RegistryError::new(
+            ErrorKind::RestoreUnderWay,
+            "Another process is restoring this registry; wait for it to finish",
+        ))
     }
 }
 

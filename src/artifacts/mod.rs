@@ -2,12 +2,15 @@
 //! opened beneath the registry directory, and no symbolic link is followed. File names are made from domain types, so
 //! text from a client never becomes a path.
 
+pub mod backup_folder;
+pub mod backup_place;
 pub mod digest;
 pub mod integrity;
 pub mod legacy;
 pub mod lock;
 pub mod manifest_file;
 pub mod quarantine;
+pub mod restoration;
 pub mod root;
 pub mod sidecar;
 pub mod store;

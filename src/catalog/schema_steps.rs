@@ -71,6 +71,14 @@ pub(super) async fn create(conn: &mut Conn) -> Result<(), CatalogError> {
     Ok(())
 }
 
+/// Forgets which steps were taken, where all tables were dropped.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn forget(conn: &mut Conn) -> Result<(), CatalogError> {
+    Ok(conn.batch_execute(&format!("DROP TABLE IF EXISTS {RECORDS}")).await?)
+}
+
 /// Takes one step and records it.
 ///
 /// # Errors

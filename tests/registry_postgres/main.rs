@@ -24,6 +24,8 @@ mod actors;
 mod answers;
 #[path = "../registry/authorization.rs"]
 mod authorization;
+#[path = "../registry/backups.rs"]
+mod backups;
 #[path = "../registry/catalog.rs"]
 mod catalog;
 #[path = "../registry/commands.rs"]
@@ -46,6 +48,7 @@ mod log;
 mod logging;
 #[path = "../registry/model.rs"]
 mod model;
+mod moving;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
@@ -56,6 +59,8 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/restores.rs"]
+mod restores;
 #[path = "../registry/tampering.rs"]
 mod tampering;
 mod transport;
