@@ -36,6 +36,7 @@ const LOG_FILTER: &str = "RUST_LOG";
 const SANDBOX: &str = "MODEL_REGISTRY_SANDBOX";
 const DATABASE: &str = "DATABASE_URL";
 const DATABASE_POOL: &str = "MODEL_REGISTRY_DB_POOL";
+const DATABASE_LISTEN: &str = "MODEL_REGISTRY_DB_LISTEN_URL";
 const REQUIRE_EXISTING: &str = "MODEL_REGISTRY_REQUIRE_EXISTING";
 
 /// Variables of features that this build lacks. They are refused, because they would have no effect.
@@ -228,7 +229,23 @@ fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
         let what = format!("must be a whole number of connections from {least} to {most}");
         size.map(Some).ok_or(what)
     });
-    match (reader.text_or_file(DATABASE).map(|url| DatabaseUrl::parse(url.trim())), size) {
+    let listen = reader.text_or_file(DATABASE_LISTEN);
+    let listen = listen.map(|url| DatabaseUrl::parse(url.trim())).transpose();
+    let listen = listen.unwrap_or_else(|error| {
+        reader.problem(DATABASE_LISTEN, error);
+        None
+    });
+    let database = reader.text_or_file(DATABASE).map(|url| DatabaseUrl::parse(url.trim()));
+    if database.is_none() && listen.is_some() {
+        reader.warnings.push(format!(
+            "{DATABASE_LISTEN} has no effect without {DATABASE}: it is about notifications of PostgreSQL"
+        ));
+    }
+    let database = database.map(|url| match listen {
+        Some(listen) => url.map(|url| url.with_listening_at(listen)),
+        None => url,
+    });
+    match (database, size) {
         (Some(Ok(url)), Some(size)) => Some(url.with_pool_size(size)),
         (Some(Ok(url)), None) => Some(url),
         (Some(Err(error)), _) => {

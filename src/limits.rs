@@ -19,6 +19,18 @@ pub const SQLITE_BUSY_WAIT: Duration = Duration::from_secs(5);
 /// The interval between attempts where SQLite itself does not wait.
 pub const SQLITE_BUSY_POLL: Duration = Duration::from_millis(10);
 
+/// The interval between checks whether the catalog changed or was replaced, where nothing tells of it.
+pub const COMMITS_ROUND: Duration = Duration::from_millis(100);
+/// The interval between them where the database tells of each change.
+pub const COMMITS_ROUND_WHILE_HEARING: Duration = Duration::from_millis(250);
+/// The interval between checks whether another directory is in the place of the registry's.
+pub const DIRECTORY_ROUND: Duration = Duration::from_millis(200);
+/// How long after the begin of such a check no change can have gone unnoticed for a read. Below a second, so that no
+/// read is older than that.
+pub const COMMITS_TRUSTED: Duration = Duration::from_millis(750);
+/// The pause before the next attempt where the database does not answer.
+pub const COMMITS_RETRY_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long an answer about readiness is reused.
 pub const READINESS_AGE: Duration = Duration::from_secs(1);
 /// How many seconds this machine's clock may be behind the last change before the log warns of it.
@@ -59,6 +71,16 @@ pub const RESTORE_GRACE: Duration = Duration::from_secs(1);
 /// A sidecar that changed less than this long before it was read is hashed again at the next read: the file system's
 /// clock may be too coarse to show a second change.
 pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);
+/// The memory for answers that are kept for the next request, in bytes. The threads that answer requests share it.
+pub const VIEW_BYTES: usize = 16 << 20;
+/// The longest path and query whose answer is kept, in bytes.
+pub const VIEW_TARGET: usize = 512;
+/// The most answers in the making that other requests can wait for, on each thread.
+pub const VIEW_ANSWERS_IN_THE_MAKING: usize = 1024;
+/// How long a request waits for another one that is making its answer before it makes the answer itself.
+pub const VIEW_WAIT: Duration = Duration::from_secs(2);
+/// The interval at which the sidecars of the versions in a list are checked again.
+pub const LISTED_SIDECARS_ROUND: Duration = Duration::from_secs(1);
 /// The most sidecars and artifacts that are remembered as verified.
 pub const VERIFIED_FILES: usize = 100_000;
 
@@ -117,6 +139,16 @@ pub const DOWNLOADS_IN_FLIGHT: usize = 128;
 pub const TURN_WAIT: Duration = Duration::from_secs(5);
 /// Longer than a gateway's own timeout, so that the gateway closes idle connections first.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The most versions in a list that is answered as a whole. A longer one is streamed, in parts of [`LIST_PART`].
+pub const LIST_AT_ONCE: u32 = 1_000;
+/// The number of versions that a streamed list reads at a time.
+pub const LIST_PART: usize = 100;
+/// The most lists that are streamed at a time; further ones wait.
+pub const LISTS_STREAMED: usize = 32;
+/// The number of rows of an outline that are read at a time.
+pub const OUTLINE_PART: usize = 5_000;
+/// The most ids in one statement.
+pub const IDS_IN_A_STATEMENT: usize = 1_000;
 /// The most versions in one page of a list.
 pub const MAX_PAGE: u32 = 10_000;
 /// How long a stopping server lets requests in flight finish.

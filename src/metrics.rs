@@ -85,7 +85,7 @@ struct Metrics {
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 /// The load of an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActorLoad {
     /// Requests that wait or are in progress.
     pub requests: usize,
@@ -108,7 +108,7 @@ pub struct PoolState {
 
 #[derive(Default)]
 struct Sources {
-    actors: BTreeMap<&'static str, Source<ActorLoad>>,
+    actors: BTreeMap<&'static str, Vec<Source<ActorLoad>>>,
     pool: Option<Source<PoolState>>,
     in_flight: Option<Source<usize>>,
     keys_age: Option<Source<Option<Duration>>>,
@@ -186,10 +186,10 @@ pub fn actor_died(actor: &'static str) {
     }
 }
 
-/// Sets the source of an actor's load.
+/// Adds a source of an actor's load. An actor that each worker has its own of has as many sources; they are added up.
 pub fn watch_actor(actor: &'static str, source: impl Fn() -> ActorLoad + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
-        sources.actors.insert(actor, Box::new(source));
+        sources.actors.entry(actor).or_default().push(Box::new(source));
     }
 }
 
@@ -289,7 +289,14 @@ impl Collector for Watched {
                 ConstGauge::new(whole(number)).encode(states.encode_family(&labels)?)?;
             }
         }
-        let actors: Vec<_> = sources.actors.iter().map(|(actor, load)| (*actor, load())).collect();
+        let whole_load = |loads: &Vec<Source<ActorLoad>>| {
+            loads.iter().map(|load| load()).fold(ActorLoad::default(), |sum, load| ActorLoad {
+                requests: sum.requests + load.requests,
+                capacity: sum.capacity + load.capacity,
+            })
+        };
+        let actors = sources.actors.iter().map(|(actor, loads)| (*actor, whole_load(loads)));
+        let actors: Vec<_> = actors.collect();
         actor_gauge(
             &mut encoder,
             "actor_mailbox_requests",

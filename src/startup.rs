@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use socket2::SockRef;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 
 use load_checks::{Mode, Sandbox, TrustedGlobals};
@@ -20,7 +20,7 @@ use load_checks::{Mode, Sandbox, TrustedGlobals};
 use crate::{
     actors::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
-        auth::RefreshKeys,
+        auth::{RefreshKeys, Rounds},
         blocking,
         janitor::Chores,
         supervise::{self, Fatal},
@@ -37,7 +37,12 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
+        edge::{
+            client::Gateways,
+            guard::{HttpState, WorkerActors},
+            lifecycle::Lifecycle,
+            scrape,
+        },
         server,
         wire::socket_filter::SocketFilter,
     },
@@ -71,6 +76,8 @@ pub struct Core {
     /// Receives the actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
+    root: Arc<RegistryRoot>,
+    catalog: Arc<dyn Catalog>,
 }
 
 impl Core {
@@ -123,18 +130,32 @@ impl Core {
         let memory = verified.clone();
         let pool = catalog.clone();
         metrics::watch_pool(move || pool.pool_state());
-        let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
+        let (of_db, of_manifest) = ((catalog.clone(), root.clone()), root.clone());
+        let db = supervise::start(
+            move || DbActor::new(of_db.0.clone(), of_db.1.clone(), 0),
+            fatal.clone(),
+        );
         let manifest = supervise::start(
-            move || ManifestActor::new(root.clone(), memory.clone()),
+            move || ManifestActor::new(of_manifest.clone(), memory.clone()),
             fatal.clone(),
         );
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
         let readiness = Arc::default();
-        let registry =
-            Registry { db, manifest, validator, store, verified, writable, policy, readiness };
-        Self { registry, lost, fatal }
+        let lists = Arc::new(Semaphore::new(limits::LISTS_STREAMED));
+        let registry = Registry {
+            db,
+            manifest,
+            validator,
+            store,
+            verified,
+            writable,
+            policy,
+            readiness,
+            lists,
+        };
+        Self { registry, lost, fatal, root, catalog }
     }
 }
 
@@ -304,10 +325,13 @@ impl Application {
             Ok(())
         })
         .await?;
-        let auth = start_auth(server, core.fatal.clone())?;
+        let identities = Identities::load(server)?;
+        let auth = identities.start(core.fatal.clone());
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        follow(&core);
+        let start_worker = worker_actors(&core, identities);
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor takes no messages, so its handle is not kept; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
@@ -333,6 +357,7 @@ impl Application {
         let server = server::start(
             listener,
             state,
+            start_worker,
             lifecycle.clone(),
             gateways,
             server.allowed_origins.clone(),
@@ -552,18 +577,73 @@ fn tell_of_sandbox(mode: Mode) {
     }
 }
 
-fn start_auth(
-    server: &ServerSettings,
-    fatal: mpsc::UnboundedSender<Fatal>,
-) -> Result<Handle<AuthActor>, RegistryError> {
-    let tokens = StaticTokens::load(server.tokens.clone())
-        .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
-    let tokens = Arc::new(tokens);
-    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
-    if let Some(verifier) = verifier.clone() {
-        metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+/// What the actors that resolve tokens share.
+#[derive(Clone)]
+struct Identities {
+    tokens: Arc<StaticTokens>,
+    verifier: Option<Arc<TokenVerifier>>,
+}
+
+impl Identities {
+    fn load(server: &ServerSettings) -> Result<Self, RegistryError> {
+        let tokens = StaticTokens::load(server.tokens.clone())
+            .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
+        let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
+        if let Some(verifier) = verifier.clone() {
+            metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+        }
+        Ok(Self { tokens: Arc::new(tokens), verifier })
     }
-    Ok(supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal))
+
+    fn actor(&self, rounds: Rounds) -> AuthActor {
+        AuthActor::new(self.tokens.clone(), self.verifier.clone(), rounds)
+    }
+
+    /// Starts the actor that follows files and keys.
+    fn start(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start(move || own.actor(Rounds::Made), fatal)
+    }
+
+    /// Starts an actor for the requests of the calling thread.
+    fn start_here(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start_here(move || own.actor(Rounds::LeftToAnother), fatal)
+    }
+}
+
+/// How each worker starts its own actors, over what all of them share.
+fn worker_actors(core: &Core, identities: Identities) -> server::StartWorker {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    Arc::new(move || {
+        let (catalog, root) = (catalog.clone(), root.clone());
+        let view = limits::VIEW_BYTES / server::workers();
+        let db = move || DbActor::new(catalog.clone(), root.clone(), view);
+        WorkerActors {
+            auth: identities.start_here(fatal.clone()),
+            db: supervise::start_here(db, fatal.clone()),
+        }
+    })
+}
+
+/// Notices changes by other processes, and ends the process where the registry is no longer the one that was opened.
+fn follow(core: &Core) {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    actix::spawn(async move {
+        let replaced = async {
+            while !root.was_replaced() {
+                tokio::time::sleep(limits::DIRECTORY_ROUND).await;
+            }
+            "another directory was put in the place of the registry's"
+        };
+        let what = tokio::select! {
+            what = replaced => what.to_owned(),
+            error = catalog.follow() => error.to_string(),
+        };
+        let what = format!("{what}: start again to serve what is there now");
+        tracing::error!(what, "the registry was replaced");
+        drop(fatal.send(Fatal::Replaced(what)));
+    });
 }
 
 fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {

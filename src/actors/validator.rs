@@ -240,7 +240,7 @@ fn validate(
     let mut load = None;
     if let (Some(sidecar), Some(artifact)) = (sidecar, artifact) {
         fault::point(Point::ValidatorHashed);
-        let sample = sample_of(&sidecar);
+        let sample = sample_of(&sidecar.metadata);
         let going = || {
             pace.tell("checking that it loads", None);
             run.wanted()

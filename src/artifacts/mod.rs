@@ -21,7 +21,7 @@ use std::{io, path::PathBuf};
 use crate::error::{ErrorKind, RegistryError};
 
 pub use root::RegistryRoot;
-pub use sidecar::{HashedArtifact, VerifiedFiles};
+pub use sidecar::{HashedArtifact, Seal, VerifiedFiles, VerifiedSidecar};
 pub use store::ArtifactStore;
 
 /// An error on disk.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::{CStr, CString},
     fs::File,
     io::{Read as _, Seek as _},
     sync::{Arc, Mutex, PoisonError},
@@ -62,6 +63,44 @@ struct Sidecar {
     metadata: Arc<Metadata>,
 }
 
+/// The content of a verified sidecar.
+#[derive(Debug, Clone)]
+pub struct VerifiedSidecar {
+    /// The content.
+    pub metadata: Arc<Metadata>,
+    /// Tells whether the file is still the verified one; `None` where it changed so recently that the file system's
+    /// clock may not show another change.
+    pub seal: Option<Seal>,
+}
+
+/// The state in which a sidecar was verified.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// Relative to the registry directory.
+    path: Box<CStr>,
+    identity: Identity,
+}
+
+impl Seal {
+    fn of(record: &VersionRecord, identity: Identity) -> Option<Self> {
+        let path = format!("{}/{METADATA}", record.artifact_path());
+        Some(Self { path: CString::new(path).ok()?.into_boxed_c_str(), identity })
+    }
+
+    /// Whether the file at this path is still in the verified state. Costs one `stat`. The file's inode is compared, so
+    /// a link on the path can lead only to the verified file itself.
+    #[must_use]
+    pub fn is_whole(&self, root: &RegistryRoot) -> bool {
+        root.stat(&self.path).is_ok_and(|stat| Identity::of(&stat) == self.identity)
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.path.count_bytes() + 1
+    }
+}
+
 /// An open artifact whose content has its recorded hash.
 #[derive(Debug)]
 pub struct HashedArtifact {
@@ -111,23 +150,21 @@ fn folder_of(root: &RegistryRoot, record: &VersionRecord) -> Result<Folder, Stor
 
 impl VerifiedFiles {
     /// The cached sidecar, if the file is still in its verified state. Costs one `stat` of the file.
-    ///
-    /// # Errors
-    /// [`StoreError::Integrity`] where it is missing or a link.
+    #[must_use]
     pub fn remembered(
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Option<Arc<Metadata>>, StoreError> {
-        let stat = folder_of(root, record)?
-            .stat(METADATA)
-            .map_err(|error| missing_is_a_fault(record, METADATA, error))?;
-        let identity = Identity::of(&stat);
+    ) -> Option<VerifiedSidecar> {
         let sidecars = self.sidecars.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(sidecars.get(&record.model_id).and_then(|known| {
-            (known.identity == identity && known.digest == record.metadata_sha256)
-                .then(|| known.metadata.clone())
-        }))
+        let known = sidecars.get(&record.model_id)?;
+        if known.digest != record.metadata_sha256 {
+            return None;
+        }
+        let (identity, metadata) = (known.identity, known.metadata.clone());
+        drop(sidecars);
+        let seal = Seal::of(record, identity)?;
+        seal.is_whole(root).then_some(VerifiedSidecar { metadata, seal: Some(seal) })
     }
 
     /// The verified sidecar, from the cache or from its file.
@@ -138,9 +175,9 @@ impl VerifiedFiles {
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Arc<Metadata>, StoreError> {
-        match self.remembered(root, record)? {
-            Some(metadata) => Ok(metadata),
+    ) -> Result<VerifiedSidecar, StoreError> {
+        match self.remembered(root, record) {
+            Some(verified) => Ok(verified),
             None => self.read_sidecar(root, record),
         }
     }
@@ -154,7 +191,7 @@ impl VerifiedFiles {
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Arc<Metadata>, StoreError> {
+    ) -> Result<VerifiedSidecar, StoreError> {
         let folder = folder_of(root, record)?;
         let file = folder
             .open_file(METADATA)
@@ -172,11 +209,13 @@ impl VerifiedFiles {
         let metadata = Metadata::parse(&bytes).map_err(|error| fault(record, error.to_string()))?;
         metadata.agrees_with(record).map_err(|error| fault(record, error.to_string()))?;
         let metadata = Arc::new(metadata);
+        let mut seal = None;
         if identity.is_settled(SystemTime::now()) {
             let entry = Sidecar { identity, digest: found, metadata: metadata.clone() };
             insert_bounded(&self.sidecars, record.model_id, entry);
+            seal = Seal::of(record, identity);
         }
-        Ok(metadata)
+        Ok(VerifiedSidecar { metadata, seal })
     }
 
     /// Opens the artifact and verifies it. Hashes the file unless it is still in the state that was verified before.

@@ -3,6 +3,7 @@
 //! Each change of status, hashes and history is one transaction. This module knows no files, actors or HTTP.
 
 mod connection;
+mod marker;
 pub mod postgres;
 pub mod sqlite;
 pub mod tables;
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     domain::{
-        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Draft, Entry, RightEdge},
         manifest::CatalogSummary,
@@ -27,6 +28,7 @@ use crate::{
     metrics::PoolState,
 };
 
+pub use marker::Marker;
 pub use postgres::{DatabaseUrl, PostgresCatalog};
 pub use sqlite::SqliteCatalog;
 
@@ -174,7 +176,7 @@ pub enum Order {
 }
 
 /// The versions to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionFilter {
     /// Only versions of this type.
     pub model_type: Option<ModelType>,
@@ -193,6 +195,28 @@ pub struct VersionFilter {
 pub struct VersionPage {
     /// The versions.
     pub records: Vec<VersionRecord>,
+    /// The number of all matching versions.
+    pub total: u64,
+}
+
+/// What may change of a version. Everything else is as it was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// The version.
+    pub model_id: ModelId,
+    /// Its status.
+    pub status: Status,
+    /// When it last entered production.
+    pub promoted_at: Option<Timestamp>,
+    /// When it was last archived.
+    pub archived_at: Option<Timestamp>,
+}
+
+/// A page of versions, by what may change of them, in the requested order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlinedPage {
+    /// The versions.
+    pub versions: Vec<Outline>,
     /// The number of all matching versions.
     pub total: u64,
 }
@@ -363,6 +387,14 @@ pub trait Catalog: Send + Sync {
     /// The load of the connection pool.
     fn pool_state(&self) -> PoolState;
 
+    /// Identifies the present state of the catalog; `None` where it is not known without asking the database. What was
+    /// read after a marker was taken is the present as long as the marker is the same.
+    fn marker(&self) -> Option<Marker>;
+
+    /// Notices commits of all processes, so that [`Catalog::marker`] can tell. Ends only where other files took the
+    /// place of the catalog's.
+    async fn follow(&self) -> CatalogError;
+
     /// The layout of the catalog. It is read once, before anything else.
     async fn layout(&self) -> Result<Layout, CatalogError>;
 
@@ -398,6 +430,12 @@ pub trait Catalog: Send + Sync {
 
     /// The versions that match, in the requested order, and their number.
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError>;
+
+    /// As [`Catalog::list_versions`], with what may change of the versions alone.
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError>;
+
+    /// The versions with these ids, in their order. One that does not exist is left out.
+    async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError>;
 
     /// The history of one version, or of the whole registry, oldest first.
     async fn list_transitions(

@@ -14,7 +14,7 @@ use diesel_async::RunQueryDsl;
 use tokio::sync::mpsc;
 
 use super::{
-    Conn, Store, dump,
+    Conn, Store, dump, listing,
     rows::{EntryRow, VersionRow},
     schema::{log_entries, log_subtrees, registry_state, versions},
     schema_steps, upgrade,
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Order,
-        Restoration, Roots, Stamp, VersionFilter, VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Marker,
+        OutlinedPage, Restoration, Roots, Stamp, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
         tables::Piece,
     },
     domain::{
-        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Entry, RightEdge, tree},
         manifest::CatalogSummary,
@@ -53,6 +53,14 @@ impl Catalog for Store {
         }
     }
 
+    fn marker(&self) -> Option<Marker> {
+        self.commits.marker()
+    }
+
+    async fn follow(&self) -> CatalogError {
+        self.follow_commits().await
+    }
+
     async fn layout(&self) -> Result<Layout, CatalogError> {
         let layout = self.run(Scope::Snapshot, schema_steps::layout).await?;
         self.layout.set(layout);
@@ -61,6 +69,7 @@ impl Catalog for Store {
 
     async fn create(&self) -> Result<(), CatalogError> {
         self.run_within(limits::MIGRATION_WAIT, Scope::Change, schema_steps::create).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(())
     }
@@ -72,6 +81,7 @@ impl Catalog for Store {
     ) -> Result<CatalogState, CatalogError> {
         let work = async |conn: &mut Conn| upgrade::upgrade(conn, manifest, stamp).await;
         let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(state)
     }
@@ -107,7 +117,15 @@ impl Catalog for Store {
 
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
         // One snapshot, so that the page and the total agree.
-        self.run(Scope::Snapshot, async |conn| page_of(conn, filter).await).await
+        self.run(Scope::Snapshot, async |conn| listing::page(conn, filter).await).await
+    }
+
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| listing::outline(conn, filter).await).await
+    }
+
+    async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError> {
+        self.run(Scope::Statement, async |conn| listing::by_id(conn, ids).await).await
     }
 
     async fn list_transitions(
@@ -179,10 +197,11 @@ impl Catalog for Store {
             CatalogChange::Import(_) => limits::LONG_WORK_TIMEOUT,
             _ => limits::CATALOG_ANSWER_WAIT,
         };
-        self.run_within(time, Scope::Change, async |conn: &mut Conn| {
-            Writer::begin(conn, stamp).await?.apply(change).await
-        })
-        .await
+        let work = async |conn: &mut Conn| Writer::begin(conn, stamp).await?.apply(change).await;
+        let applied = self.run_within(time, Scope::Change, work).await;
+        // Before the answer, so that the next read in this process sees the change.
+        self.commits.notice();
+        applied
     }
 
     async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError> {
@@ -272,33 +291,6 @@ impl Catalog for Store {
 
 fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
     rows.into_iter().map(|row| row.into_entry().map(|(entry, _)| entry)).collect()
-}
-
-async fn page_of(conn: &mut Conn, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
-    let matching = || {
-        let mut query = versions::table.into_boxed();
-        if let Some(model_type) = &filter.model_type {
-            query = query.filter(versions::model_type.eq(model_type.as_str().to_owned()));
-        }
-        if let Some(status) = filter.status {
-            query = query.filter(versions::status.eq(status.as_str()));
-        }
-        query
-    };
-    let total: i64 = matching().count().get_result(conn).await?;
-    let ordered = match filter.order {
-        Order::Newest => matching().order((versions::created_at.desc(), versions::model_id.desc())),
-        Order::Oldest => matching().order((versions::created_at.asc(), versions::model_id.asc())),
-    };
-    let rows: Vec<VersionRow> = ordered
-        .limit(filter.limit.map_or(i64::MAX, i64::from))
-        .offset(i64::from(filter.offset))
-        .load(conn)
-        .await?;
-    Ok(VersionPage {
-        records: rows.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?,
-        total: total.unsigned_abs(),
-    })
 }
 
 /// The production version of a type.

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,7 +37,7 @@ use super::{
     edge::{
         admission::{RequestLimits, admit},
         client::Gateways,
-        guard::HttpState,
+        guard::{HttpState, WorkerActors},
         lifecycle::Lifecycle,
         middleware::observe,
     },
@@ -54,10 +55,14 @@ use crate::limits;
 /// waits for ever for a client that does not receive its answer.
 const HTTP_1: &[u8] = b"http/1.1";
 
+/// Starts the actors of a worker, on its thread.
+pub type StartWorker = Arc<dyn Fn() -> WorkerActors + Send + Sync>;
+
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
     state: web::Data<HttpState>,
+    start_worker: StartWorker,
     lifecycle: web::Data<Lifecycle>,
     gateways: web::Data<Gateways>,
     request_limits: web::Data<RequestLimits>,
@@ -73,12 +78,13 @@ struct Shared {
 pub fn start(
     listener: TcpListener,
     state: HttpState,
+    start_worker: StartWorker,
     lifecycle: Lifecycle,
     gateways: Gateways,
     allowed_origins: Vec<String>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
-    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let workers = workers();
     let connections = connections_per_worker(workers);
     let server = Server::build()
         .workers(workers)
@@ -94,6 +100,7 @@ pub fn start(
     let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
+        start_worker,
         lifecycle: web::Data::new(lifecycle),
         gateways: web::Data::new(gateways),
         request_limits: web::Data::new(request_limits),
@@ -126,6 +133,12 @@ pub fn start(
         }
     };
     Ok(server.run())
+}
+
+/// The number of threads that answer requests.
+#[must_use]
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
 }
 
 /// How many connections each worker may hold, so that enough open files are left for everything else. First raises the
@@ -166,8 +179,10 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
+    let actors = web::Data::new((shared.start_worker)());
     let app = App::new()
         .app_data(shared.state)
+        .app_data(actors)
         .app_data(shared.lifecycle)
         .app_data(shared.gateways)
         .app_data(shared.request_limits)

@@ -7,6 +7,7 @@ pub mod fail;
 pub mod import;
 pub mod log;
 mod log_source;
+pub mod long_list;
 pub mod promote;
 pub mod read;
 pub mod ready;
@@ -19,6 +20,8 @@ pub mod validate;
 pub mod verify;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::{
     actors::{Handle, db::DbActor, manifest::ManifestActor, validator::ValidatorActor},
@@ -46,6 +49,8 @@ pub struct Registry {
     pub policy: Arc<Policy>,
     /// The last readiness answer.
     pub readiness: Arc<ready::LastAnswer>,
+    /// The turns of lists that are read part by part.
+    pub lists: Arc<Semaphore>,
 }
 
 /// The error for a type that is unknown or has no production version.

@@ -370,6 +370,11 @@ impl Server {
         self.ask("GET", path, &[("authorization", &format!("Bearer {READ}"))])
     }
 
+    /// As [`Self::get`], where the connection may end without an answer.
+    pub fn try_get(&self, path: &str) -> Result<Reply, Box<ureq::Error>> {
+        try_ask("GET", &self.url(path), &[("authorization", &format!("Bearer {READ}"))])
+    }
+
     /// `GET` of a path below `/api/v1/models/`.
     pub fn model(&self, path: &str) -> Reply {
         self.get(&format!("/api/v1/models/{path}"))
@@ -435,6 +440,15 @@ pub struct Reply {
 
 #[track_caller]
 pub fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Reply {
+    try_ask(method, url, headers).unwrap()
+}
+
+/// As [`ask`], where the connection may end without an answer.
+pub fn try_ask(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> Result<Reply, Box<ureq::Error>> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
@@ -446,9 +460,9 @@ pub fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Reply {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut answer = agent.run(request.body(()).unwrap()).unwrap();
-    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-    Reply { status: answer.status().as_u16(), headers: answer.headers().clone(), body }
+    let mut answer = agent.run(request.body(()).unwrap())?;
+    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec()?;
+    Ok(Reply { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
 }
 
 impl Reply {

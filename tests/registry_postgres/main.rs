@@ -46,6 +46,8 @@ mod lifecycle;
 mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
+#[path = "../registry/long_lists.rs"]
+mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
 mod moving;
@@ -61,8 +63,11 @@ mod reads;
 mod replicas;
 #[path = "../registry/restores.rs"]
 mod restores;
+#[path = "../registry/staleness.rs"]
+mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;

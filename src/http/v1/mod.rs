@@ -8,3 +8,5 @@ pub mod paging;
 pub mod path;
 pub mod query;
 pub mod service;
+pub mod streamed;
+pub mod viewed;
