@@ -117,6 +117,13 @@ impl BackupPlace {
             };
             listed.push(Listed { id, state });
         }
+        // A name has whole seconds; the manifest knows the time better.
+        listed.sort_by_cached_key(|listed| match &listed.state {
+            ListedState::Complete(manifest) => {
+                (listed.id.second().to_owned(), Some(manifest.created_at))
+            }
+            _ => (listed.id.second().to_owned(), None),
+        });
         Ok(listed)
     }
 

@@ -33,6 +33,12 @@ impl BackupId {
         Self(format!("backup_{}_{}_{random:08x}", digits(0, 10), digits(11, 19)))
     }
 
+    /// The part of the name that is its time, so that text order is time order.
+    #[must_use]
+    pub fn second(&self) -> &str {
+        self.0.rsplit_once('_').map_or("", |(second, _)| second)
+    }
+
     /// Parses a name.
     ///
     /// # Errors
