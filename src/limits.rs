@@ -74,6 +74,10 @@ pub const OBSERVER_ROUND: Duration = Duration::from_secs(1);
 /// The interval between re-hashes of everything.
 pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How long a restore leaves folders in place that the restored catalog does not have, for readers that still have rows
+/// of the old one.
+pub const RESTORE_GRACE: Duration = Duration::from_secs(1);
+
 /// A sidecar that changed less than this long before it was read is hashed again at the next read: the file system's
 /// clock may be too coarse to show a second change.
 pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);

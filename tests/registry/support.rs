@@ -92,6 +92,11 @@ impl World {
         Self { folder: tempfile::tempdir().unwrap(), database }
     }
 
+    /// A world whose catalog is in its directory, whatever the suite.
+    pub fn embedded() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None }
+    }
+
     /// A world whose catalog is in this database.
     pub fn in_database(url: String) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), database: Some(url) }
