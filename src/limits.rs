@@ -195,3 +195,13 @@ pub const PROVIDER_BODY: u64 = 1 << 20;
 
 /// The interval at which the log reports a long validation.
 pub const VALIDATION_LOG_ROUND: Duration = Duration::from_secs(5);
+
+/// The most bytes of log lines that wait to be written. Further lines are lost and counted: a request never waits for
+/// the reader of the log. It is the lines of about 2,500 requests.
+pub const LOG_BUFFER: usize = 1024 * 1024;
+/// How much of that memory is kept when the lines are written, in bytes.
+pub const LOG_BUFFER_KEPT: usize = 64 * 1024;
+/// How long the lines that follow one another are collected for one write.
+pub const LOG_PAUSE: Duration = Duration::from_millis(5);
+/// How long a process that ends waits until its last lines are written. Their reader may have stopped.
+pub const LOG_FLUSH_WAIT: Duration = Duration::from_secs(2);
