@@ -151,7 +151,10 @@ pub fn run() -> ExitCode {
         flags: Flags { registry_dir: arguments.registry_dir, ..Flags::default() },
         output,
     };
-    match dispatch(arguments.command, context) {
+    let outcome = dispatch(arguments.command, context);
+    // What the log tells comes before the command's last word.
+    telemetry::flush();
+    match outcome {
         Ok(()) if output::is_lost() => ExitCode::from(ErrorKind::RegistryUnavailable.exit_status()),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output.failure(&failure)),
