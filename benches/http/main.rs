@@ -19,9 +19,12 @@ mod bare;
 mod cases;
 mod load;
 mod measure;
+mod postgres;
 mod registry;
 mod report;
 mod server;
+mod tokens;
+mod whole;
 
 use clap::Parser as _;
 

@@ -95,6 +95,8 @@ impl Comparison<'_> {
 
     fn round(&self, server: &Server, seconds: u32) -> Round {
         let before = server.counters();
+        // A thousand connections take a while to be made.
+        let seconds = if self.connections > 500 { 2 * seconds } else { seconds };
         let run = wrk(server.port, self.request, self.connections, seconds);
         let after = server.counters();
         let requests = run.requests.max(1) as f64;
