@@ -46,6 +46,8 @@ points! {
     DbApply = "db.apply",
     /// The catalog has answered a change.
     DbApplied = "db.applied",
+    /// A change of a catalog in PostgreSQL is committed without a notification.
+    PostgresNotify = "postgres.notify",
     /// The change has seen that the catalog committed.
     CatalogCommitted = "catalog.committed",
     /// A new manifest is beside the old one.
@@ -56,6 +58,8 @@ points! {
     UpgradeLocked = "upgrade.locked",
     /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
+    /// The view is asked for an answer.
+    DbRecall = "db.recall",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.

@@ -54,7 +54,7 @@ const RULES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["auth", "catalog", "domain", "tls"]),
+    ("config", &["auth", "catalog", "domain", "limits", "tls"]),
     ("telemetry", &["clock", "config"]),
     (
         "http",

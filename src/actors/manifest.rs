@@ -13,9 +13,9 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
 use super::{blocking, supervise::supervised};
 use crate::{
-    artifacts::{RegistryRoot, VerifiedFiles, manifest_file},
+    artifacts::{RegistryRoot, VerifiedFiles, VerifiedSidecar, manifest_file},
     catalog::CatalogState,
-    domain::{Metadata, ModelId, Timestamp, VersionRecord, manifest::Manifest},
+    domain::{ModelId, Timestamp, VersionRecord, manifest::Manifest},
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
 };
@@ -43,28 +43,26 @@ impl Actor for ManifestActor {
 supervised!(ManifestActor, "manifest");
 
 /// A version's verified sidecar, or the reason why there is none.
-pub type VerifiedSidecar = Result<Arc<Metadata>, RegistryError>;
+pub type SidecarOutcome = Result<VerifiedSidecar, RegistryError>;
 
 /// The verified sidecars of the given versions, in the same order. A fault of one version does not affect the others.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<VerifiedSidecar>, RegistryError>")]
+#[rtype(result = "Result<Vec<SidecarOutcome>, RegistryError>")]
 pub struct ReadMetadata {
     /// The versions' rows.
     pub records: Vec<VersionRecord>,
 }
 
 impl Handler<ReadMetadata> for ManifestActor {
-    type Result = ResponseFuture<Result<Vec<VerifiedSidecar>, RegistryError>>;
+    type Result = ResponseFuture<Result<Vec<SidecarOutcome>, RegistryError>>;
 
     fn handle(&mut self, message: ReadMetadata, _: &mut Self::Context) -> Self::Result {
         fault::point(Point::ManifestReadMetadata);
         let (root, verified) = (self.root.clone(), self.verified.clone());
         if let [record] = message.records.as_slice() {
             // To read the state of one inode needs no thread.
-            match verified.remembered(&root, record) {
-                Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![Ok(metadata)]) }),
-                Ok(None) => {}
-                Err(error) => return Box::pin(async move { Ok(vec![Err(error.into())]) }),
+            if let Some(sidecar) = verified.remembered(&root, record) {
+                return Box::pin(async move { Ok(vec![Ok(sidecar)]) });
             }
         }
         Box::pin(blocking(move || {

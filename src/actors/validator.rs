@@ -225,7 +225,7 @@ fn validate(
             None
         }
     };
-    let load = match work.examine(sidecar.as_deref()) {
+    let load = match work.examine(sidecar.as_ref().map(|sidecar| sidecar.metadata.as_ref())) {
         Ok(Some(checked)) => Some(checked.map_err(|error| no_answer(error, record))?),
         Ok(None) => None,
         Err(error) => {

@@ -4,6 +4,7 @@
 //! error and cannot lead out of the directory.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
@@ -89,6 +90,23 @@ impl RegistryRoot {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The `stat` of a file at a relative path. Links on the path are followed, but not one in the file's place: compare
+    /// the inode, and never read the file by this path.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn stat(&self, path: &CStr) -> io::Result<Stat> {
+        Ok(fs::statat(&self.directory, path, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Whether another directory is now at this one's path. A missing directory is not another one.
+    #[must_use]
+    pub fn was_replaced(&self) -> bool {
+        let Ok(own) = fs::fstat(&self.directory) else { return false };
+        fs::stat(&self.path)
+            .is_ok_and(|there| (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino))
     }
 
     /// Whether this process may change the registry's files. `embedded` says that the catalog is one of them.
@@ -372,6 +390,11 @@ impl Folder {
     pub fn lock_shared(&self) -> Result<(), StoreError> {
         fs::flock(&self.directory, fs::FlockOperation::LockShared)
             .map_err(|error| StoreError::io("lock", &self.path, error))
+    }
+
+    /// The folder itself, to ask its file system.
+    pub(super) fn descriptor(&self) -> impl AsFd + '_ {
+        &self.directory
     }
 
     /// The folder's path, for messages.

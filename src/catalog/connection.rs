@@ -19,6 +19,9 @@ pub(super) trait CatalogConnection {
     /// [`Scope::Statement`] needs no transaction.
     fn begin(scope: Scope, statement: Duration) -> Option<String>;
 
+    /// The statements that commit a transaction.
+    fn commit(scope: Scope) -> &'static str;
+
     /// A query with one result row. Its column `found` is null where the database accepts no changes. `None` where the
     /// directory decides.
     fn find_writability() -> Option<&'static str>;

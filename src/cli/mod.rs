@@ -11,6 +11,7 @@ pub mod progress;
 pub mod queries;
 pub mod register;
 pub mod serve;
+pub mod timeline;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Flags, LogFormat, Settings, Variables},
-    domain::{ModelType, Status, Version},
+    domain::{ModelType, Status, Timestamp, Version},
     error::{ErrorKind, RegistryError},
     startup::{Core, Opening},
     telemetry,
@@ -61,8 +62,10 @@ pub enum Command {
     List(queries::List),
     /// Show everything about a version
     Show(VersionArguments),
-    /// Show the transitions of a version: from which status to which, who, when and why
-    History(VersionArguments),
+    /// Show which version is in production, or was at a moment
+    Current(timeline::Current),
+    /// Show the history: what changed, who did it, when and why; of a type, also what was in production when
+    History(timeline::History),
     /// Check that a version is intact and would load
     Validate(VersionArguments),
     /// Check that an unregistered file would load
@@ -158,7 +161,8 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Fail(fail) => on_system(fail.run(context)),
         Command::List(list) => on_system(list.run(context)),
         Command::Show(version) => on_system(queries::show(version, context)),
-        Command::History(version) => on_system(queries::history(version, context)),
+        Command::Current(current) => on_system(current.run(context)),
+        Command::History(history) => on_system(history.run(context)),
         Command::Validate(version) => on_system(check::validate(version, context)),
         Command::Inspect(inspect) => inspect.run(&context),
         Command::Sandbox(sandbox) => sandbox.run(&context),
@@ -221,6 +225,11 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
 /// Parses a port, for clap.
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "must be a port, 0 to 65535".to_owned())
+}
+
+/// Parses a time, for clap.
+fn time(text: &str) -> Result<Timestamp, crate::domain::timestamp::InvalidTimestamp> {
+    Timestamp::parse(text)
 }
 
 /// Parses a status, for clap.

@@ -37,6 +37,8 @@ pub struct RouteSpec {
     pub scope: Option<Scope>,
     /// What the layers around the handler have to know.
     pub rules: RouteRules,
+    /// Whether it belongs to the API that changes the registry, which the operator turns on.
+    pub changes: bool,
     /// Its description in the OpenAPI document.
     pub describe: fn() -> Description,
     route: Route,
@@ -64,6 +66,20 @@ impl RouteSpec {
     pub fn load_check(mut self) -> Self {
         self.rules.duration = Duration::LoadCheck;
         self
+    }
+
+    /// The route belongs to the API that changes the registry.
+    #[must_use]
+    pub fn changing(mut self) -> Self {
+        self.changes = true;
+        self
+    }
+
+    /// The handler receives a file of up to this many bytes: see [`Duration::Upload`].
+    #[must_use]
+    pub fn upload(mut self, limit: u64) -> Self {
+        self.rules.duration = Duration::Upload;
+        self.reads_body(limit)
     }
 
     /// The handler reads a body of up to this many bytes.
@@ -95,6 +111,10 @@ pub trait Guarded {
 }
 
 impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
+    const SCOPE: Scope = S::SCOPE;
+}
+
+impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest, web::Payload) {
     const SCOPE: Scope = S::SCOPE;
 }
 
@@ -191,7 +211,8 @@ where
 {
     let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
     let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, pattern: path, scope, rules, describe, route, head }
+    let changes = false;
+    RouteSpec { method, path, pattern: path, scope, rules, changes, describe, route, head }
 }
 
 /// Mounts rows, of which those of one path stand together, and makes their rules known.

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
+    sync::Arc,
     time::Duration,
 };
 
@@ -36,13 +37,14 @@ use super::{
     edge::{
         admission::{RequestLimits, admit},
         client::Gateways,
-        guard::HttpState,
+        guard::{HttpState, WorkerActors},
         lifecycle::Lifecycle,
         middleware::observe,
     },
     openapi::ApiDocument,
     route::{self, RouteSpec},
     routes,
+    v1::writes::WriteRules,
     wire::{
         connection::Connection,
         mailbox::{check_expectation, serve},
@@ -54,14 +56,19 @@ use crate::limits;
 /// waits for ever for a client that does not receive its answer.
 const HTTP_1: &[u8] = b"http/1.1";
 
+/// Starts the actors of a worker, on its thread.
+pub type StartWorker = Arc<dyn Fn() -> WorkerActors + Send + Sync>;
+
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
     state: web::Data<HttpState>,
+    start_worker: StartWorker,
     lifecycle: web::Data<Lifecycle>,
     gateways: web::Data<Gateways>,
     request_limits: web::Data<RequestLimits>,
     document: web::Data<ApiDocument>,
+    writes: Option<WriteRules>,
     allowed_origins: Vec<String>,
     stopping: GracefulShutdownSignal,
 }
@@ -73,12 +80,14 @@ struct Shared {
 pub fn start(
     listener: TcpListener,
     state: HttpState,
+    start_worker: StartWorker,
     lifecycle: Lifecycle,
     gateways: Gateways,
     allowed_origins: Vec<String>,
+    writes: Option<WriteRules>,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
-    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let workers = workers();
     let connections = connections_per_worker(workers);
     let server = Server::build()
         .workers(workers)
@@ -91,13 +100,16 @@ pub fn start(
         limits::REGISTRY_REQUESTS,
         limits::TURN_WAIT,
     );
-    let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
+    let document =
+        ApiDocument::new(routes::table(writes).iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
+        start_worker,
         lifecycle: web::Data::new(lifecycle),
         gateways: web::Data::new(gateways),
         request_limits: web::Data::new(request_limits),
         document: web::Data::new(document),
+        writes,
         allowed_origins,
         stopping: server.graceful_shutdown_signal(),
     };
@@ -126,6 +138,12 @@ pub fn start(
         }
     };
     Ok(server.run())
+}
+
+/// The number of threads that answer requests.
+#[must_use]
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
 }
 
 /// How many connections each worker may hold, so that enough open files are left for everything else. First raises the
@@ -166,8 +184,10 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
+    let actors = web::Data::new((shared.start_worker)());
     let app = App::new()
         .app_data(shared.state)
+        .app_data(actors)
         .app_data(shared.lifecycle)
         .app_data(shared.gateways)
         .app_data(shared.request_limits)
@@ -175,12 +195,17 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         .wrap(from_fn(admit))
         .wrap(cors(&shared.allowed_origins))
         .wrap(from_fn(observe))
-        .configure(|config| route::mount(routes::table(), config))
+        .configure(|config| {
+            if let Some(writes) = shared.writes {
+                config.app_data(web::Data::new(writes));
+            }
+            route::mount(routes::table(shared.writes), config);
+        })
         .default_service(web::to(routes::not_found));
     let app = app.into_factory().map_err(|error| error.error_response());
     let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;
-    let largest_body = routes::largest_body();
+    let largest_body = routes::largest_body(&routes::table(shared.writes));
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();

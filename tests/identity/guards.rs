@@ -14,7 +14,11 @@ use actix_web::{
     web::Data,
 };
 use model_registry::{
-    actors::{AuthActor, auth::RefreshKeys, supervise},
+    actors::{
+        AuthActor,
+        auth::{RefreshKeys, Rounds},
+        supervise,
+    },
     auth::{StaticTokens, TokenVerifier},
     config::{Flags, ServerSettings, Variables},
     domain::{Scope, log::publisher::Publisher},
@@ -75,7 +79,10 @@ async fn state(keys: &Keys, directory: &Path) -> HttpState {
     let tokens = Arc::new(StaticTokens::load(server.tokens.clone()).unwrap());
     let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
     let (fatal, _lost) = mpsc::unbounded_channel();
-    let auth = supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal);
+    let auth = supervise::start(
+        move || AuthActor::new(tokens.clone(), verifier.clone(), Rounds::Made),
+        fatal,
+    );
     auth.ask(RefreshKeys).await.unwrap();
     HttpState::new(core.registry, auth, Publisher::default())
 }

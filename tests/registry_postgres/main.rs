@@ -30,6 +30,8 @@ mod catalog;
 mod commands;
 #[path = "../registry/crashes.rs"]
 mod crashes;
+#[path = "../registry/full_disk.rs"]
+mod full_disk;
 #[path = "../registry/harness.rs"]
 mod harness;
 #[path = "../registry/import.rs"]
@@ -44,6 +46,8 @@ mod lifecycle;
 mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
+#[path = "../registry/long_lists.rs"]
+mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
 mod outages;
@@ -56,8 +60,15 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/staleness.rs"]
+mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
+#[path = "../registry/writing.rs"]
+mod writing;

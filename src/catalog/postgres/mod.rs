@@ -1,8 +1,9 @@
 //! The catalog in PostgreSQL, shared by every replica of the service.
 //!
-//! Nothing is cached: every read asks the database, so each replica sees a commit at once.
+//! The pool's connections keep nothing from one transaction to the next. `commits.rs` notices the commits of all replicas.
 
 mod certificate;
+mod commits;
 mod connect;
 mod schema;
 mod session;
@@ -29,8 +30,10 @@ use super::{
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
+    fault::{self, Point},
     limits,
 };
+use commits::Commits;
 use transaction::Borrowed;
 
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -38,6 +41,9 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../listing.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod listing;
 #[path = "../queries.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
@@ -47,6 +53,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;
@@ -133,6 +142,14 @@ impl CatalogConnection for Conn {
         })
     }
 
+    fn commit(scope: Scope) -> &'static str {
+        match scope {
+            Scope::Statement | Scope::Snapshot => "COMMIT",
+            Scope::Change if fault::asked_for(Point::PostgresNotify) => "COMMIT",
+            Scope::Change => commits::COMMIT_AND_NOTIFY,
+        }
+    }
+
     fn find_writability() -> Option<&'static str> {
         // This transaction itself is read-only, so the default of the next one decides.
         Some(
@@ -155,6 +172,7 @@ impl CatalogConnection for Conn {
 pub struct PostgresCatalog {
     pool: Pool<Conn>,
     layout: KnownLayout,
+    commits: Commits,
 }
 
 impl PostgresCatalog {
@@ -166,6 +184,7 @@ impl PostgresCatalog {
     /// # Errors
     /// [`CatalogError::Unavailable`] where the pool cannot be created.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
+        let commits = Commits::of(url.clone());
         let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
         let mut config = ManagerConfig::default();
         // The pool notices a connection that the server closed without a test query.
@@ -185,7 +204,11 @@ impl PostgresCatalog {
             .max_size(size)
             .build()
             .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        Ok(Self { pool, layout: KnownLayout::current(), commits })
+    }
+
+    async fn follow_commits(&self) -> CatalogError {
+        self.commits.follow().await
     }
 
     /// The lock is held by an open transaction: it ends with its connection, and so with its process.

@@ -27,12 +27,17 @@ use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
     limits,
 };
+use commits::Commits;
 
+mod commits;
 mod schema;
 
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../listing.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod listing;
 #[path = "../queries.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
@@ -42,6 +47,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;
@@ -108,6 +116,10 @@ impl CatalogConnection for Conn {
         }
     }
 
+    fn commit(_: Scope) -> &'static str {
+        "COMMIT"
+    }
+
     fn find_writability() -> Option<&'static str> {
         None
     }
@@ -144,6 +156,10 @@ impl SpawnBlocking for Detached {
 pub struct SqliteCatalog {
     pool: Pool<Conn>,
     layout: KnownLayout,
+    commits: Commits,
+    /// Whether the catalog was opened for changes. A reader of a directory that it cannot write keeps no connection
+    /// open, and so cannot keep the index of the log in its place.
+    writable: bool,
 }
 
 impl SqliteCatalog {
@@ -185,7 +201,8 @@ impl SqliteCatalog {
             .max_size(limits::CATALOG_CONNECTIONS)
             .build()
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        let commits = Commits::of(file);
+        Ok(Self { pool, layout: KnownLayout::current(), commits, writable: true })
     }
 
     /// Opens an existing file only for reading. It creates no file beside it.
@@ -219,7 +236,28 @@ impl SqliteCatalog {
             .max_size(limits::CATALOG_CONNECTIONS)
             .build()
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        let commits = Commits::of(file);
+        Ok(Self { pool, layout: KnownLayout::current(), commits, writable: false })
+    }
+
+    async fn follow_commits(&self) -> CatalogError {
+        if !self.writable {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.commits.open() {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "every read asks the catalog");
+                    tokio::time::sleep(limits::COMMITS_RETRY_PAUSE).await;
+                }
+            }
+        }
+        while !self.commits.are_of_another_catalog() {
+            self.commits.check();
+            tokio::time::sleep(limits::COMMITS_ROUND).await;
+        }
+        CatalogError::Unavailable("another registry.db was put in place of the open one".to_owned())
     }
 
     /// The directory's lock already serialises the writers of this file. This waits for the end of a transaction that

@@ -30,6 +30,7 @@ use crate::{
 pub struct RequestLimits {
     requests: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
     registry: Arc<Semaphore>,
     wait: time::Duration,
 }
@@ -47,6 +48,7 @@ impl RequestLimits {
         Self {
             requests: limit(requests),
             downloads: limit(downloads),
+            uploads: limit(limits::UPLOADS_IN_FLIGHT),
             registry: limit(registry),
             wait,
         }
@@ -62,6 +64,7 @@ impl RequestLimits {
         let limit = match rules.duration {
             _ if rules.probe => return Ok(None),
             Duration::Download => &self.downloads,
+            Duration::Upload => &self.uploads,
             Duration::Short | Duration::LoadCheck => &self.requests,
         };
         turn(limit, due).await.map(Some)
@@ -84,7 +87,7 @@ pub async fn registry_permit(
     request: &HttpRequest,
 ) -> Result<Option<OwnedSemaphorePermit>, RegistryError> {
     let Some(limits) = request.app_data::<web::Data<RequestLimits>>() else { return Ok(None) };
-    if MatchedRoute::of(request).rules.duration == Duration::LoadCheck {
+    if MatchedRoute::of(request).rules.duration.keeps_no_place_in_the_registry() {
         return Ok(None);
     }
     let due = request.extensions().get::<TurnDue>().map(|due| due.0);

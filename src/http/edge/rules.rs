@@ -47,9 +47,20 @@ pub enum Duration {
     Short,
     /// The client decides, by how fast it receives. [`limits::DOWNLOADS_IN_FLIGHT`] counts it.
     Download,
+    /// The client decides, by how fast it sends. [`limits::UPLOADS_IN_FLIGHT`] counts it, and it keeps no
+    /// place in the registry's ([`limits::REGISTRY_REQUESTS`]), so that reads never wait for it.
+    Upload,
     /// A load check decides, which may take minutes and has a queue of its own. It keeps no place in the registry's
     /// ([`limits::REGISTRY_REQUESTS`]), so that reads never wait for it.
     LoadCheck,
+}
+
+impl Duration {
+    /// Whether an answer may take so long that it must not count among those that use the registry.
+    #[must_use]
+    pub const fn keeps_no_place_in_the_registry(self) -> bool {
+        matches!(self, Self::LoadCheck | Self::Upload)
+    }
 }
 
 impl RouteRules {
