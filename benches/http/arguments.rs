@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Seconds of one load [default: 2, with --quick 1]
     #[arg(long)]
     seconds: Option<u32>,
+    /// The service's binary, for instance of another commit [default: the one that cargo built]
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_model-registry"))]
+    pub binary: PathBuf,
     /// Leaves PostgreSQL out
     #[arg(long)]
     pub no_postgres: bool,

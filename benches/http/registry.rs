@@ -5,6 +5,7 @@ use std::{
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use serde_json::json;
@@ -15,7 +16,18 @@ use crate::server::{Server, pinned};
 
 pub const TOKEN: &str = "bench-token-0123456789abcdef";
 pub const ADMIN: &str = "bench-admin-0123456789abcdef";
-const BINARY: &str = env!("CARGO_BIN_EXE_model-registry");
+
+/// The service's binary.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Sets the service's binary, before any registry is made.
+pub fn use_binary(path: &Path) {
+    BINARY.set(std::path::absolute(path).unwrap()).unwrap();
+}
+
+fn binary() -> &'static Path {
+    BINARY.get().expect("the binary is set at the start")
+}
 
 const DATASETS: &str = r#"{"crsp":"v1.2.3"}"#;
 const PARAMETERS: &str = r#"{"factor_list":["size"],"halflife_days":60,"shrinkage_intensity":0.5}"#;
@@ -60,7 +72,7 @@ impl Registry {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.prepared(Command::new(BINARY));
+        let mut command = self.prepared(Command::new(binary()));
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
@@ -106,12 +118,12 @@ impl Registry {
 
     /// Starts the service on the server's core.
     pub fn serve(&self, variables: &[(&'static str, String)]) -> Server {
-        self.service(pinned(Path::new(BINARY)), variables)
+        self.service(pinned(binary()), variables)
     }
 
     /// Starts the service on all cores.
     pub fn serve_on_all_cores(&self) -> Server {
-        self.service(Command::new(BINARY), &[])
+        self.service(Command::new(binary()), &[])
     }
 }
 
