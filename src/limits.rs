@@ -74,6 +74,10 @@ pub const OBSERVER_ROUND: Duration = Duration::from_secs(1);
 /// The interval between re-hashes of everything.
 pub const JANITOR_REHASH_ROUND: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How long a restore leaves folders in place that the restored catalog does not have, for readers that still have rows
+/// of the old one.
+pub const RESTORE_GRACE: Duration = Duration::from_secs(1);
+
 /// A sidecar that changed less than this long before it was read is hashed again at the next read: the file system's
 /// clock may be too coarse to show a second change.
 pub const SIDECAR_SETTLED: Duration = Duration::from_secs(2);
@@ -244,3 +248,13 @@ pub const VALIDATION_LOG_ROUND: Duration = Duration::from_secs(5);
 /// The size from which an artifact is checked while it is hashed, in bytes. A smaller one is hashed sooner than a
 /// process for its check starts.
 pub const CHECK_WHILE_HASHING: u64 = 4 << 20;
+
+/// The most bytes of log lines that wait to be written. Further lines are lost and counted: a request never waits for
+/// the reader of the log. It is the lines of about 2,500 requests.
+pub const LOG_BUFFER: usize = 1024 * 1024;
+/// How much of that memory is kept when the lines are written, in bytes.
+pub const LOG_BUFFER_KEPT: usize = 64 * 1024;
+/// How long the lines that follow one another are collected for one write.
+pub const LOG_PAUSE: Duration = Duration::from_millis(5);
+/// How long a process that ends waits until its last lines are written. Their reader may have stopped.
+pub const LOG_FLUSH_WAIT: Duration = Duration::from_secs(2);

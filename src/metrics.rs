@@ -38,14 +38,14 @@ const LOAD_CHECK_SECONDS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 6
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    route: String,
+    route: &'static str,
     method: &'static str,
     status: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: String,
+    route: &'static str,
     method: &'static str,
 }
 
@@ -88,6 +88,7 @@ struct Metrics {
     integrity_errors: Family<FoundBy, Counter>,
     actor_deaths: Family<Actor, Counter>,
     changes: Family<Change, Counter>,
+    log_lines_lost: Counter,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
@@ -167,11 +168,11 @@ pub fn render() -> Result<String, fmt::Error> {
 }
 
 /// Counts a request whose answer's head was ready after this time.
-pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
+pub fn request(route: Option<&'static str>, method: &str, status: u16, took: Duration) {
     let Some(metrics) = METRICS.get() else { return };
-    let route = route.unwrap_or(UNMATCHED).to_owned();
+    let route = route.unwrap_or(UNMATCHED);
     let method = known_method(method);
-    let answered = Answered { route: route.clone(), method, status: status.into() };
+    let answered = Answered { route, method, status: status.into() };
     metrics.requests.get_or_create(&answered).inc();
     let seconds = took.as_secs_f64();
     metrics.request_seconds.get_or_create(&Route { route, method }).observe(seconds);
@@ -180,7 +181,7 @@ pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
 /// Counts a refusal of bytes that are not a request.
 pub fn refused(status: u16) {
     let Some(metrics) = METRICS.get() else { return };
-    let (route, method) = (UNMATCHED.to_owned(), known_method(""));
+    let (route, method) = (UNMATCHED, known_method(""));
     metrics.requests.get_or_create(&Answered { route, method, status: status.into() }).inc();
 }
 
@@ -247,6 +248,13 @@ pub fn watch_findings(
     }
 }
 
+/// Counts log lines that were not written.
+pub fn log_lines_lost(lines: u64) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.log_lines_lost.inc_by(lines);
+    }
+}
+
 /// Adds a source of an actor's load. An actor that each worker has its own of has as many sources; they are added up.
 pub fn watch_actor(actor: &'static str, source: impl Fn() -> ActorLoad + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
@@ -296,6 +304,7 @@ impl Metrics {
             integrity_errors: Family::default(),
             actor_deaths: Family::default(),
             changes: Family::default(),
+            log_lines_lost: Counter::default(),
             registry: Registry::default(),
         };
         let build = Info::new([("version", version)]);
@@ -318,6 +327,8 @@ impl Metrics {
         own.register("actor_deaths", help, metrics.actor_deaths.clone());
         let help = "Changes of the registry since this service started, made by any process";
         own.register("changes", help, metrics.changes.clone());
+        let help = "Log lines that were not written, because they came too fast or writing failed";
+        own.register("log_lines_lost", help, metrics.log_lines_lost.clone());
         own.register_collector(Box::new(Watched));
         own.register_collector(Box::new(registry::WatchedRegistry));
         Self { registry, ..metrics }

@@ -27,7 +27,7 @@ use crate::{
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles, lock, reserve,
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock, quarantine, reserve,
         root::{ARTIFACTS, CATALOG, MANIFEST},
         vacancy::{self, Place},
     },
@@ -57,6 +57,9 @@ use crate::{
 pub enum Opening {
     /// Inspect everything, whatever its state. The registry must exist.
     Examining,
+    /// Be restored, whatever its state. A missing registry is created, and a catalog file that cannot be used is moved
+    /// to quarantine.
+    Restoring,
     /// Read. The registry must exist, and its manifest and catalog must agree.
     Reading,
     /// Change. The registry must exist. If a process was killed during a change, the registry is first recovered.
@@ -93,7 +96,7 @@ impl Core {
             authenticated_as: None,
         };
         match opening {
-            Opening::Examining => {}
+            Opening::Examining | Opening::Restoring => {}
             Opening::Reading => core.registry.require_agreement().await?,
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
@@ -185,7 +188,7 @@ fn open_files(
 ) -> Result<Files, RegistryError> {
     let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let embedded = database.is_none();
-    if embedded && has(MANIFEST) && !has(CATALOG) {
+    if embedded && has(MANIFEST) && !has(CATALOG) && opening != Opening::Restoring {
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
@@ -196,7 +199,9 @@ fn open_files(
         ));
     }
     let there = has(if embedded { CATALOG } else { ARTIFACTS });
-    let root = if opening == Opening::Creating || (opening == Opening::Serving && !there) {
+    let root = if matches!(opening, Opening::Creating | Opening::Restoring)
+        || (opening == Opening::Serving && !there)
+    {
         RegistryRoot::open_or_create(directory)?
     } else if there {
         RegistryRoot::open(directory)?
@@ -210,7 +215,7 @@ fn open_files(
             ),
         ));
     };
-    let changes = matches!(opening, Opening::Changing | Opening::Creating);
+    let changes = matches!(opening, Opening::Changing | Opening::Creating | Opening::Restoring);
     if changes {
         lock::check_writable(&root)?;
     }
@@ -218,15 +223,49 @@ fn open_files(
     if opening == Opening::Serving && writable {
         root.folder()?.make_folder(ARTIFACTS)?;
     }
+    let root = Arc::new(root);
     if embedded && writable && opening >= Opening::Changing {
         make_room(&root)?;
+    }
+    if embedded && opening == Opening::Restoring {
+        set_aside_unusable(&root)?;
+    }
+    if embedded {
+        root.share();
     }
     let catalog: Arc<dyn Catalog> = match database {
         Some(url) => Arc::new(PostgresCatalog::open(url)?),
         None if writable => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
         None => Arc::new(SqliteCatalog::open_to_read(&root.path().join(CATALOG))?),
     };
-    Ok(Files { root: Arc::new(root), catalog, writable })
+    Ok(Files { root, catalog, writable })
+}
+
+/// Moves a catalog file that is damaged to quarantine, for a restore. A process that has it open would go on using it,
+/// also where it was deleted; so there must be none.
+fn set_aside_unusable(root: &Arc<RegistryRoot>) -> Result<(), RegistryError> {
+    let file = root.path().join(CATALOG);
+    let why = if file.symlink_metadata().is_err() {
+        "is missing".to_owned()
+    } else {
+        match SqliteCatalog::damage(&file)? {
+            None => return Ok(()),
+            Some(why) => format!("is damaged ({why})"),
+        }
+    };
+    if !root.try_take_alone()? {
+        return Err(RegistryError::new(
+            ErrorKind::RegistryLocked,
+            format!(
+                "{CATALOG} {why}, and another process has it open; stop the service and every other command on this \
+                 registry, and restore then"
+            ),
+        ));
+    }
+    if let Some(place) = quarantine::catalog(root)? {
+        tracing::warn!(why, place, "moved the catalog's file to quarantine");
+    }
+    Ok(())
 }
 
 /// Makes room for the files that SQLite creates when the catalog is opened. Where another process holds the lock, it has

@@ -55,7 +55,7 @@ const RULES: [(&str, &[&str]); 22] = [
     ),
     ("schemas", &["domain", "registry"]),
     ("config", &["auth", "catalog", "domain", "limits", "tls"]),
-    ("telemetry", &["clock", "config"]),
+    ("telemetry", &["clock", "config", "limits", "metrics"]),
     (
         "http",
         &[

@@ -8,6 +8,7 @@ use std::{
 };
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use tokio::sync::mpsc;
 
 use super::{
     Handle,
@@ -18,8 +19,8 @@ use crate::{
     artifacts::{RegistryRoot, Seal, lock::WriteLock},
     catalog::{
         Applied, Audit, Catalog, CatalogChange, CatalogState, HistoryFilter, HistoryPage,
-        InProduction, Layout, Marker, Moment, OutlinedPage, Roots, Stamp, TypeSummary,
-        VersionFilter, VersionPage, WriterLock,
+        InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp, TypeSummary,
+        VersionFilter, VersionPage, WriterLock, tables::Piece,
     },
     domain::{
         ModelId, ModelType, Sha256Digest, Version, VersionRecord,
@@ -337,6 +338,30 @@ pub struct UpgradeCatalog {
 }
 
 answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
+
+/// Sends every row of the catalog, as one snapshot shows them.
+#[derive(Message)]
+#[rtype(result = "Result<CatalogState, RegistryError>")]
+pub struct DumpCatalog {
+    /// Where the rows go.
+    pub pieces: mpsc::Sender<Piece>,
+}
+
+answers!(DumpCatalog => CatalogState, |catalog, it| catalog.dump(it.pieces));
+
+/// Replaces the whole content of the catalog.
+#[derive(Message)]
+#[rtype(result = "Result<CatalogState, RegistryError>")]
+pub struct RestoreCatalog {
+    /// The locks, held until the transaction has ended, even if nobody waits for it.
+    pub locks: Arc<Locks>,
+    /// Where the rows come from.
+    pub pieces: mpsc::Receiver<Piece>,
+    /// What to do with them.
+    pub order: Restoration,
+}
+
+answers!(RestoreCatalog => CatalogState, |catalog, it| catalog.restore(it.pieces, &it.order));
 
 /// Keeps other writers of the catalog out until the reply is released or dropped.
 #[derive(Message)]

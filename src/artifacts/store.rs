@@ -110,7 +110,7 @@ impl ArtifactStore {
         }
     }
 
-    fn staging(&self) -> Result<Folder, StoreError> {
+    pub(super) fn staging(&self) -> Result<Folder, StoreError> {
         self.root.artifacts()?.make_folder(STAGING)
     }
 
@@ -380,6 +380,13 @@ impl Batch {
         let folder = self.folder.make_folder(&model_id.to_string())?;
         fault::point(Point::RegisterStaged);
         Ok(Staged { folder })
+    }
+}
+
+impl Batch {
+    /// The batch's folder.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 }
 

@@ -7,6 +7,7 @@ pub mod history;
 mod marker;
 pub mod postgres;
 pub mod sqlite;
+pub mod tables;
 
 use std::{
     collections::BTreeMap,
@@ -16,12 +17,13 @@ use std::{
 
 use async_trait::async_trait;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use tokio::sync::mpsc;
 
 use crate::{
     domain::{
         ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
-        log::{Entry, RightEdge},
+        log::{Draft, Entry, RightEdge},
         manifest::CatalogSummary,
         status::InvalidTransition,
     },
@@ -367,6 +369,28 @@ pub struct ImportBatch {
     pub transitions: Vec<Transition>,
 }
 
+/// A restoration of the whole catalog from a dump.
+#[derive(Debug, Clone)]
+pub struct Restoration {
+    /// The root of the dumped log.
+    pub backed_up_root: Sha256Digest,
+    /// The entry that the restored log gets; `None` where nothing is replaced.
+    pub note: Option<RestoreNote>,
+    /// The root that the restored log must have, with that entry.
+    pub restored_root: Sha256Digest,
+    /// Whether this is the registry's own catalog, and not a rehearsal.
+    pub live: bool,
+}
+
+/// The log entry of a restoration that replaces something.
+#[derive(Debug, Clone)]
+pub struct RestoreNote {
+    /// The entry.
+    pub draft: Draft,
+    /// The root of the log that is replaced.
+    pub replaced_root: Sha256Digest,
+}
+
 /// A catalog. Its futures stay on the calling thread.
 #[async_trait(?Send)]
 pub trait Catalog: Send + Sync {
@@ -434,6 +458,17 @@ pub trait Catalog: Send + Sync {
 
     /// The state that the last change recorded. Its cost does not depend on the number of versions.
     async fn state(&self) -> Result<CatalogState, CatalogError>;
+
+    /// Sends every row of every table, as one snapshot shows them, and returns the state of that snapshot.
+    async fn dump(&self, pieces: mpsc::Sender<tables::Piece>)
+    -> Result<CatalogState, CatalogError>;
+
+    /// Replaces the whole content by a dump, in one transaction, and returns the new state.
+    async fn restore(
+        &self,
+        pieces: mpsc::Receiver<tables::Piece>,
+        order: &Restoration,
+    ) -> Result<CatalogState, CatalogError>;
 
     /// Checks every row against the log, in one pass over both.
     async fn audit(&self) -> Result<Audit, CatalogError>;

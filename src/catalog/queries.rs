@@ -11,9 +11,10 @@ use diesel::{
     QueryDsl as _, SelectableHelper as _, dsl::sql, sql_types::Bool,
 };
 use diesel_async::RunQueryDsl;
+use tokio::sync::mpsc;
 
 use super::{
-    Conn, Store, listing,
+    Conn, Store, dump, listing,
     rows::{EntryRow, VersionRow},
     schema::{log_entries, log_subtrees, registry_state, versions},
     schema_steps, timeline, upgrade,
@@ -22,9 +23,10 @@ use super::{
 use crate::{
     catalog::{
         Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, HistoryFilter,
-        HistoryPage, InProduction, Layout, Marker, Moment, OutlinedPage, Roots, Stamp, TypeSummary,
-        VersionFilter, VersionPage, WriterLock,
+        HistoryPage, InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp,
+        TypeSummary, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
+        tables::Piece,
     },
     domain::{
         ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
@@ -156,6 +158,24 @@ impl Catalog for Store {
 
     async fn state(&self) -> Result<CatalogState, CatalogError> {
         self.run(Scope::Snapshot, async |conn| state(conn).await).await
+    }
+
+    async fn dump(&self, pieces: mpsc::Sender<Piece>) -> Result<CatalogState, CatalogError> {
+        self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Snapshot, async |conn| {
+            dump::dump(conn, &pieces).await
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        mut pieces: mpsc::Receiver<Piece>,
+        order: &Restoration,
+    ) -> Result<CatalogState, CatalogError> {
+        let work = async |conn: &mut Conn| dump::restore(conn, &mut pieces, order).await;
+        let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.layout.set(Layout::Current);
+        Ok(state)
     }
 
     async fn audit(&self) -> Result<Audit, CatalogError> {

@@ -1,5 +1,6 @@
 //! The command line: the argument tree, one file for each command, and the report of the result.
 
+pub mod backup;
 pub mod changes;
 pub mod check;
 pub mod demo;
@@ -10,6 +11,7 @@ pub mod output;
 pub mod progress;
 pub mod queries;
 pub mod register;
+pub mod restore;
 pub mod serve;
 pub mod timeline;
 
@@ -76,6 +78,11 @@ pub enum Command {
     Verify(check::Verify),
     /// Import a registry directory of the Python service
     Import(check::Import),
+    /// Make, list, check and remove backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Replace the registry by a backup, after a copy of its present state
+    Restore(restore::Restore),
     /// Prove what happened, and check that the history was not changed
     #[command(subcommand)]
     Log(log::Log),
@@ -144,7 +151,10 @@ pub fn run() -> ExitCode {
         flags: Flags { registry_dir: arguments.registry_dir, ..Flags::default() },
         output,
     };
-    match dispatch(arguments.command, context) {
+    let outcome = dispatch(arguments.command, context);
+    // What the log tells comes before the command's last word.
+    telemetry::flush();
+    match outcome {
         Ok(()) if output::is_lost() => ExitCode::from(ErrorKind::RegistryUnavailable.exit_status()),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output.failure(&failure)),
@@ -168,6 +178,8 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Sandbox(sandbox) => sandbox.run(&context),
         Command::Verify(verify) => on_system(verify.run(context)),
         Command::Import(import) => on_system(import.run(context)),
+        Command::Backup(backup) => on_system(backup.run(context)),
+        Command::Restore(restore) => on_system(restore.run(context)),
         Command::Log(log) => log.run(context),
         Command::Health(health) => health.run(&context),
     }

@@ -7,6 +7,7 @@ use actix_web::{
 
 use super::{
     docs,
+    edge::routing::Paths,
     errors::ApiError,
     openapi::{self, operations},
     route::{RouteSpec, guarded, open, options},
@@ -46,7 +47,6 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
     const WHOLE_HISTORY: &str = "/api/v1/history";
     const CHECKPOINT: &str = "/api/v1/log/checkpoint";
     const TILE: &str = "/api/v1/log/tile/{tile}";
-    const TILE_PATTERN: &str = "/api/v1/log/tile/{tile:.*}";
     vec![
         open(Method::GET, "/", service::root, operations::root),
         open(Method::GET, "/health", service::health, operations::health).probe(),
@@ -82,7 +82,7 @@ fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
         guarded(Method::GET, HISTORY, models::history, operations::history),
         guarded(Method::GET, WHOLE_HISTORY, timeline::whole, operations::whole_history),
         guarded(Method::GET, CHECKPOINT, log::checkpoint, operations::log_checkpoint),
-        guarded(Method::GET, TILE, log::tile, operations::log_tile).matched_by(TILE_PATTERN),
+        guarded(Method::GET, TILE, log::tile, operations::log_tile).spans_segments(),
     ]
 }
 
@@ -104,17 +104,17 @@ pub fn methods() -> Vec<Method> {
     methods
 }
 
-/// The answer to a path that no row has: a redirect where only a slash at its end is wrong, and the answer to
+/// The answer to a path that is none of these: a redirect where only a slash at its end is wrong, and the answer to
 /// `OPTIONS *`.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub fn not_found(paths: &Paths, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     if request.method() == Method::OPTIONS && request.path() == "*" {
         let methods: Vec<_> = methods().iter().map(Method::to_string).collect();
         return Ok(options(&methods.join(", ")));
     }
-    without_slash(&request)
+    without_slash(paths, request)
         .map(|address| {
             HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
         })
@@ -122,10 +122,10 @@ pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
 }
 
 /// A path relative to the one asked, so that it holds behind any gateway and leads to no other host.
-fn without_slash(request: &HttpRequest) -> Option<String> {
+fn without_slash(paths: &Paths, request: &HttpRequest) -> Option<String> {
     let path = request.uri().path().strip_suffix('/')?;
     let (_, last) = path.rsplit_once('/')?;
-    if matches!(last, "" | "." | "..") || !request.resource_map().has_resource(path) {
+    if matches!(last, "" | "." | "..") || !paths.has(path) {
         return None;
     }
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));

@@ -20,10 +20,9 @@ use actix_tls::accept::{
     rustls_0_23::{Acceptor, TlsStream},
 };
 use actix_web::{
-    App,
+    App, HttpRequest,
     dev::{AppConfig, Server},
     http::header,
-    middleware::from_fn,
     web,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -35,11 +34,11 @@ use tokio::{
 
 use super::{
     edge::{
-        admission::{RequestLimits, admit},
+        admission::RequestLimits,
         client::Gateways,
         guard::{HttpState, WorkerActors},
         lifecycle::Lifecycle,
-        middleware::observe,
+        service::{Edge, Layers, endpoint},
     },
     openapi::ApiDocument,
     route::{self, RouteSpec},
@@ -65,7 +64,7 @@ struct Shared {
     state: web::Data<HttpState>,
     start_worker: StartWorker,
     lifecycle: web::Data<Lifecycle>,
-    gateways: web::Data<Gateways>,
+    gateways: Gateways,
     request_limits: web::Data<RequestLimits>,
     document: web::Data<ApiDocument>,
     writes: Option<WriteRules>,
@@ -106,7 +105,7 @@ pub fn start(
         state: web::Data::new(state),
         start_worker,
         lifecycle: web::Data::new(lifecycle),
-        gateways: web::Data::new(gateways),
+        gateways,
         request_limits: web::Data::new(request_limits),
         document: web::Data::new(document),
         writes,
@@ -185,23 +184,28 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     InitError = (),
 > {
     let actors = web::Data::new((shared.start_worker)());
-    let app = App::new()
+    let table = routes::table(shared.writes);
+    let paths = route::paths(&table);
+    let not_found = endpoint(move |request: HttpRequest| {
+        std::future::ready(routes::not_found(&paths, &request))
+    });
+    let edge = Edge {
+        routing: route::routing(table, not_found),
+        gateways: shared.gateways,
+        lifecycle: shared.lifecycle.get_ref().clone(),
+        limits: shared.request_limits.get_ref().clone(),
+    };
+    let mut app = App::new();
+    if let Some(writes) = shared.writes {
+        app = app.app_data(web::Data::new(writes));
+    }
+    let app = app
         .app_data(shared.state)
         .app_data(actors)
         .app_data(shared.lifecycle)
-        .app_data(shared.gateways)
         .app_data(shared.request_limits)
         .app_data(shared.document)
-        .wrap(from_fn(admit))
-        .wrap(cors(&shared.allowed_origins))
-        .wrap(from_fn(observe))
-        .configure(|config| {
-            if let Some(writes) = shared.writes {
-                config.app_data(web::Data::new(writes));
-            }
-            route::mount(routes::table(shared.writes), config);
-        })
-        .default_service(web::to(routes::not_found));
+        .wrap(Layers::new(edge, cors(&shared.allowed_origins)));
     let app = app.into_factory().map_err(|error| error.error_response());
     let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;

@@ -76,6 +76,16 @@ impl Request {
         }
         Ok(Self { author: author.clone(), reason: reason.map(ToOwned::to_owned) })
     }
+
+    /// The author.
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The reason, where one was given.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
 }
 
 impl Registry {

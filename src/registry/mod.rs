@@ -1,6 +1,7 @@
 //! The operations of the registry, one file each. The command line and REST use the same operations. Each operation
 //! checks its input, sends messages to the actors, and returns the result.
 
+pub mod backup;
 mod change;
 pub mod documents;
 pub mod fail;
@@ -17,6 +18,7 @@ pub mod ready;
 mod recovery;
 pub mod register;
 pub mod repair;
+pub mod restore;
 pub mod rollback;
 mod room;
 pub mod timeline;

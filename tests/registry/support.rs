@@ -92,6 +92,11 @@ impl World {
         Self { folder: tempfile::tempdir().unwrap(), database }
     }
 
+    /// A world whose catalog is in its directory, whatever the suite.
+    pub fn embedded() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None }
+    }
+
     /// A world whose catalog is in this database.
     pub fn in_database(url: String) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), database: Some(url) }
@@ -349,7 +354,26 @@ impl Server {
     }
 
     pub fn log(&self) -> Vec<String> {
+        self.until_written();
         self.log.lock().unwrap().read().lines.clone()
+    }
+
+    /// Waits until the service has written the lines that it has by now. A thread of its own writes them, which then waits
+    /// without a time limit for more.
+    fn until_written(&self) {
+        let folder = format!("/proc/{}/task", self.id());
+        let writes = |task: &Path| {
+            let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+            let call = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
+            let call: Vec<_> = call.split_whitespace().collect();
+            // The system call `futex`, on x86-64 and on ARM, without a time limit.
+            let waits = matches!(call.first(), Some(&"202" | &"98")) && call[4] == "0x0";
+            name.trim_end() == "log" && !waits
+        };
+        until(Duration::from_secs(10), || {
+            let Ok(tasks) = std::fs::read_dir(&folder) else { return true };
+            !tasks.filter_map(Result::ok).any(|task| writes(&task.path()))
+        });
     }
 
     /// The log lines with this message.

@@ -24,6 +24,8 @@ mod actors;
 mod answers;
 #[path = "../registry/authorization.rs"]
 mod authorization;
+#[path = "../registry/backups.rs"]
+mod backups;
 #[path = "../registry/catalog.rs"]
 mod catalog;
 #[path = "../registry/commands.rs"]
@@ -50,6 +52,7 @@ mod logging;
 mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
+mod moving;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
@@ -60,6 +63,8 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/restores.rs"]
+mod restores;
 #[path = "../registry/staleness.rs"]
 mod staleness;
 #[path = "../registry/tampering.rs"]

@@ -27,6 +27,7 @@ use super::{
     CatalogError, HeldLock, KnownLayout, WriterLock,
     connection::{CatalogConnection, Scope},
     schema_version,
+    tables::{Kind, TABLES},
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
@@ -41,6 +42,9 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../dump.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod dump;
 #[path = "../listing.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod listing;
@@ -165,6 +169,47 @@ impl CatalogConnection for Conn {
             "SELECT (SELECT c.relname::text FROM pg_catalog.pg_class c
                      WHERE c.relname = '{name}' AND pg_catalog.pg_table_is_visible(c.oid)) AS found"
         )
+    }
+
+    fn column_as_json(column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Plain | Kind::Boolean | Kind::Json => format!("\"{column}\""),
+            Kind::Time => format!(
+                "to_char(\"{column}\" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            ),
+        }
+    }
+
+    fn object_as_text(members: &str) -> String {
+        format!("json_build_object({members})::text")
+    }
+
+    fn key_of_row(table: &str, column: &str) -> String {
+        format!("(SELECT r.\"{column}\" FROM json_populate_record(NULL::\"{table}\", $1::json) r)")
+    }
+
+    fn insert_rows(table: &str, columns: &[(&str, Kind)]) -> String {
+        let names: Vec<_> = columns.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+        let names = names.join(", ");
+        format!(
+            "INSERT INTO \"{table}\" ({names}) \
+             SELECT {names} FROM json_populate_recordset(NULL::\"{table}\", $1::json)"
+        )
+    }
+
+    async fn make_room(&mut self) -> Result<(), CatalogError> {
+        // Not DROP or TRUNCATE: those would make readers wait, and a reader that waited could see an empty table.
+        let all = |statement: fn(&str) -> String| -> String {
+            TABLES.iter().rev().map(|table| statement(table.name)).collect::<Vec<_>>().join("; ")
+        };
+        let time = limits::LONG_WORK_TIMEOUT.as_millis();
+        let statements = [
+            format!("SET LOCAL statement_timeout = {time}"),
+            all(|table| format!("ALTER TABLE \"{table}\" DISABLE TRIGGER USER")),
+            all(|table| format!("DELETE FROM \"{table}\"")),
+            all(|table| format!("ALTER TABLE \"{table}\" ENABLE TRIGGER USER")),
+        ];
+        Ok(self.batch_execute(&statements.join("; ")).await?)
     }
 }
 

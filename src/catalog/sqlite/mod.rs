@@ -22,6 +22,7 @@ use super::{
     CatalogError, KnownLayout, WriterLock,
     connection::{CatalogConnection, Scope},
     schema_version,
+    tables::{Kind, TABLES},
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
@@ -35,6 +36,9 @@ mod schema;
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../dump.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod dump;
 #[path = "../listing.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod listing;
@@ -129,6 +133,40 @@ impl CatalogConnection for Conn {
             "SELECT max(name) AS found FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
         )
     }
+
+    fn column_as_json(column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Plain | Kind::Time => format!("\"{column}\""),
+            Kind::Boolean => format!("json(iif(\"{column}\", 'true', 'false'))"),
+            Kind::Json => format!("json(\"{column}\")"),
+        }
+    }
+
+    fn object_as_text(members: &str) -> String {
+        format!("json_object({members})")
+    }
+
+    fn key_of_row(_: &str, column: &str) -> String {
+        format!("?1 ->> '$.{column}'")
+    }
+
+    fn insert_rows(table: &str, columns: &[(&str, Kind)]) -> String {
+        let names: Vec<_> = columns.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+        let values: Vec<_> =
+            columns.iter().map(|(column, _)| format!("value ->> '$.{column}'")).collect();
+        let (names, values) = (names.join(", "), values.join(", "));
+        format!("INSERT INTO \"{table}\" ({names}) SELECT {values} FROM json_each(?1)")
+    }
+
+    async fn make_room(&mut self) -> Result<(), CatalogError> {
+        // A trigger cannot be disabled, but to drop a table fires none.
+        for table in TABLES.iter().rev() {
+            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{}\"", table.name)).await?;
+        }
+        let records = schema_steps::RECORDS;
+        self.batch_execute(&format!("DROP TABLE IF EXISTS {records}")).await?;
+        schema_steps::create(self).await
+    }
 }
 
 /// Runs statements on blocking threads. An abandoned statement ends there. The library's own method would wait for it
@@ -203,6 +241,46 @@ impl SqliteCatalog {
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
         let commits = Commits::of(file);
         Ok(Self { pool, layout: KnownLayout::current(), commits, writable: true })
+    }
+
+    /// What is wrong with an existing file, where it is not a sound SQLite database.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] where it is locked, or may not be read.
+    pub fn damage(file: &Path) -> Result<Option<String>, CatalogError> {
+        use diesel::{Connection as _, RunQueryDsl as _, connection::SimpleConnection as _};
+        #[derive(diesel::QueryableByName)]
+        struct Verdict {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            quick_check: String,
+        }
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(file)
+            .map_err(|error| CatalogError::Unavailable(format!("{}: {error}", file.display())))?;
+        if let Err(error) = refuse_other_databases(file) {
+            return Ok(Some(error.to_string()));
+        }
+        let url = file.to_str().ok_or_else(|| {
+            CatalogError::Unavailable("the registry directory's path is not UTF-8".to_owned())
+        })?;
+        let mut conn = match SqliteConnection::establish(url) {
+            Ok(conn) => conn,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let checked = conn
+            .batch_execute(&pragmas())
+            .and_then(|()| diesel::sql_query("PRAGMA quick_check(1)").load::<Verdict>(&mut conn));
+        match checked {
+            Ok(verdicts) => {
+                let verdict = verdicts.into_iter().next().map(|row| row.quick_check);
+                Ok(verdict.filter(|verdict| verdict != "ok"))
+            }
+            Err(DieselError::DatabaseError(_, told)) if told.message() == BUSY => {
+                Err(CatalogError::Unavailable(told.message().to_owned()))
+            }
+            Err(error) => Ok(Some(error.to_string())),
+        }
     }
 
     /// Opens an existing file only for reading. It creates no file beside it.

@@ -35,6 +35,8 @@ pub enum Action {
     Fail,
     /// The registry was upgraded from another layout.
     Upgrade,
+    /// The registry was replaced by a backup. (The word `restore` is a version's return to production.)
+    RestoreBackup,
 }
 
 /// The text is not an action.
@@ -44,7 +46,7 @@ pub struct UnknownAction;
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Register,
         Self::Import,
         Self::Promote,
@@ -53,6 +55,7 @@ impl Action {
         Self::Demote,
         Self::Fail,
         Self::Upgrade,
+        Self::RestoreBackup,
     ];
 
     /// The action's name in entries.
@@ -67,6 +70,7 @@ impl Action {
             Self::Demote => "demote",
             Self::Fail => "fail",
             Self::Upgrade => "upgrade",
+            Self::RestoreBackup => "restore_backup",
         }
     }
 

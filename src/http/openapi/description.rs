@@ -402,6 +402,7 @@ fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::InvalidSnapshot => "no snapshot is given",
         ErrorKind::VersionExists => "the version number was used before",
         ErrorKind::InvalidTransition => "the version's status does not allow this change",
+        ErrorKind::RestoreUnderWay => "another process is restoring the registry",
         ErrorKind::PromotionGateFailed => "a metric is below its gate; `detail` lists all of them",
         ErrorKind::ChecksumMismatch => {
             "a file does not have the recorded hash; `detail` lists every error"

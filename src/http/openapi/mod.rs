@@ -119,7 +119,7 @@ pub async fn openapi(
     request: HttpRequest,
     document: Data<ApiDocument>,
 ) -> Result<HttpResponse, ApiError> {
-    document.written(ClientView::of(&request).base_path())?.answer(&request)
+    document.written(&ClientView::base_path(&request))?.answer(&request)
 }
 
 fn build(routes: &[DocumentedRoute]) -> Result<OpenApi, RegistryError> {
