@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn subject(tokens: &StaticTokens, token: &str) -> Option<String> {
-        tokens.resolve(token.as_bytes())?.subject
+        tokens.resolve(token.as_bytes())?.subject.clone()
     }
 
     #[test]
