@@ -13,7 +13,8 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use super::{Conn, STEPS};
 use crate::catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version};
 
-const RECORDS: &str = "__diesel_schema_migrations";
+/// The table that says which steps were taken.
+pub(super) const RECORDS: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]
 struct Found {
@@ -69,14 +70,6 @@ pub(super) async fn create(conn: &mut Conn) -> Result<(), CatalogError> {
         take(conn, version).await?;
     }
     Ok(())
-}
-
-/// Forgets which steps were taken, where all tables were dropped.
-///
-/// # Errors
-/// The database's.
-pub(super) async fn forget(conn: &mut Conn) -> Result<(), CatalogError> {
-    Ok(conn.batch_execute(&format!("DROP TABLE IF EXISTS {RECORDS}")).await?)
 }
 
 /// Takes one step and records it.

@@ -157,10 +157,10 @@ impl CatalogConnection for Conn {
 
     async fn make_room(&mut self) -> Result<(), CatalogError> {
         // A trigger cannot be disabled, but to drop a table fires none.
-        for table in TABLES.iter().rev() {
-            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{}\"", table.name)).await?;
+        let names = TABLES.iter().rev().map(|table| table.name).chain([schema_steps::RECORDS]);
+        for name in names {
+            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{name}\"")).await?;
         }
-        schema_steps::forget(self).await?;
         schema_steps::create(self).await
     }
 }
