@@ -43,7 +43,7 @@ use crate::{
             lifecycle::Lifecycle,
             scrape,
         },
-        server,
+        server::{self, Serving},
         v1::writes::WriteRules,
         wire::socket_filter::SocketFilter,
     },
@@ -382,17 +382,16 @@ impl Application {
             encrypted: tls.is_some(),
             hosts: server.edge.allowed_hosts.clone(),
         };
-        let server = server::start(
-            listener,
+        let writes = server.largest_artifact;
+        let serving = Serving {
             state,
             start_worker,
-            lifecycle.clone(),
+            lifecycle: lifecycle.clone(),
             gateways,
-            server.allowed_origins.clone(),
-            server.largest_artifact.map(|largest_artifact| WriteRules { largest_artifact }),
-            tls,
-        )
-        .map_err(RegistryError::internal)?;
+            allowed_origins: server.allowed_origins.clone(),
+            writes: writes.map(|largest_artifact| WriteRules { largest_artifact }),
+        };
+        let server = server::start(listener, serving, tls).map_err(RegistryError::internal)?;
         let lost = core.lost;
         Ok(Self { server, socket_filter, port, metrics_port, lost, lifecycle, drain })
     }

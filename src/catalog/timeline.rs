@@ -167,10 +167,9 @@ pub(super) async fn production_entries(
         .into_boxed();
     if let Some(Moment { time, sequence }) = before {
         let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-        let time = stored_time(time);
         query = query
-            .filter(log_entries::time.le(time.clone()))
-            .filter(log_entries::time.lt(time).or(log_entries::sequence.lt(sequence)));
+            .filter(log_entries::time.le(stored_time(time)))
+            .filter(log_entries::time.lt(stored_time(time)).or(log_entries::sequence.lt(sequence)));
     }
     let rows: Vec<EntryRow> = query.load(conn).await?;
     entries_of(rows)

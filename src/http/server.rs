@@ -72,20 +72,32 @@ struct Shared {
     stopping: GracefulShutdownSignal,
 }
 
+/// What a server serves, and to whom.
+pub struct Serving {
+    /// The registry, and what the handlers share.
+    pub state: HttpState,
+    /// Starts the actors of a worker.
+    pub start_worker: StartWorker,
+    /// Whether the service is stopping.
+    pub lifecycle: Lifecycle,
+    /// Who is believed about clients, and which hosts are served.
+    pub gateways: Gateways,
+    /// Origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+    /// What clients may change; `None` where the API only reads.
+    pub writes: Option<WriteRules>,
+}
+
 /// Starts to serve on a listening socket.
 ///
 /// # Errors
 /// The system's, where workers cannot be started.
 pub fn start(
     listener: TcpListener,
-    state: HttpState,
-    start_worker: StartWorker,
-    lifecycle: Lifecycle,
-    gateways: Gateways,
-    allowed_origins: Vec<String>,
-    writes: Option<WriteRules>,
+    serving: Serving,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
+    let Serving { state, start_worker, lifecycle, gateways, allowed_origins, writes } = serving;
     let workers = workers();
     let connections = connections_per_worker(workers);
     let server = Server::build()

@@ -198,7 +198,6 @@ fn unknown_part(name: Option<&str>) -> RegistryError {
 
 impl ArtifactPart {
     /// The two ends of the artifact: what reads it, and the work that receives it, up to this many bytes.
-    #[must_use]
     pub fn receive(self, most: u64) -> (Received, Fault, impl Future<Output = ()>) {
         let (sender, pieces) = mpsc::channel(limits::UPLOAD_PIECES);
         let fault = Fault::default();
