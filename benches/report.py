@@ -4,7 +4,8 @@
     python3 benches/report.py FILE
 
 The tables stand between two comments of the page; the rest of the page is left as it is. Several files are put
-together, the later ones replacing cases of the earlier ones. It needs nothing but Python.
+together, the later ones replacing cases of the earlier ones. A `note` that is added to `about` in a file is printed with
+its results. It needs nothing but Python.
 """
 
 import json
@@ -99,10 +100,12 @@ def compared_tables(compared):
 def results(found):
     about, compared = found["about"], found.get("compared", [])
     parts = [
-        f"Commit `{about['commit']}`, {about['date']}. {about['processor']}, {about['cores']} cores, Linux {about['kernel']}; "
+        f"Binary `{about['binary']}`, commit `{about['commit']}`, {about['date']}. {about['processor']}, {about['cores']} cores, Linux {about['kernel']}; "
         f"load average at the start {about['load_before'].split(' ')[0]}. "
         f"Medians of {about['rounds']} rounds of {about['seconds']} s.",
     ]
+    if note := about.get("note"):
+        parts.append(note)
     for what, why in found.get("left_out", {}).items():
         parts.append(f"Left out: {what} ({why}).")
     if compared:
@@ -137,7 +140,8 @@ def results(found):
         parts.append(plot("performance-start.svg", "First answer against versions", "versions", "ms",
                           [("first answer", [(r["versions"], r["first_answer_ms"]) for r in rows])]))
     if rows := found.get("visible"):
-        parts += ["### From another process's promotion to the first answer that shows it", table(
+        parts += ["### From another process's promotion to the first answer that shows it",
+                  "0 ms: it was shown before the command ended.", table(
             ["Catalog", "Promotions", "`promote` ms", "Shown after its end, median ms", "At most ms"],
             [["PostgreSQL" if r["catalog"] == "postgres" else "SQLite", str(r["promotions"]), number(r["promote_ms"]),
               number(r["after_promote_p50_ms"]), number(r["after_promote_max_ms"])] for r in rows])]

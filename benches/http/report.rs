@@ -19,7 +19,7 @@ pub struct Report {
 impl Report {
     pub fn new(arguments: &Arguments) -> Self {
         let about = json!({
-            "binary": output_of(&arguments.binary.to_string_lossy(), &["--version"]),
+            "binary": arguments.binary.file_name().map(|name| name.to_string_lossy()),
             "commit": output_of("git", &["describe", "--always", "--dirty"]),
             "date": output_of("date", &["-u", "+%Y-%m-%d"]),
             "processor": processor(),

@@ -13,7 +13,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use super::{Conn, STEPS};
 use crate::catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version};
 
-/// The table of the steps that were taken.
+/// The table that says which steps were taken.
 pub(super) const RECORDS: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]

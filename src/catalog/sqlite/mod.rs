@@ -160,11 +160,10 @@ impl CatalogConnection for Conn {
 
     async fn make_room(&mut self) -> Result<(), CatalogError> {
         // A trigger cannot be disabled, but to drop a table fires none.
-        for table in TABLES.iter().rev() {
-            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{}\"", table.name)).await?;
+        let names = TABLES.iter().rev().map(|table| table.name).chain([schema_steps::RECORDS]);
+        for name in names {
+            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{name}\"")).await?;
         }
-        let records = schema_steps::RECORDS;
-        self.batch_execute(&format!("DROP TABLE IF EXISTS {records}")).await?;
         schema_steps::create(self).await
     }
 }
