@@ -105,6 +105,8 @@ pub const FILE_BUFFER: usize = 256 * 1024;
 /// The size of the pieces in which a file is read and hashed, in bytes. A file of one piece is hashed by the thread that
 /// reads it.
 pub const HASH_PIECE: usize = 1 << 20;
+/// The bytes between two reports of how much is hashed.
+pub const HASH_PROGRESS: usize = 256 * 1024;
 /// The pieces of one file that are in memory while it is hashed.
 pub const HASH_PIECES: usize = 3;
 

@@ -10,7 +10,7 @@ use clap::Parser;
     about = "Measures the service beside bare actix-web"
 )]
 pub struct Arguments {
-    /// The cases to measure; all without any. A name stands for all that begin with it
+    /// The cases to measure; all without any. `current*` stands for all that begin so
     pub cases: Vec<String>,
     /// Few and short rounds
     #[arg(long)]
@@ -24,6 +24,12 @@ pub struct Arguments {
     /// Seconds of one load [default: 2, with --quick 1]
     #[arg(long)]
     seconds: Option<u32>,
+    /// The service's binary, for instance of another commit [default: the one that cargo built]
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_model-registry"))]
+    pub binary: PathBuf,
+    /// Leaves PostgreSQL out
+    #[arg(long)]
+    pub no_postgres: bool,
     /// Names the cases and ends
     #[arg(long)]
     pub list: bool,
@@ -42,6 +48,11 @@ impl Arguments {
     }
 
     pub fn wants(&self, case: &str) -> bool {
-        self.cases.is_empty() || self.cases.iter().any(|wanted| case.starts_with(wanted.as_str()))
+        self.cases.is_empty() || self.cases.iter().any(|wanted| matches(wanted, case))
     }
+}
+
+/// Whether a word of the command line means this case.
+pub fn matches(wanted: &str, case: &str) -> bool {
+    wanted == case || wanted.strip_suffix('*').is_some_and(|start| case.starts_with(start))
 }

@@ -19,9 +19,12 @@ mod bare;
 mod cases;
 mod load;
 mod measure;
+mod postgres;
 mod registry;
 mod report;
 mod server;
+mod tokens;
+mod whole;
 
 use clap::Parser as _;
 
@@ -39,6 +42,7 @@ fn main() {
         std::process::exit(2);
     }
     load::allow_many_files();
+    registry::use_binary(&arguments.binary);
     let mut report = report::Report::new(&arguments);
     cases::run(&arguments, &mut report);
     report.finish(arguments.json.as_deref());

@@ -10,6 +10,10 @@ use crate::{
     server::{Memory, Server},
 };
 
+/// Requests that a round should have at least, and the seconds that it may take for them.
+const ENOUGH: f64 = 50.0;
+const LONGEST: f64 = 15.0;
+
 /// Medians over the rounds of one server.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Cost {
@@ -62,17 +66,20 @@ impl Comparison<'_> {
     pub fn run(&self, arguments: &Arguments, ours: &Server, bare: Option<&Server>) -> Compared {
         let servers: Vec<&Server> = std::iter::once(ours).chain(bare).collect();
         let mut rounds = vec![Vec::new(); servers.len()];
-        for server in &servers {
-            // Connections, caches and the branch predictor.
-            wrk(server.port, self.request, self.connections, 1);
-        }
+        // Connections, caches and the branch predictor; and how long a round must be.
+        let warm = servers.iter().map(|server| wrk(server.port, self.request, self.connections, 1));
+        let slowest = warm.map(|run| run.per_second).fold(f64::INFINITY, f64::min);
+        let enough = (ENOUGH / slowest).ceil().min(LONGEST) as u32;
+        // A thousand connections take a while to be made.
+        let slack = u32::from(self.connections > 500) * 2;
+        let seconds = arguments.seconds().max(enough) + slack;
         for _ in 0..arguments.rounds() {
             for (at, server) in servers.iter().enumerate() {
-                rounds[at].push(self.round(server, arguments.seconds()));
+                rounds[at].push(self.round(server, seconds));
             }
         }
         let cost_of = |(server, rounds): (&&Server, &Vec<Round>)| {
-            let calls = system_calls(server, self.request, self.connections);
+            let calls = system_calls(server, self.request, self.connections, enough);
             cost(rounds, calls, server.memory())
         };
         let costs: Vec<Cost> = servers.iter().zip(&rounds).map(cost_of).collect();
@@ -122,17 +129,22 @@ fn cost(rounds: &[Round], system_calls: Option<f64>, memory: Memory) -> Cost {
 }
 
 /// Counts the system calls of a second of load, in a round of its own because counting costs time.
-fn system_calls(server: &Server, request: &Request, connections: usize) -> Option<f64> {
+fn system_calls(
+    server: &Server,
+    request: &Request,
+    connections: usize,
+    seconds: u32,
+) -> Option<f64> {
     let perf = Command::new("perf")
         .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &server.id().to_string()])
-        .args(["--", "sleep", "3"])
+        .args(["--", "sleep", &(seconds + 2).to_string()])
         .env("LC_ALL", "C")
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .ok()?;
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let run = wrk(server.port, request, connections, 1);
+    let run = wrk(server.port, request, connections, seconds);
     let output = perf.wait_with_output().ok()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let line = text.lines().find(|line| line.contains("raw_syscalls"))?;

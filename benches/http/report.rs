@@ -1,6 +1,6 @@
 //! Prints results as they come, and writes them down as JSON.
 
-use std::{path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
@@ -12,11 +12,14 @@ use crate::{
 pub struct Report {
     about: Value,
     compared: Vec<Compared>,
+    whole: BTreeMap<&'static str, Vec<Value>>,
+    left_out: BTreeMap<String, String>,
 }
 
 impl Report {
     pub fn new(arguments: &Arguments) -> Self {
         let about = json!({
+            "binary": arguments.binary.file_name().map(|name| name.to_string_lossy()),
             "commit": output_of("git", &["describe", "--always", "--dirty"]),
             "date": output_of("date", &["-u", "+%Y-%m-%d"]),
             "processor": processor(),
@@ -27,10 +30,25 @@ impl Report {
             "seconds": arguments.seconds(),
         });
         println!("{about:#}");
-        Self { about, compared: Vec::new() }
+        Self { about, compared: Vec::new(), whole: BTreeMap::new(), left_out: BTreeMap::new() }
+    }
+
+    /// A result of a measurement by the clock.
+    pub fn whole(&mut self, kind: &'static str, found: Value) {
+        println!("{kind:<24} {found}");
+        self.whole.entry(kind).or_default().push(found);
+    }
+
+    /// Something that could not be measured here, and why.
+    pub fn left_out(&mut self, what: &str, why: &str) {
+        println!("left out: {what}: {why}");
+        self.left_out.insert(what.to_owned(), why.to_owned());
     }
 
     pub fn compared(&mut self, found: Compared) {
+        if found.ours.system_calls.is_none() {
+            self.left_out("system calls", "perf is missing, or may not count raw_syscalls here");
+        }
         if self.compared.is_empty() {
             println!(
                 "{:<24} {:>5} {:<5} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>7}",
@@ -59,7 +77,11 @@ impl Report {
     }
 
     pub fn finish(self, file: Option<&Path>) {
-        let results = json!({ "about": self.about, "compared": self.compared });
+        let Self { about, compared, whole, left_out } = self;
+        let mut results = json!({ "about": about, "compared": compared, "left_out": left_out });
+        for (kind, found) in whole {
+            results[kind] = found.into();
+        }
         if let Some(file) = file {
             std::fs::write(file, format!("{results:#}\n")).unwrap();
             println!("written to {}", file.display());

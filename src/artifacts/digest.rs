@@ -100,12 +100,14 @@ struct Hashing<'a> {
 
 impl Hashing<'_> {
     fn add(&mut self, piece: &[u8]) -> io::Result<()> {
-        self.hasher.update(piece);
-        self.total += piece.len() as u64;
-        if (self.keep_going)(self.total) {
-            return Ok(());
+        for part in piece.chunks(limits::HASH_PROGRESS) {
+            self.hasher.update(part);
+            self.total += part.len() as u64;
+            if !(self.keep_going)(self.total) {
+                return Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled"));
+            }
         }
-        Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled"))
+        Ok(())
     }
 
     fn finish(self) -> (Sha256Digest, u64) {

@@ -60,7 +60,7 @@ pub fn check(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<Ver
     let mut principal = Principal::new(ROLE, subject, scopes(claims, rules));
     principal.client_id = client.map(ToOwned::to_owned);
     principal.issuer = Some(rules.issuer.clone());
-    Ok(Verified { principal, until })
+    Ok(Verified { principal: principal.into(), until })
 }
 
 /// Seconds since 1970 (RFC 7519's `NumericDate`). A fraction is cut off, as it is from the present time; a time

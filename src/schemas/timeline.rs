@@ -24,8 +24,8 @@ pub struct ProductionAtResponse<'a> {
     dataset_version_ids: &'a BTreeMap<String, String>,
     as_of: Timestamp,
     model_id: ModelId,
-    since: Timestamp,
-    by: &'a str,
+    promoted_at: Timestamp,
+    promoted_by: &'a str,
     integrity: &'static str,
 }
 
@@ -38,8 +38,8 @@ impl<'a> From<&'a ProductionAt> for ProductionAtResponse<'a> {
             dataset_version_ids: &record.dataset_version_ids,
             as_of: *as_of,
             model_id: record.model_id,
-            since: entered.said.time,
-            by: &entered.said.actor,
+            promoted_at: entered.said.time,
+            promoted_by: &entered.said.actor,
             integrity: if *intact { "ok" } else { "CHECKSUM_MISMATCH" },
         }
     }

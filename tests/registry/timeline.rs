@@ -267,7 +267,7 @@ fn a_history_is_also_told_as_csv_that_no_spreadsheet_runs() {
     let reply = ask("/api/v1/history");
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
-    assert_eq!(reply.header("vary"), Some("accept"));
+    assert!(reply.header("vary").unwrap().starts_with("accept"), "{reply:?}");
     assert!(reply.header("content-disposition").unwrap().starts_with("attachment"));
     let rows = |bytes: &[u8]| -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);

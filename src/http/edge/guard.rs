@@ -102,7 +102,7 @@ pub struct Guard<S> {
     state: web::Data<HttpState>,
     actors: web::Data<WorkerActors>,
     request: HttpRequest,
-    principal: Principal,
+    principal: Arc<Principal>,
     permit: OnceCell<Option<OwnedSemaphorePermit>>,
     _scope: PhantomData<S>,
 }
@@ -182,7 +182,7 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
 async fn resolve(
     request: &HttpRequest,
     auth: &Handle<AuthActor>,
-) -> Result<Principal, RegistryError> {
+) -> Result<Arc<Principal>, RegistryError> {
     let token = bearer_token(request)?;
     let token_length = token.len();
     let resolved = auth.ask_here(ResolveToken { token: SecretSlice::from(token) }).await;
