@@ -78,7 +78,7 @@ impl Registry {
         for repair in &repairs {
             tracing::warn!(subject = repair.subject, done = repair.done, "repaired");
         }
-        Ok((repairs, self.verify(progress).await?))
+        Ok((repairs, self.verify(None, progress).await?))
     }
 
     fn unfinished(&self) -> usize {

@@ -48,6 +48,7 @@ mod raw;
 mod readers;
 mod reads;
 mod restores;
+mod runbook;
 mod sandbox;
 mod staleness;
 mod tampering;
