@@ -184,13 +184,14 @@ pub struct RegistryError {
     detail: String,
     cause: Option<String>,
     in_doubt: bool,
+    out_of_room: bool,
 }
 
 impl RegistryError {
     /// An error without secret details.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), cause: None, in_doubt: false }
+        Self { kind, detail: detail.into(), cause: None, in_doubt: false, out_of_room: false }
     }
 
     /// Adds details for the log and the command line. An HTTP body must not contain them: they may hold paths and
@@ -213,6 +214,13 @@ impl RegistryError {
         Self::new(ErrorKind::RegistryUnavailable, what).because(cause)
     }
 
+    /// The disk of the registry directory is full.
+    #[must_use]
+    pub fn out_of_room(cause: impl fmt::Display) -> Self {
+        let told = "The registry's disk is full; free room on the disk of the registry directory and try again";
+        Self { out_of_room: true, ..Self::unavailable(told, cause) }
+    }
+
     /// Marks the outcome as unknown: the work may be done, because the wait for its end was given up.
     #[must_use]
     pub fn left_in_doubt(mut self) -> Self {
@@ -224,6 +232,12 @@ impl RegistryError {
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt
+    }
+
+    /// Whether the disk of the registry directory is full.
+    #[must_use]
+    pub fn is_out_of_room(&self) -> bool {
+        self.out_of_room
     }
 
     /// The kind of the error.
@@ -266,6 +280,7 @@ impl From<CatalogError> for RegistryError {
                 Self::unavailable("The registry's catalog is not available; try again", cause)
                     .left_in_doubt()
             }
+            CatalogError::DiskFull(cause) => Self::out_of_room(cause),
             CatalogError::ReadOnly(cause) => Self::unavailable(
                 "The registry takes no changes for now: its catalog can only be read",
                 cause,

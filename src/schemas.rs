@@ -3,6 +3,9 @@
 //! OpenAPI document.
 
 mod described;
+pub mod requests;
+pub mod timeline;
+pub mod written;
 
 use std::collections::BTreeMap;
 

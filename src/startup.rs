@@ -27,7 +27,7 @@ use crate::{
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles, lock, quarantine,
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock, quarantine, reserve,
         root::{ARTIFACTS, CATALOG, MANIFEST},
         vacancy::{self, Place},
     },
@@ -44,6 +44,7 @@ use crate::{
             scrape,
         },
         server,
+        v1::writes::WriteRules,
         wire::socket_filter::SocketFilter,
     },
     limits, metrics,
@@ -52,7 +53,7 @@ use crate::{
 };
 
 /// The access that a command needs to the registry directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Opening {
     /// Inspect everything, whatever its state. The registry must exist.
     Examining,
@@ -100,7 +101,7 @@ impl Core {
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
                 if core.registry.takes_changes().await? {
-                    core.registry.prepare(&author).await?;
+                    core.prepare_to_serve(&author).await?;
                 } else {
                     tracing::warn!(
                         "the registry can only be read from here: its directory or its database takes no changes of \
@@ -112,6 +113,18 @@ impl Core {
             }
         }
         Ok(core)
+    }
+
+    /// Prepares a registry that is served. A full disk does not stop a start: a manifest that is one change behind the
+    /// catalog, and cannot be written, does not affect reads.
+    async fn prepare_to_serve(&self, author: &Author) -> Result<(), RegistryError> {
+        match self.registry.prepare(author).await {
+            Err(error) if error.is_out_of_room() => {
+                tracing::warn!(%error, "the registry is served, but the disk is too full for changes");
+                self.registry.require_agreement().await
+            }
+            prepared => prepared,
+        }
     }
 
     fn wire(files: Files, settings: &Settings) -> Self {
@@ -142,7 +155,6 @@ impl Core {
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
-        let readiness = Arc::default();
         let lists = Arc::new(Semaphore::new(limits::LISTS_STREAMED));
         let registry = Registry {
             db,
@@ -152,7 +164,9 @@ impl Core {
             verified,
             writable,
             policy,
-            readiness,
+            readiness: Arc::default(),
+            observed: Arc::default(),
+            findings: Arc::default(),
             lists,
         };
         Self { registry, lost, fatal, root, catalog }
@@ -210,6 +224,9 @@ fn open_files(
         root.folder()?.make_folder(ARTIFACTS)?;
     }
     let root = Arc::new(root);
+    if embedded && writable && opening >= Opening::Changing {
+        make_room(&root)?;
+    }
     if embedded && opening == Opening::Restoring {
         set_aside_unusable(&root)?;
     }
@@ -247,6 +264,16 @@ fn set_aside_unusable(root: &Arc<RegistryRoot>) -> Result<(), RegistryError> {
     }
     if let Some(place) = quarantine::catalog(root)? {
         tracing::warn!(why, place, "moved the catalog's file to quarantine");
+    }
+    Ok(())
+}
+
+/// Makes room for the files that SQLite creates when the catalog is opened. Where another process holds the lock, it has
+/// created them.
+fn make_room(root: &RegistryRoot) -> Result<(), RegistryError> {
+    let Some(_lock) = lock::WriteLock::try_take(root)? else { return Ok(()) };
+    if let Err(error) = reserve::make_room(root) {
+        tracing::debug!(%error, "the reserve of the disk cannot be used");
     }
     Ok(())
 }
@@ -330,6 +357,7 @@ impl Application {
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        core.registry.watch();
         follow(&core);
         let start_worker = worker_actors(&core, identities);
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
@@ -361,6 +389,7 @@ impl Application {
             lifecycle.clone(),
             gateways,
             server.allowed_origins.clone(),
+            server.largest_artifact.map(|largest_artifact| WriteRules { largest_artifact }),
             tls,
         )
         .map_err(RegistryError::internal)?;

@@ -74,14 +74,14 @@ supervised!(AuthActor, "auth");
 
 /// Resolves a token to its principal. `INVALID_TOKEN` where the token is not valid.
 #[derive(Message)]
-#[rtype(result = "Result<Principal, RegistryError>")]
+#[rtype(result = "Result<Arc<Principal>, RegistryError>")]
 pub struct ResolveToken {
     /// The bytes after `Bearer `.
     pub token: SecretSlice<u8>,
 }
 
 impl Handler<ResolveToken> for AuthActor {
-    type Result = Response<Result<Principal, RegistryError>>;
+    type Result = Response<Result<Arc<Principal>, RegistryError>>;
 
     fn handle(&mut self, message: ResolveToken, _: &mut Self::Context) -> Self::Result {
         fault::point(Point::AuthResolve);
@@ -110,7 +110,7 @@ impl AuthActor {
         &self,
         token: SecretSlice<u8>,
         why: Refusal,
-    ) -> Response<Result<Principal, RegistryError>> {
+    ) -> Response<Result<Arc<Principal>, RegistryError>> {
         let Some(turn) = self.look_ahead() else {
             return Response::reply(Err(invalid_token(why)));
         };
@@ -215,7 +215,7 @@ async fn resolve_with_new_keys(
     verifier: Arc<TokenVerifier>,
     token: SecretSlice<u8>,
     mut found: Look,
-) -> Result<Principal, RegistryError> {
+) -> Result<Arc<Principal>, RegistryError> {
     let Ok(_turn) = verifier.waiting.try_acquire() else {
         return Err(RegistryError::new(
             ErrorKind::Overloaded,

@@ -2,6 +2,7 @@
 //! query waits for another.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -17,8 +18,9 @@ use super::{
 use crate::{
     artifacts::{RegistryRoot, Seal, lock::WriteLock},
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Marker, OutlinedPage,
-        Restoration, Roots, Stamp, VersionFilter, VersionPage, WriterLock, tables::Piece,
+        Applied, Audit, Catalog, CatalogChange, CatalogState, HistoryFilter, HistoryPage,
+        InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp, TypeSummary,
+        VersionFilter, VersionPage, WriterLock, tables::Piece,
     },
     domain::{
         ModelId, ModelType, Sha256Digest, Version, VersionRecord,
@@ -431,3 +433,41 @@ pub struct ReadHashes {
 }
 
 answers!(ReadHashes => Vec<Sha256Digest>, |catalog, it| catalog.log_hashes(it.level, it.from, it.count));
+
+/// A page of the log.
+#[derive(Message)]
+#[rtype(result = "Result<HistoryPage, RegistryError>")]
+pub struct ReadHistory {
+    /// The filter.
+    pub filter: HistoryFilter,
+}
+
+answers!(ReadHistory => HistoryPage, |catalog, it| catalog.history(&it.filter));
+
+/// Entries by which versions of a type entered or left production, the latest first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Entry>, RegistryError>")]
+pub struct ReadProduction {
+    /// The model type.
+    pub model_type: ModelType,
+    /// The moment before which the entries are; the latest ones where `None`.
+    pub before: Option<Moment>,
+    /// The most entries to return.
+    pub count: u32,
+}
+
+answers!(ReadProduction => Vec<Entry>, |catalog, it| catalog.production_entries(&it.model_type, it.before, it.count));
+
+/// What the catalog holds of each type that has versions.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, TypeSummary>, RegistryError>")]
+pub struct Summarize;
+
+answers!(Summarize => BTreeMap<ModelType, TypeSummary>, |catalog, _it| catalog.summaries());
+
+/// The version of each type that is in production.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, InProduction>, RegistryError>")]
+pub struct FindProductions;
+
+answers!(FindProductions => BTreeMap<ModelType, InProduction>, |catalog, _it| catalog.productions());

@@ -28,6 +28,16 @@ pub struct ReadLock {
 }
 
 impl ReadLock {
+    /// Whether no writer holds the lock at this moment. Where the lock file cannot be opened, it is not known to be
+    /// free.
+    #[must_use]
+    pub fn is_free(root: &RegistryRoot) -> bool {
+        let Ok(file) = root.folder().and_then(|folder| folder.open_file(LOCK_FILE)) else {
+            return false;
+        };
+        flock(&file, FlockOperation::NonBlockingLockShared).is_ok()
+    }
+
     /// Waits for writers to finish. Where the lock file cannot be opened or locked, it does not wait. A reader may
     /// then see part of the state before a change and part of the state after it.
     ///

@@ -450,6 +450,11 @@ impl Folder {
             .map_err(|error| StoreError::io("lock", &self.path, error))
     }
 
+    /// The folder itself, to ask its file system.
+    pub(super) fn descriptor(&self) -> impl AsFd + '_ {
+        &self.directory
+    }
+
     /// The folder's path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -5,10 +5,10 @@
 //! program can set ctime.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ffi::{CStr, CString},
     fs::File,
-    io::{Read as _, Seek as _},
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -20,13 +20,16 @@ use super::{
     root::{Folder, METADATA},
 };
 use crate::{
-    domain::{Metadata, ModelId, Sha256Digest, VersionRecord, registration::MAX_SIDECAR_BYTES},
+    domain::{
+        Metadata, ModelId, ModelType, Sha256Digest, Version, VersionRecord,
+        registration::MAX_SIDECAR_BYTES,
+    },
     limits,
 };
 
 /// The values that identify one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size: i64,
@@ -36,7 +39,7 @@ struct Identity {
 
 impl Identity {
     #[expect(clippy::unnecessary_cast, reason = "the fields' types differ between architectures")]
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
@@ -101,10 +104,10 @@ impl Seal {
     }
 }
 
-/// An open artifact whose content has its recorded hash.
+/// An open artifact whose content need not have its recorded hash.
 #[derive(Debug)]
-pub struct HashedArtifact {
-    /// The open file.
+pub struct UnverifiedArtifact {
+    /// The open file, at its start.
     pub file: File,
     identity: Identity,
 }
@@ -114,6 +117,7 @@ pub struct HashedArtifact {
 pub struct VerifiedFiles {
     sidecars: Mutex<HashMap<ModelId, Sidecar>>,
     artifacts: Mutex<HashMap<ModelId, (Identity, Sha256Digest)>>,
+    suspects: Mutex<BTreeSet<(ModelType, Version)>>,
 }
 
 fn fault(record: &VersionRecord, what: impl Into<String>) -> StoreError {
@@ -176,10 +180,25 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
     ) -> Result<VerifiedSidecar, StoreError> {
-        match self.remembered(root, record) {
+        let read = || match self.remembered(root, record) {
             Some(verified) => Ok(verified),
             None => self.read_sidecar(root, record),
+        };
+        read().inspect_err(|error| self.suspect(record, error))
+    }
+
+    /// Remembers a version that a read found damaged.
+    pub fn suspect(&self, record: &VersionRecord, error: &StoreError) {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(error, StoreError::Integrity(_)) && suspects.len() < limits::SUSPECT_VERSIONS {
+            suspects.insert((record.model_type.clone(), record.version));
         }
+    }
+
+    /// The versions that reads found damaged since the last call.
+    #[must_use]
+    pub fn take_suspects(&self) -> BTreeSet<(ModelType, Version)> {
+        std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads and verifies the sidecar without using the cache.
@@ -228,7 +247,17 @@ impl VerifiedFiles {
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<File, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
+        self.open_verified(root, record, keep_going)
+            .inspect_err(|error| self.suspect(record, error))
+    }
+
+    fn open_verified(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<File, StoreError> {
+        let UnverifiedArtifact { file, identity } = open_unverified(root, record)?;
         let known = self
             .artifacts
             .lock()
@@ -238,7 +267,7 @@ impl VerifiedFiles {
         if known == Some((identity, record.checksum_sha256)) {
             return Ok(file);
         }
-        check_artifact(&mut file, record, keep_going)?;
+        check_artifact(&file, record, keep_going)?;
         if identity.is_settled(SystemTime::now()) {
             insert_bounded(&self.artifacts, record.model_id, (identity, record.checksum_sha256));
         }
@@ -254,19 +283,43 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
-    ) -> Result<HashedArtifact, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
-        check_artifact(&mut file, record, keep_going).inspect_err(|_| self.forget(record))?;
-        Ok(HashedArtifact { file, identity })
+    ) -> Result<(), StoreError> {
+        let artifact = self.open_unverified(root, record)?;
+        self.hash_artifact(&artifact, record, keep_going)
     }
 
-    /// Checks that an artifact has not changed since it was opened for hashing. Call this after the last read of it.
+    /// Opens the artifact; [`Self::hash_artifact`] then verifies it.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it is missing or a link.
+    pub fn open_unverified(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+    ) -> Result<UnverifiedArtifact, StoreError> {
+        open_unverified(root, record)
+    }
+
+    /// Verifies an open artifact without using the cache. The file's position is not used.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it has a size or hash that differs from the catalog.
+    pub fn hash_artifact(
+        &self,
+        artifact: &UnverifiedArtifact,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        check_artifact(&artifact.file, record, keep_going).inspect_err(|_| self.forget(record))
+    }
+
+    /// Checks that an artifact has not changed since it was opened. Call this after the last read of it.
     ///
     /// # Errors
     /// [`StoreError::Integrity`] where it has changed.
     pub fn require_unchanged(
         &self,
-        artifact: &HashedArtifact,
+        artifact: &UnverifiedArtifact,
         record: &VersionRecord,
     ) -> Result<(), StoreError> {
         let stat = rustix::fs::fstat(&artifact.file)
@@ -297,23 +350,23 @@ fn insert_bounded<T>(memory: &Mutex<HashMap<ModelId, T>>, key: ModelId, value: T
 fn open_unverified(
     root: &RegistryRoot,
     record: &VersionRecord,
-) -> Result<(File, Identity), StoreError> {
+) -> Result<UnverifiedArtifact, StoreError> {
     let name = record.artifact_file.as_str();
     let folder = folder_of(root, record)?;
     let file = folder.open_file(name).map_err(|error| missing_is_a_fault(record, name, error))?;
     let stat = rustix::fs::fstat(&file)
         .map_err(|error| StoreError::io("look at", folder.path().join(name), error))?;
-    Ok((file, Identity::of(&stat)))
+    Ok(UnverifiedArtifact { file, identity: Identity::of(&stat) })
 }
 
 fn check_artifact(
-    file: &mut File,
+    file: &File,
     record: &VersionRecord,
     keep_going: &dyn Fn(u64) -> bool,
 ) -> Result<(), StoreError> {
     let name = record.artifact_file.as_str();
     let read_error = |error| StoreError::io("read", record.artifact_path(), error);
-    let (found, size) = digest::hash(&*file, keep_going).map_err(read_error)?;
+    let (found, size) = digest::hash_file(file, keep_going).map_err(read_error)?;
     if size != record.artifact_size_bytes {
         let expected = record.artifact_size_bytes;
         return Err(fault(
@@ -324,5 +377,5 @@ fn check_artifact(
     if found != record.checksum_sha256 {
         return Err(fault(record, format!("{name} differs from its recorded SHA-256")));
     }
-    file.rewind().map_err(read_error)
+    Ok(())
 }

@@ -342,7 +342,7 @@ impl Staged {
     pub fn write_artifact(
         &self,
         name: &ArtifactFile,
-        from: impl Read,
+        from: impl Read + Send,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<(Sha256Digest, u64), StoreError> {
         let failed = |error| StoreError::io("write", self.folder.path().join(name.as_str()), error);

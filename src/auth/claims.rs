@@ -59,7 +59,8 @@ pub fn check(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<Ver
     let client = ["client_id", "azp", "cid", "appid"].into_iter().find_map(text);
     let mut principal = Principal::new(ROLE, subject, scopes(claims, rules));
     principal.client_id = client.map(ToOwned::to_owned);
-    Ok(Verified { principal, until })
+    principal.issuer = Some(rules.issuer.clone());
+    Ok(Verified { principal: principal.into(), until })
 }
 
 /// Seconds since 1970 (RFC 7519's `NumericDate`). A fraction is cut off, as it is from the present time; a time

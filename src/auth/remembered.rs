@@ -1,7 +1,7 @@
 //! Valid access tokens, by digest, so that a client that polls costs a look-up and not a signature check. Bounded:
 //! the tokens that were not used for the longest time are forgotten first.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Principal, rules::Verified};
 use crate::domain::Sha256Digest;
@@ -27,7 +27,7 @@ impl RememberedTokens {
     }
 
     /// The principal of a token that is remembered and has not expired.
-    pub fn find(&mut self, token: &Sha256Digest, now: u64) -> Option<&Principal> {
+    pub fn find(&mut self, token: &Sha256Digest, now: u64) -> Option<&Arc<Principal>> {
         if let Some(entry) = self.old.remove(token) {
             self.put(*token, entry);
         }
@@ -81,7 +81,11 @@ mod tests {
         let mut memory = RememberedTokens::new(100);
         for number in 0..tokens {
             let principal = Principal::new("jwt", Some(number.to_string()), Vec::new());
-            memory.insert(digest(number), Verified { principal, until: 60 }, digest(number % 2));
+            memory.insert(
+                digest(number),
+                Verified { principal: principal.into(), until: 60 },
+                digest(number % 2),
+            );
         }
         memory
     }
@@ -99,7 +103,11 @@ mod tests {
         let mut memory = memory(0);
         for number in 0..10_000 {
             let principal = Principal::new("jwt", None, Vec::new());
-            memory.insert(digest(number), Verified { principal, until: 60 }, digest(0));
+            memory.insert(
+                digest(number),
+                Verified { principal: principal.into(), until: 60 },
+                digest(0),
+            );
             assert!(memory.find(&digest(0), 0).is_some(), "{number}");
             assert!(memory.len() <= 100, "{number}");
         }

@@ -1,5 +1,7 @@
 //! What access tokens must be, and what comes of checking one.
 
+use std::sync::Arc;
+
 use jsonwebtoken::Algorithm;
 
 use super::{Principal, claim_path::ClaimPath};
@@ -28,7 +30,7 @@ pub struct Rules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The principal that it stands for.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The second at which it expires, leeway included.
     pub until: u64,
 }

@@ -2,7 +2,7 @@
 //! uses it, so that no keys are lost when the actor is replaced.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,7 @@ pub struct Moment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// It is valid.
-    Good(Principal),
+    Good(Arc<Principal>),
     /// It is not valid, whatever other keys there may be.
     Refused(Refusal),
     /// Its key is not in the key set.

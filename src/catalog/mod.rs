@@ -3,12 +3,14 @@
 //! Each change of status, hashes and history is one transaction. This module knows no files, actors or HTTP.
 
 mod connection;
+pub mod history;
 mod marker;
 pub mod postgres;
 pub mod sqlite;
 pub mod tables;
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -28,6 +30,7 @@ use crate::{
     metrics::PoolState,
 };
 
+pub use history::{HistoryFilter, HistoryPage, InProduction, Moment, TypeSummary};
 pub use marker::Marker;
 pub use postgres::{DatabaseUrl, PostgresCatalog};
 pub use sqlite::SqliteCatalog;
@@ -38,6 +41,9 @@ pub enum CatalogError {
     /// The database cannot be reached, cannot write, or is locked for too long.
     #[error("the catalog cannot be used: {0}")]
     Unavailable(String),
+    /// The disk of the registry directory is full. (The disk of a database server is not this program's concern.)
+    #[error("the catalog cannot be written: {0}")]
+    DiskFull(String),
     /// The database can never hold the catalog; the operator must choose another one.
     #[error("the catalog cannot be in this database: {0}")]
     Unsuitable(String),
@@ -159,6 +165,10 @@ impl From<DieselError> for CatalogError {
                 if info.message() == "attempt to write a readonly database" =>
             {
                 Self::ReadOnly(info.message().to_owned())
+            }
+            // SQLite's message for its code 13.
+            DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => {
+                Self::DiskFull(info.message().to_owned())
             }
             other => Self::Unavailable(other.to_string()),
         }
@@ -488,6 +498,25 @@ pub trait Catalog: Send + Sync {
         model_type: &ModelType,
         version: Version,
     ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// A page of the log: the entries that match, in its order. The number of entries that it reads is bounded: where few
+    /// of them match, a page may be short, or even empty, and still have a next one.
+    async fn history(&self, filter: &HistoryFilter) -> Result<HistoryPage, CatalogError>;
+
+    /// The entries by which versions of a type entered or left production, the latest first, before a moment, at most
+    /// `count`. Time orders them, and the log those of the same time.
+    async fn production_entries(
+        &self,
+        model_type: &ModelType,
+        before: Option<Moment>,
+        count: u32,
+    ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// The version of each type that is in production.
+    async fn productions(&self) -> Result<BTreeMap<ModelType, InProduction>, CatalogError>;
+
+    /// What the catalog holds of each type that has versions.
+    async fn summaries(&self) -> Result<BTreeMap<ModelType, TypeSummary>, CatalogError>;
 
     /// Hashes of one level of the log's tree from a position on, at most `count`: leaves on level 0, roots of
     /// complete subtrees of 2^`level` leaves on levels 8, 16, ….

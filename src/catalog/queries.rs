@@ -3,7 +3,7 @@
 //! Included once in each database's module, which provides its connection (`Conn`), its catalog (`Store`), its
 //! schema, and what differs between the databases.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use diesel::{
@@ -17,13 +17,14 @@ use super::{
     Conn, Store, dump, listing,
     rows::{EntryRow, VersionRow},
     schema::{log_entries, log_subtrees, registry_state, versions},
-    schema_steps, upgrade,
+    schema_steps, timeline, upgrade,
     writer::Writer,
 };
 use crate::{
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Marker,
-        OutlinedPage, Restoration, Roots, Stamp, VersionFilter, VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, HistoryFilter,
+        HistoryPage, InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp,
+        TypeSummary, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
         tables::Piece,
     },
@@ -39,7 +40,7 @@ use crate::{
 
 /// The condition for the production version of a type. It is a literal in the statement: with a bound parameter,
 /// SQLite would not use the partial index and would read every version of the type.
-const IN_PRODUCTION: &str = "versions.status = 'production'";
+pub(super) const IN_PRODUCTION: &str = "versions.status = 'production'";
 
 #[async_trait(?Send)]
 impl Catalog for Store {
@@ -243,6 +244,49 @@ impl Catalog for Store {
         .await
     }
 
+    async fn history(&self, filter: &HistoryFilter) -> Result<HistoryPage, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Statement, async |conn| {
+                    Ok(upgrade::page_of(upgrade::entries(conn).await?, filter))
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::history(conn, filter).await).await
+    }
+
+    async fn production_entries(
+        &self,
+        model_type: &ModelType,
+        before: Option<Moment>,
+        count: u32,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            let all = self.run(Scope::Statement, upgrade::entries).await?;
+            return Ok(upgrade::production_of(all, model_type, before, count));
+        }
+        self.run(Scope::Statement, async |conn| {
+            timeline::production_entries(conn, model_type, before, count).await
+        })
+        .await
+    }
+
+    async fn productions(&self) -> Result<BTreeMap<ModelType, InProduction>, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| timeline::productions(conn, None).await).await
+    }
+
+    async fn summaries(&self) -> Result<BTreeMap<ModelType, TypeSummary>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Snapshot, async |conn| {
+                    let entries = upgrade::entries(conn).await?;
+                    timeline::summaries(conn, Some(&entries)).await
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::summaries(conn, None).await).await
+    }
+
     async fn log_hashes(
         &self,
         level: u8,
@@ -289,7 +333,11 @@ impl Catalog for Store {
     }
 }
 
-fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
+/// The entries of rows.
+///
+/// # Errors
+/// [`CatalogError::Damaged`].
+pub(super) fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
     rows.into_iter().map(|row| row.into_entry().map(|(entry, _)| entry)).collect()
 }
 

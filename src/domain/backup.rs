@@ -253,6 +253,10 @@ impl Moment {
         if (year.len(), month.len(), day.len()) != (4, 2, 2) {
             return Err(InvalidMoment);
         }
+        // The library accepts a sign before a number.
+        if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            return Err(InvalidMoment);
+        }
         let number = |part: &str| part.parse::<u16>().map_err(|_| InvalidMoment);
         let small = |number: u16| u8::try_from(number).map_err(|_| InvalidMoment);
         let month = Month::try_from(small(number(month)?)?).map_err(|_| InvalidMoment)?;

@@ -21,6 +21,7 @@ pub mod registration;
 pub mod scope;
 pub mod status;
 pub mod text;
+pub mod timeline;
 pub mod timestamp;
 pub mod version;
 

@@ -7,14 +7,17 @@
 
 use std::sync::Arc;
 
-use super::{Registry, recovery};
+use super::{Registry, recovery, room::no_room};
 use crate::{
     actors::{
         blocking,
         db::{ApplyChange, FindVersion, Locks},
         manifest::RecordChange,
     },
-    artifacts::store::{Batch, Intent, Published},
+    artifacts::{
+        reserve::Room,
+        store::{Batch, Intent, Published},
+    },
     catalog::{Applied, Author, CatalogChange, CatalogState, Stamp},
     clock,
     domain::{Timestamp, text::check_short_text},
@@ -28,6 +31,9 @@ pub(super) struct Change {
     registry: Registry,
     locks: Arc<Locks>,
     now: Timestamp,
+    /// The number of entries in the log.
+    log_size: u64,
+    room: Room,
 }
 
 /// The change that an operation asks for.
@@ -89,10 +95,25 @@ impl Registry {
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; `CHECKSUM_MISMATCH` where manifest and catalog disagree.
     pub(super) async fn begin_change(&self) -> Result<Change, RegistryError> {
         let locks = Arc::new(self.lock().await?);
+        let room = self.make_room().await?;
         let state = recovery::settle_if_behind(self).await?;
         let now = present(&state)?;
         fault::point(Point::ChangeLocked);
-        Ok(Change { registry: self.clone(), locks, now })
+        let log_size = state.summary.log_size;
+        Ok(Change { registry: self.clone(), locks, now, log_size, room })
+    }
+
+    /// As [`Self::begin_change`], for a change that adds versions: it is refused while the disk is full.
+    ///
+    /// # Errors
+    /// As [`Self::begin_change`]; `REGISTRY_UNAVAILABLE` where the disk is full.
+    pub(super) async fn begin_addition(&self) -> Result<Change, RegistryError> {
+        let change = self.begin_change().await?;
+        if change.room == Room::Ample {
+            return Ok(change);
+        }
+        change.release().await;
+        Err(no_room())
     }
 }
 
@@ -127,17 +148,12 @@ impl Change {
             Some(files) => Some(self.publish(files).await?),
             None => None,
         };
-        let apply = ApplyChange {
-            locks: self.locks.clone(),
-            change: change.clone(),
-            stamp: Stamp {
-                at: self.now,
-                author: request.author.clone(),
-                reason: request.reason.clone(),
-            },
-        };
-        let applied = match self.registry.db.ask_within(time_of(&change), apply).await {
-            Ok(applied) => applied,
+        let own = self.registry.observed.begin(self.log_size);
+        let applied = match self.apply(&change, &request).await {
+            Ok(applied) => {
+                own.end(applied.state.summary.log_size);
+                applied
+            }
             Err(error) => {
                 self.take_back(published, &error).await;
                 return Err(error);
@@ -155,6 +171,29 @@ impl Change {
 }
 
 impl Change {
+    /// Commits the change in the catalog. Another program may have used the room that was made for it.
+    async fn apply(
+        &self,
+        change: &CatalogChange,
+        request: &Request,
+    ) -> Result<Applied, RegistryError> {
+        loop {
+            let apply = ApplyChange {
+                locks: self.locks.clone(),
+                change: change.clone(),
+                stamp: Stamp {
+                    at: self.now,
+                    author: request.author.clone(),
+                    reason: request.reason.clone(),
+                },
+            };
+            match self.registry.db.ask_within(time_of(change), apply).await {
+                Err(error) if error.is_out_of_room() && self.registry.free_some().await => {}
+                applied => return applied,
+            }
+        }
+    }
+
     async fn publish(&self, files: Files) -> Result<Published, RegistryError> {
         let store = self.registry.store.clone();
         blocking(move || Ok(store.publish(files.batch, files.intents)?)).await
@@ -200,6 +239,9 @@ impl Change {
     }
 
     async fn release(self) {
+        if self.room == Room::Short {
+            self.registry.refill().await;
+        }
         // While the transaction's message still exists, it holds the locks too; then they are not released here.
         if let Some(locks) = Arc::into_inner(self.locks) {
             locks.release(&self.registry.db).await;

@@ -95,9 +95,10 @@ impl Registry {
         if first.is_empty() {
             return Ok(first.outcome(&legacy.left_out));
         }
+        self.require_room().await?;
         let batch = self.stage_all(&legacy, &first, progress).await?;
 
-        let change = self.begin_change().await?;
+        let change = self.begin_addition().await?;
         // Another process may have changed the registry while files were copied.
         let plan = self.plan(&legacy).await?;
         if plan != first {

@@ -3,23 +3,23 @@
 
 use std::sync::Arc;
 
-use super::Registry;
+use super::{Registry, findings, observer};
 use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadRoots,
-            ReadState, TakesChanges, UpgradeCatalog,
+            AuditCatalog, CreateCatalog, FindLayout, FindVersion, Locks, ReadRoots, ReadState,
+            TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::{integrity, restoration, store::Leftovers},
-    catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
+    artifacts::{reserve::Room, restoration, store::Leftovers},
+    catalog::{Audit, Author, CatalogState, Layout, Stamp},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    limits,
 };
 
 /// The most discrepancies that a refusal lists.
@@ -69,6 +69,7 @@ impl Registry {
             self.db.ask_within(limits::MIGRATION_WAIT, CreateCatalog).await?;
         }
         let locks = Arc::new(self.lock().await?);
+        let room = self.make_room().await?;
         settle_restore(self).await?;
         settle_leftovers(self).await?;
         // Another process may have upgraded the catalog while this one waited for the locks.
@@ -76,6 +77,9 @@ impl Registry {
             upgrade(self, locks.clone(), author).await?;
         }
         settle_manifest(self).await?;
+        if room == Room::Short {
+            self.refill().await;
+        }
         if let Some(locks) = Arc::into_inner(locks) {
             locks.release(&self.db).await;
         }
@@ -265,7 +269,17 @@ impl Chores for Registry {
 
     fn rehash(&self) -> Round {
         let registry = self.clone();
-        Box::pin(async move { rehash(&registry).await })
+        Box::pin(async move { findings::rehash(&registry).await })
+    }
+
+    fn look_again(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { findings::look_again(&registry).await })
+    }
+
+    fn observe(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { observer::observe(&registry).await })
     }
 }
 
@@ -274,6 +288,7 @@ async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
     settle_restore(registry).await?;
     settle_leftovers(registry).await?;
     settle_if_behind(registry).await?;
+    registry.refill().await;
     locks.release(&registry.db).await;
     Ok(())
 }
@@ -292,25 +307,4 @@ async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryE
         }
         tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
     }
-}
-
-async fn rehash(registry: &Registry) -> Result<(), RegistryError> {
-    let all = ListVersions { filter: VersionFilter::default() };
-    for record in registry.db.ask(all).await?.records {
-        let (store, verified) = (registry.store.clone(), registry.verified.clone());
-        let name = record.name();
-        let found =
-            blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
-        for finding in found {
-            metrics::integrity_error("rehash");
-            tracing::error!(
-                model = name,
-                kind = finding.kind,
-                detail = finding.detail,
-                remedy = finding.remedy,
-                "integrity error"
-            );
-        }
-    }
-    Ok(())
 }

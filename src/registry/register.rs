@@ -31,13 +31,15 @@ pub struct Incoming {
     pub size: u64,
     /// Receives the number of bytes read.
     pub progress: Progress,
+    /// The SHA-256 that its bytes must have, where the client stated it.
+    pub expected: Option<Sha256Digest>,
 }
 
 impl Incoming {
     /// An artifact without a progress report.
     #[must_use]
     pub fn new(bytes: Box<dyn Read + Send>) -> Self {
-        Self { bytes, size: 0, progress: unwatched() }
+        Self { bytes, size: 0, progress: unwatched(), expected: None }
     }
 }
 
@@ -74,11 +76,12 @@ impl Registry {
         if self.db.ask(find).await?.is_some() {
             return Err(exists(&model_type, version));
         }
+        self.require_room().await?;
         let store = self.store.clone();
         let file = registration.artifact_file.clone();
         let staged = blocking(move || Staging::copy(&store, &file, artifact)).await?;
 
-        let change = self.begin_change().await?;
+        let change = self.begin_addition().await?;
         let now = change.now();
         let (batch, record) = blocking(move || staged.complete(registration, now)).await?;
         let intent = Intent { model_id: record.model_id, model_type: model_type.clone(), version };
@@ -144,6 +147,14 @@ impl Staging {
                 (artifact.progress)(done, artifact.size, "copying");
                 true
             })?;
+        if let Some(expected) = artifact.expected.filter(|expected| *expected != checksum_sha256) {
+            return Err(RegistryError::new(
+                ErrorKind::ChecksumMismatch,
+                format!(
+                    "the artifact that arrived has the SHA-256 {checksum_sha256}, not {expected} as stated; send it again"
+                ),
+            ));
+        }
         if artifact_size_bytes == 0 {
             return Err(RegistryError::new(
                 ErrorKind::InvalidRequest,

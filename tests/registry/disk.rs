@@ -44,7 +44,7 @@ fn on_a_full_disk_a_registration_fails_clearly_and_leaves_nothing() {
         register("v1.1.0", "/dev/shm/big.$$.bin"),
         register("v1.1.0", small.to_str().unwrap()),
     );
-    let ran = in_namespace("4m", &script).ok();
+    let ran = in_namespace("14m", &script).ok();
     assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
     assert!(
         ran.stdout.contains("status 6\n/mnt/r/artifacts/.staging\n/mnt/r/artifacts/risk_model\n"),
@@ -63,7 +63,7 @@ fn a_read_only_directory_is_named() {
         register("v1.0.0", small.to_str().unwrap()),
         register("v1.1.0", small.to_str().unwrap()),
     );
-    let ran = in_namespace("4m", &script).ok();
+    let ran = in_namespace("14m", &script).ok();
     assert!(ran.stdout.contains("status 6"), "{ran:?}");
     assert!(
         ran.stderr.to_lowercase().contains("read-only") || ran.stderr.contains("readonly"),

@@ -391,7 +391,7 @@ fn verify_tells_how_far_it_has_come_within_a_large_file() {
 
     let world = World::new();
     let artifact = world.outside("model.json");
-    fs::write(&artifact, format!("\"{}\"", "x".repeat(2_000_000))).unwrap();
+    fs::write(&artifact, format!("\"{}\"", "x".repeat(6_000_000))).unwrap();
     let mut arguments = World::register_arguments("v1.0.0");
     arguments[2] = artifact.to_str().unwrap().to_owned();
     world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();

@@ -218,12 +218,12 @@ fn a_catalog_file_that_is_lost_or_damaged_is_replaced_unless_somebody_has_it_ope
     ];
     for damage in damages {
         let server = world.serve();
-        for suffix in ["-wal", "-shm"] {
-            drop(std::fs::remove_file(world.path(&format!("registry.db{suffix}"))));
-        }
         damage(&file);
         world.run(&["restore", "latest"]).refused(6, "stop the service");
         drop(server);
+        for suffix in ["-wal", "-shm"] {
+            drop(std::fs::remove_file(world.path(&format!("registry.db{suffix}"))));
+        }
         let done = restore(&world, &["latest"]);
         assert!(done["safety_copy"].is_null() && done["replaced_root"].is_string(), "{done}");
         world.run(&["verify"]).ok();

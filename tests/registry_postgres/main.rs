@@ -32,6 +32,8 @@ mod catalog;
 mod commands;
 #[path = "../registry/crashes.rs"]
 mod crashes;
+#[path = "../registry/full_disk.rs"]
+mod full_disk;
 #[path = "../registry/harness.rs"]
 mod harness;
 #[path = "../registry/import.rs"]
@@ -67,7 +69,11 @@ mod restores;
 mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
 mod transport;
 mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
+#[path = "../registry/writing.rs"]
+mod writing;

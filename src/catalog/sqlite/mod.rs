@@ -51,6 +51,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-    canonical_json::Members, history::Transition, log::tree, status::Action as Step,
+    canonical_json::Members, history::Transition, log::tree, serde_as_text, status::Action as Step,
 };
 
 /// The most bytes of an entry's canonical JSON: the limit of an entry bundle of C2SP tlog-tiles.
@@ -82,6 +82,8 @@ impl Action {
         Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(UnknownAction)
     }
 }
+
+serde_as_text!(Action);
 
 impl From<Step> for Action {
     fn from(step: Step) -> Self {

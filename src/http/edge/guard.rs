@@ -16,7 +16,12 @@ use crate::{
         view::{Answer, Making, Recalled, Seal},
     },
     auth::{Principal, verifier::KeysState},
-    domain::{Scope, log::publisher::Publisher, text::echo},
+    catalog::Author,
+    domain::{
+        Scope,
+        log::publisher::Publisher,
+        text::{echo, printable},
+    },
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,
     registry::{Registry, ready::ComponentState},
@@ -97,6 +102,7 @@ pub struct Guard<S> {
     state: web::Data<HttpState>,
     actors: web::Data<WorkerActors>,
     request: HttpRequest,
+    principal: Arc<Principal>,
     permit: OnceCell<Option<OwnedSemaphorePermit>>,
     _scope: PhantomData<S>,
 }
@@ -133,6 +139,15 @@ impl<S> Guard<S> {
         self.actors.db.ask_here(KeepAnswer { making, answer, seals }).await
     }
 
+    /// The author of a change by this caller: the person whom the caller names, if any, and the caller as authenticated.
+    #[must_use]
+    pub fn author(&self, stated: Option<String>) -> Author {
+        Author {
+            actor: stated.unwrap_or_else(|| printable(self.principal.name())),
+            authenticated_as: Some(printable(&self.principal.identity())),
+        }
+    }
+
     /// What makes checkpoints of the log.
     #[must_use]
     pub fn publisher(&self) -> &Publisher {
@@ -158,7 +173,8 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
                 )
                 .into());
             }
-            Ok(Self { state, actors, request, permit: OnceCell::new(), _scope: PhantomData })
+            let permit = OnceCell::new();
+            Ok(Self { state, actors, request, principal, permit, _scope: PhantomData })
         })
     }
 }
@@ -166,7 +182,7 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
 async fn resolve(
     request: &HttpRequest,
     auth: &Handle<AuthActor>,
-) -> Result<Principal, RegistryError> {
+) -> Result<Arc<Principal>, RegistryError> {
     let token = bearer_token(request)?;
     let token_length = token.len();
     let resolved = auth.ask_here(ResolveToken { token: SecretSlice::from(token) }).await;

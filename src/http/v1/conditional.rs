@@ -64,6 +64,28 @@ impl TaggedJson {
     }
 }
 
+/// An answer of this media type with the digest of its bytes as `ETag`, or 304 where the client has it.
+///
+/// # Errors
+/// `PRECONDITION_FAILED`.
+pub fn bytes(
+    request: &HttpRequest,
+    media_type: &'static str,
+    bytes: Vec<u8>,
+) -> Result<HttpResponse, ApiError> {
+    let mut tag = Sha256Digest::of(&bytes).to_string();
+    tag.truncate(32);
+    let tag = EntityTag::new_strong(tag);
+    check_wanted(request, &tag)?;
+    let mut response = if client_has(request, &tag) {
+        HttpResponse::NotModified().finish()
+    } else {
+        HttpResponse::Ok().content_type(media_type).body(bytes)
+    };
+    mark(&mut response, &tag);
+    Ok(response)
+}
+
 /// An answer whose body and tag are made, or 304 where the client has it.
 ///
 /// # Errors

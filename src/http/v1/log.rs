@@ -11,7 +11,10 @@ use crate::{
     domain::{Sha256Digest, log::tile::Tile},
     error::{ErrorKind, RegistryError},
     http::{
-        edge::guard::{Guard, Read},
+        edge::{
+            guard::{Guard, Read},
+            rules::MatchedRoute,
+        },
         errors::ApiError,
     },
     registry::log,
@@ -51,7 +54,7 @@ pub async fn checkpoint(
 pub async fn tile(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let not_found = |detail: String| RegistryError::new(ErrorKind::NotFound, detail);
     // Clients that are generated from the OpenAPI document escape the slashes of a parameter.
-    let path = percent_decode_str(request.match_info().query("tile")).decode_utf8_lossy();
+    let path = percent_decode_str(MatchedRoute::parameter(&request, "tile")).decode_utf8_lossy();
     let tile =
         Tile::parse(&format!("tile/{path}")).map_err(|error| not_found(error.to_string()))?;
     let bytes = log::tile(guard.registry().await?, tile).await?;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{
-    paging, path, query, streamed,
+    paging, path, query, streamed, timeline,
     viewed::{Made, Outcome, viewed},
 };
 use crate::{
@@ -27,11 +27,14 @@ use crate::{
     },
 };
 
-/// `GET /{model_type}/current`: the version in production.
+/// `GET /{model_type}/current`: the version in production, or with `at`, the one that was.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `INVALID_REQUEST`.
 pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if let Some(at) = timeline::moment(&request)? {
+        return timeline::current_at(guard, &request, at).await;
+    }
     viewed(&guard, &request, async |registry| {
         let model = registry.current(&path::model_type(&request)?).await?;
         let body = CurrentModelResponse::from(&model);
