@@ -252,6 +252,14 @@ fn a_backup_of_a_newer_program_is_refused_by_name() {
         world.run(&arguments).refused(5, "made by model-registry 9.1.0");
     }
     assert_eq!(listed(&world)[0]["state"], "unreadable");
+    // A newer schema in the same format.
+    let newer = back_up(&world);
+    let file = folder_of(&newer).join("backup_manifest.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"schema_version\": \"0", "\"schema_version\": \"9"))
+        .unwrap();
+    world.run(&["restore", "--backup", &id_of(&newer)]).refused(5, "knows schemas up to");
+    std::fs::remove_dir_all(folder_of(&newer)).unwrap();
     world.run(&["restore", "latest"]).refused(3, "no complete backup");
     let pruned = world.run(&["backup", "prune", "--keep-days", "0", "--execute", "--json"]).ok();
     assert_eq!(

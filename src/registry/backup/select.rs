@@ -8,6 +8,7 @@ use crate::{
         backup_folder::{Backup, NoBackup},
         backup_place::{BackupPlace, Listed, ListedState},
     },
+    catalog::schema_version,
     domain::backup::{BackupId, BackupKind, BackupManifest, Moment},
     error::{ErrorKind, RegistryError},
 };
@@ -72,6 +73,23 @@ pub async fn choose(place: &Path, choice: Choice) -> Result<BackupId, RegistryEr
     })
 }
 
+/// Refuses a backup with a schema that this program does not know.
+fn refuse_newer(manifest: &BackupManifest) -> Result<(), RegistryError> {
+    if manifest.schema_version.as_str() <= schema_version::CURRENT {
+        return Ok(());
+    }
+    Err(RegistryError::new(
+        ErrorKind::ChecksumMismatch,
+        format!(
+            "the backup's catalog is of schema {}, made by model-registry {}; this program knows schemas up to {}: use \
+             the version of model-registry that made it, or a newer one",
+            manifest.schema_version,
+            manifest.program_version,
+            schema_version::CURRENT
+        ),
+    ))
+}
+
 /// Opens a backup, and keeps others from removing it.
 ///
 /// # Errors
@@ -94,7 +112,10 @@ pub async fn open(place: &Path, id: BackupId) -> Result<Arc<Backup>, RegistryErr
             Err(error) => return Err(error.into()),
         };
         match place.backup(&id) {
-            Ok(backup) => Ok(Arc::new(backup)),
+            Ok(backup) => {
+                refuse_newer(backup.manifest())?;
+                Ok(Arc::new(backup))
+            }
             Err(NoBackup::Missing(_)) => Err(missing()),
             Err(NoBackup::Store(error)) => Err(error.into()),
             Err(error @ (NoBackup::Incomplete(_) | NoBackup::Unreadable(_))) => {
