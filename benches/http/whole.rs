@@ -153,7 +153,7 @@ pub fn beside(arguments: &Arguments, report: &mut Report) {
     let promotions = AtomicUsize::new(0);
     let tasks: [(&str, &(dyn Fn() + Sync)); 4] = [
         ("nothing", &|| std::thread::sleep(Duration::from_millis(10))),
-        ("validation of 256 MiB", &|| drop(ask(service.port, &validate))),
+        ("validation of 256 MiB", &|| drop(service.answer(&validate))),
         ("verify by the command line", &|| registry.run(&["verify"])),
         ("promotions by the command line", &|| {
             let next = promotions.fetch_add(1, Ordering::Relaxed) % 2 == 0;
