@@ -1,8 +1,8 @@
 //! Fault points: places where a test can make the real binary die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on>[,…]` sets faults; each fires once.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on|ahead:SECONDS>[,…]` sets faults; each fires once.
 //! `slow:FILE` creates FILE when the point is reached. `wait:FILE` creates a file beside FILE, with the suffix
-//! `.reached`, and continues when FILE exists. Fault points exist only in debug builds: release builds contain no
+//! `.reached`, and continues when FILE exists. `ahead:SECONDS` sets the clock forward at `clock.read`, always. Fault points exist only in debug builds: release builds contain no
 //! code for them and never read the variable.
 
 /// Defines the fault points.
@@ -56,6 +56,8 @@ points! {
     UpgradeLocked = "upgrade.locked",
     /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
+    /// The time of day is read.
+    ClockRead = "clock.read",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.
@@ -120,6 +122,21 @@ pub fn asked_for(point: Point) -> bool {
     armed(point).is_some()
 }
 
+/// By how much a test set the clock forward.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn shift(_point: Point) -> std::time::Duration {
+    std::time::Duration::ZERO
+}
+
+/// By how much a test set the clock forward.
+#[cfg(debug_assertions)]
+pub fn shift(point: Point) -> std::time::Duration {
+    let set =
+        armed_faults().get(point.name()).and_then(|what| what.strip_prefix("ahead:")?.parse().ok());
+    std::time::Duration::from_secs(set.unwrap_or(0))
+}
+
 /// Waits for ever if a test set a fault here.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
@@ -141,6 +158,12 @@ pub async fn pause(point: Point) {
 /// The fault that a test set at a point; it is returned once.
 #[cfg(debug_assertions)]
 fn armed(point: Point) -> Option<String> {
+    armed_faults().remove(point.name())
+}
+
+/// The faults that are set and have not fired.
+#[cfg(debug_assertions)]
+fn armed_faults() -> std::sync::MutexGuard<'static, std::collections::HashMap<String, String>> {
     use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
 
     static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
@@ -156,5 +179,5 @@ fn armed(point: Point) -> Option<String> {
         Mutex::new(armed)
     });
 
-    ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(point.name())
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner)
 }

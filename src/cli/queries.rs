@@ -121,11 +121,12 @@ pub async fn history(version: VersionArguments, context: Context) -> Outcome {
                     link.from_status.map_or("-", Status::as_str).to_owned(),
                     format!("{}{skipped}", link.to_status),
                     link.changed_by.clone(),
+                    link.authenticated_as.clone().unwrap_or_else(|| "-".to_owned()),
                     link.reason.clone().unwrap_or_else(|| "-".to_owned()),
                 ]
             })
             .collect();
-        table(&["WHEN", "FROM", "TO", "WHO", "WHY"], &rows)
+        table(&["WHEN", "FROM", "TO", "WHO", "AUTHENTICATED AS", "WHY"], &rows)
     });
     Ok(())
 }

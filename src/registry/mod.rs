@@ -12,6 +12,7 @@ pub mod ready;
 mod recovery;
 pub mod register;
 pub mod repair;
+pub mod reset_clock;
 pub mod rollback;
 mod room;
 pub mod validate;

@@ -26,6 +26,8 @@ mod answers;
 mod authorization;
 #[path = "../registry/catalog.rs"]
 mod catalog;
+#[path = "../registry/clock.rs"]
+mod clock;
 #[path = "../registry/commands.rs"]
 mod commands;
 #[path = "../registry/crashes.rs"]
@@ -48,6 +50,7 @@ mod log;
 mod logging;
 #[path = "../registry/model.rs"]
 mod model;
+mod no_connections;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
@@ -60,6 +63,10 @@ mod reads;
 mod replicas;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeouts.rs"]
+mod timeouts;
+#[path = "../registry/told.rs"]
+mod told;
 mod transport;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
