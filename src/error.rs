@@ -52,6 +52,8 @@ pub enum ErrorKind {
     VersionExists,
     /// The version's status does not allow the transition.
     InvalidTransition,
+    /// Another process is restoring the registry.
+    RestoreUnderWay,
     /// A metric is below its gate.
     PromotionGateFailed,
     /// A check found a file that differs from its recorded hash.
@@ -75,7 +77,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -97,6 +99,7 @@ impl ErrorKind {
         Self::InvalidSnapshot,
         Self::VersionExists,
         Self::InvalidTransition,
+        Self::RestoreUnderWay,
         Self::PromotionGateFailed,
         Self::ChecksumMismatch,
         Self::IntegrityOnRead,
@@ -131,6 +134,7 @@ impl ErrorKind {
             Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),
             Self::VersionExists => ("VERSION_EXISTS", 409, 4),
             Self::InvalidTransition => ("INVALID_TRANSITION", 409, 4),
+            Self::RestoreUnderWay => ("RESTORE_UNDER_WAY", 409, 4),
             Self::PromotionGateFailed => ("PROMOTION_GATE_FAILED", 422, 1),
             Self::ChecksumMismatch => ("CHECKSUM_MISMATCH", 422, 5),
             Self::IntegrityOnRead => ("CHECKSUM_MISMATCH", 503, 5),

@@ -46,6 +46,8 @@ points! {
     DbApply = "db.apply",
     /// The catalog has answered a change.
     DbApplied = "db.applied",
+    /// A change of a catalog in PostgreSQL is committed without a notification.
+    PostgresNotify = "postgres.notify",
     /// The change has seen that the catalog committed.
     CatalogCommitted = "catalog.committed",
     /// A new manifest is beside the old one.
@@ -58,6 +60,44 @@ points! {
     UpgradeConverted = "upgrade.converted",
     /// The time of day is read.
     ClockRead = "clock.read",
+    /// A backup's folder exists and is empty.
+    BackupBegun = "backup.begun",
+    /// A backup holds the catalog's rows.
+    BackupDumped = "backup.dumped",
+    /// A backup holds the first version's files.
+    BackupCopying = "backup.copying",
+    /// A backup holds everything, not yet verified.
+    BackupCopied = "backup.copied",
+    /// A backup is verified and has no manifest yet.
+    BackupVerified = "backup.verified",
+    /// A backup's manifest is written beside its final name.
+    BackupManifestWritten = "backup.manifest_written",
+    /// A backup is complete, and the registry's manifest does not name it yet.
+    BackupComplete = "backup.complete",
+    /// A backup's manifest is removed, and its files are not yet.
+    BackupRemoving = "backup.removing",
+    /// A restore has its safety copy.
+    RestoreSaved = "restore.saved",
+    /// A restore has prepared the folders that it will put into place.
+    RestoreStaged = "restore.staged",
+    /// A restore's intent is written.
+    RestoreIntent = "restore.intent",
+    /// A restore has moved the first folder.
+    RestoreMoving = "restore.moving",
+    /// A restore has moved all folders that it moves before the catalog changes.
+    RestoreMoved = "restore.moved",
+    /// A restore's transaction has emptied the tables.
+    RestoreEmptied = "restore.emptied",
+    /// A restore's transaction holds all rows and is not committed.
+    RestoreLoaded = "restore.loaded",
+    /// A restore has seen that the catalog committed.
+    RestoreCommitted = "restore.committed",
+    /// A restore has written the registry's manifest.
+    RestoreRecorded = "restore.recorded",
+    /// A restore has moved away what the restored catalog does not hold.
+    RestoreSwept = "restore.swept",
+    /// The view is asked for an answer.
+    DbRecall = "db.recall",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.

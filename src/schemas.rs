@@ -3,6 +3,9 @@
 //! OpenAPI document.
 
 mod described;
+pub mod requests;
+pub mod timeline;
+pub mod written;
 
 use std::collections::BTreeMap;
 
@@ -174,7 +177,7 @@ enum Integrity {
 }
 
 impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
-    fn from(Model { record, metadata }: &'a Model) -> Self {
+    fn from(Model { record, metadata, .. }: &'a Model) -> Self {
         Self {
             model_id: metadata.model_id,
             model_type: &metadata.model_type,
@@ -261,7 +264,7 @@ pub struct ListedModelResponse<'a> {
 }
 
 impl<'a> From<&'a ListedModel> for ListedModelResponse<'a> {
-    fn from(ListedModel { record, metadata }: &'a ListedModel) -> Self {
+    fn from(ListedModel { record, metadata, .. }: &'a ListedModel) -> Self {
         let metadata = metadata.as_deref();
         Self {
             model_id: record.model_id,
@@ -336,6 +339,15 @@ pub struct ModelListResponse<'a> {
     models: Vec<ListedModelResponse<'a>>,
     /// How many versions match on all pages.
     total: u64,
+}
+
+/// What precedes the versions of a list that is written part by part, as [`ModelListResponse`].
+pub const LIST_START: &str = "{\"models\":[";
+
+/// What follows them, where this many versions match.
+#[must_use]
+pub fn list_end(total: u64) -> String {
+    format!("],\"total\":{total}}}")
 }
 
 impl<'a> From<&'a ModelPage> for ModelListResponse<'a> {

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use socket2::SockRef;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 
 use load_checks::{Mode, Sandbox, TrustedGlobals};
@@ -20,14 +20,14 @@ use load_checks::{Mode, Sandbox, TrustedGlobals};
 use crate::{
     actors::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
-        auth::RefreshKeys,
+        auth::{RefreshKeys, Rounds},
         blocking,
         janitor::Chores,
         supervise::{self, Fatal},
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles, lock, reserve,
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock, quarantine, reserve,
         root::{ARTIFACTS, CATALOG, MANIFEST},
         vacancy::{self, Place},
     },
@@ -37,8 +37,14 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
+        edge::{
+            client::Gateways,
+            guard::{HttpState, WorkerActors},
+            lifecycle::Lifecycle,
+            scrape,
+        },
         server,
+        v1::writes::WriteRules,
         wire::socket_filter::SocketFilter,
     },
     limits, metrics,
@@ -51,6 +57,9 @@ use crate::{
 pub enum Opening {
     /// Inspect everything, whatever its state. The registry must exist.
     Examining,
+    /// Be restored, whatever its state. A missing registry is created, and a catalog file that cannot be used is moved
+    /// to quarantine.
+    Restoring,
     /// Read. The registry must exist, and its manifest and catalog must agree.
     Reading,
     /// Change. The registry must exist. If a process was killed during a change, the registry is first recovered.
@@ -68,6 +77,8 @@ pub struct Core {
     /// Receives the actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
+    root: Arc<RegistryRoot>,
+    catalog: Arc<dyn Catalog>,
 }
 
 impl Core {
@@ -85,7 +96,7 @@ impl Core {
             authenticated_as: None,
         };
         match opening {
-            Opening::Examining => {}
+            Opening::Examining | Opening::Restoring => {}
             Opening::Reading => core.registry.require_agreement().await?,
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
@@ -132,18 +143,33 @@ impl Core {
         let memory = verified.clone();
         let pool = catalog.clone();
         metrics::watch_pool(move || pool.pool_state());
-        let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
+        let (of_db, of_manifest) = ((catalog.clone(), root.clone()), root.clone());
+        let db = supervise::start(
+            move || DbActor::new(of_db.0.clone(), of_db.1.clone(), 0),
+            fatal.clone(),
+        );
         let manifest = supervise::start(
-            move || ManifestActor::new(root.clone(), memory.clone()),
+            move || ManifestActor::new(of_manifest.clone(), memory.clone()),
             fatal.clone(),
         );
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
         let policy = Arc::new(policy.clone());
-        let readiness = Arc::default();
-        let registry =
-            Registry { db, manifest, validator, store, verified, writable, policy, readiness };
-        Self { registry, lost, fatal }
+        let lists = Arc::new(Semaphore::new(limits::LISTS_STREAMED));
+        let registry = Registry {
+            db,
+            manifest,
+            validator,
+            store,
+            verified,
+            writable,
+            policy,
+            readiness: Arc::default(),
+            observed: Arc::default(),
+            findings: Arc::default(),
+            lists,
+        };
+        Self { registry, lost, fatal, root, catalog }
     }
 }
 
@@ -162,7 +188,7 @@ fn open_files(
 ) -> Result<Files, RegistryError> {
     let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let embedded = database.is_none();
-    if embedded && has(MANIFEST) && !has(CATALOG) {
+    if embedded && has(MANIFEST) && !has(CATALOG) && opening != Opening::Restoring {
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
@@ -173,7 +199,9 @@ fn open_files(
         ));
     }
     let there = has(if embedded { CATALOG } else { ARTIFACTS });
-    let root = if opening == Opening::Creating || (opening == Opening::Serving && !there) {
+    let root = if matches!(opening, Opening::Creating | Opening::Restoring)
+        || (opening == Opening::Serving && !there)
+    {
         RegistryRoot::open_or_create(directory)?
     } else if there {
         RegistryRoot::open(directory)?
@@ -187,7 +215,7 @@ fn open_files(
             ),
         ));
     };
-    let changes = matches!(opening, Opening::Changing | Opening::Creating);
+    let changes = matches!(opening, Opening::Changing | Opening::Creating | Opening::Restoring);
     if changes {
         lock::check_writable(&root)?;
     }
@@ -195,15 +223,49 @@ fn open_files(
     if opening == Opening::Serving && writable {
         root.folder()?.make_folder(ARTIFACTS)?;
     }
+    let root = Arc::new(root);
     if embedded && writable && opening >= Opening::Changing {
         make_room(&root)?;
+    }
+    if embedded && opening == Opening::Restoring {
+        set_aside_unusable(&root)?;
+    }
+    if embedded {
+        root.share();
     }
     let catalog: Arc<dyn Catalog> = match database {
         Some(url) => Arc::new(PostgresCatalog::open(url)?),
         None if writable => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
         None => Arc::new(SqliteCatalog::open_to_read(&root.path().join(CATALOG))?),
     };
-    Ok(Files { root: Arc::new(root), catalog, writable })
+    Ok(Files { root, catalog, writable })
+}
+
+/// Moves a catalog file that is damaged to quarantine, for a restore. A process that has it open would go on using it,
+/// also where it was deleted; so there must be none.
+fn set_aside_unusable(root: &Arc<RegistryRoot>) -> Result<(), RegistryError> {
+    let file = root.path().join(CATALOG);
+    let why = if file.symlink_metadata().is_err() {
+        "is missing".to_owned()
+    } else {
+        match SqliteCatalog::damage(&file)? {
+            None => return Ok(()),
+            Some(why) => format!("is damaged ({why})"),
+        }
+    };
+    if !root.try_take_alone()? {
+        return Err(RegistryError::new(
+            ErrorKind::RegistryLocked,
+            format!(
+                "{CATALOG} {why}, and another process has it open; stop the service and every other command on this \
+                 registry, and restore then"
+            ),
+        ));
+    }
+    if let Some(place) = quarantine::catalog(root)? {
+        tracing::warn!(why, place, "moved the catalog's file to quarantine");
+    }
+    Ok(())
 }
 
 /// Makes room for the files that SQLite creates when the catalog is opened. Where another process holds the lock, it has
@@ -290,10 +352,14 @@ impl Application {
             Ok(())
         })
         .await?;
-        let auth = start_auth(server, core.fatal.clone())?;
+        let identities = Identities::load(server)?;
+        let auth = identities.start(core.fatal.clone());
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        core.registry.watch();
+        follow(&core);
+        let start_worker = worker_actors(&core, identities);
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor takes no messages, so its handle is not kept; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
@@ -319,9 +385,11 @@ impl Application {
         let server = server::start(
             listener,
             state,
+            start_worker,
             lifecycle.clone(),
             gateways,
             server.allowed_origins.clone(),
+            server.largest_artifact.map(|largest_artifact| WriteRules { largest_artifact }),
             tls,
         )
         .map_err(RegistryError::internal)?;
@@ -538,18 +606,73 @@ fn tell_of_sandbox(mode: Mode) {
     }
 }
 
-fn start_auth(
-    server: &ServerSettings,
-    fatal: mpsc::UnboundedSender<Fatal>,
-) -> Result<Handle<AuthActor>, RegistryError> {
-    let tokens = StaticTokens::load(server.tokens.clone())
-        .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
-    let tokens = Arc::new(tokens);
-    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
-    if let Some(verifier) = verifier.clone() {
-        metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+/// What the actors that resolve tokens share.
+#[derive(Clone)]
+struct Identities {
+    tokens: Arc<StaticTokens>,
+    verifier: Option<Arc<TokenVerifier>>,
+}
+
+impl Identities {
+    fn load(server: &ServerSettings) -> Result<Self, RegistryError> {
+        let tokens = StaticTokens::load(server.tokens.clone())
+            .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
+        let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
+        if let Some(verifier) = verifier.clone() {
+            metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+        }
+        Ok(Self { tokens: Arc::new(tokens), verifier })
     }
-    Ok(supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal))
+
+    fn actor(&self, rounds: Rounds) -> AuthActor {
+        AuthActor::new(self.tokens.clone(), self.verifier.clone(), rounds)
+    }
+
+    /// Starts the actor that follows files and keys.
+    fn start(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start(move || own.actor(Rounds::Made), fatal)
+    }
+
+    /// Starts an actor for the requests of the calling thread.
+    fn start_here(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start_here(move || own.actor(Rounds::LeftToAnother), fatal)
+    }
+}
+
+/// How each worker starts its own actors, over what all of them share.
+fn worker_actors(core: &Core, identities: Identities) -> server::StartWorker {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    Arc::new(move || {
+        let (catalog, root) = (catalog.clone(), root.clone());
+        let view = limits::VIEW_BYTES / server::workers();
+        let db = move || DbActor::new(catalog.clone(), root.clone(), view);
+        WorkerActors {
+            auth: identities.start_here(fatal.clone()),
+            db: supervise::start_here(db, fatal.clone()),
+        }
+    })
+}
+
+/// Notices changes by other processes, and ends the process where the registry is no longer the one that was opened.
+fn follow(core: &Core) {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    actix::spawn(async move {
+        let replaced = async {
+            while !root.was_replaced() {
+                tokio::time::sleep(limits::DIRECTORY_ROUND).await;
+            }
+            "another directory was put in the place of the registry's"
+        };
+        let what = tokio::select! {
+            what = replaced => what.to_owned(),
+            error = catalog.follow() => error.to_string(),
+        };
+        let what = format!("{what}: start again to serve what is there now");
+        tracing::error!(what, "the registry was replaced");
+        drop(fatal.send(Fatal::Replaced(what)));
+    });
 }
 
 fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {

@@ -54,8 +54,8 @@ const RULES: [(&str, &[&str]); 22] = [
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["auth", "catalog", "domain", "tls"]),
-    ("telemetry", &["clock", "config"]),
+    ("config", &["auth", "catalog", "domain", "limits", "tls"]),
+    ("telemetry", &["clock", "config", "limits", "metrics"]),
     (
         "http",
         &[

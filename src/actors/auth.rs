@@ -26,14 +26,28 @@ pub struct AuthActor {
     tokens: Arc<StaticTokens>,
     verifier: Option<Arc<TokenVerifier>>,
     looking_ahead: Arc<Semaphore>,
+    rounds: Rounds,
+}
+
+/// Whether an actor looks at regular intervals for other tokens in the files and other keys at the identity provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// It does.
+    Made,
+    /// Another actor, which shares both, does.
+    LeftToAnother,
 }
 
 impl AuthActor {
     /// An actor with these tokens and this identity provider.
     #[must_use]
-    pub fn new(tokens: Arc<StaticTokens>, verifier: Option<Arc<TokenVerifier>>) -> Self {
+    pub fn new(
+        tokens: Arc<StaticTokens>,
+        verifier: Option<Arc<TokenVerifier>>,
+        rounds: Rounds,
+    ) -> Self {
         let looking_ahead = Arc::new(Semaphore::new(limits::TOKENS_LOOKED_FOR_IN_FILES));
-        Self { tokens, verifier, looking_ahead }
+        Self { tokens, verifier, looking_ahead, rounds }
     }
 }
 
@@ -41,6 +55,9 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.rounds == Rounds::LeftToAnother {
+            return;
+        }
         if self.tokens.from_files() {
             let tokens = self.tokens.clone();
             ctx.run_interval(limits::TOKEN_FILES_ROUND, move |_, _| {

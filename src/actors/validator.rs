@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -19,7 +19,7 @@ use super::supervise::supervised;
 use load_checks::{LoadReport, Sample, Sandbox, SandboxError, TrustedGlobals, Verdict};
 
 use crate::{
-    artifacts::{ArtifactStore, StoreError, VerifiedFiles},
+    artifacts::{ArtifactStore, StoreError, UnverifiedArtifact, VerifiedFiles},
     domain::{Metadata, ModelId, Sha256Digest, VersionRecord},
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
@@ -215,12 +215,7 @@ fn validate(
     record: &VersionRecord,
     run: &Run,
 ) -> Result<Validation, RegistryError> {
-    let pace = Pace::of(record);
-    let hashed = |done| {
-        run.tell(done, record.artifact_size_bytes, "hashing");
-        pace.tell("hashing", Some(done));
-        run.wanted()
-    };
+    let work = Work { checks, record, run, pace: Pace::of(record), intact: OnceLock::new() };
     let root = checks.store.root();
     let mut integrity_errors = Vec::new();
     let sidecar = match checks.verified.read_sidecar(root, record) {
@@ -230,36 +225,103 @@ fn validate(
             None
         }
     };
-    let artifact = match checks.verified.rehash_artifact(root, record, &hashed) {
-        Ok(artifact) => Some(artifact),
+    let load = match work.examine(sidecar.as_ref().map(|sidecar| sidecar.metadata.as_ref())) {
+        Ok(Some(checked)) => Some(checked.map_err(|error| no_answer(error, record))?),
+        Ok(None) => None,
         Err(error) => {
             integrity_errors.push(integrity_only(error)?);
             None
         }
     };
-    let mut load = None;
-    if let (Some(sidecar), Some(artifact)) = (sidecar, artifact) {
-        fault::point(Point::ValidatorHashed);
-        let sample = sample_of(&sidecar);
-        let going = || {
-            pace.tell("checking that it loads", None);
-            run.wanted()
-        };
-        let checked =
-            checks.sandbox.check(&artifact.file, &checks.trusted, sample.as_ref(), &going);
-        let report = checked.map_err(|error| no_answer(error, record))?;
-        match checks.verified.require_unchanged(&artifact, record) {
-            Ok(()) => load = Some(report),
-            Err(error) => integrity_errors.push(integrity_only(error)?),
-        }
-    }
     let validation =
         Validation { checksum_verified: integrity_errors.is_empty(), integrity_errors, load };
-    log(record, &validation, pace.started);
+    log(record, &validation, work.pace.started);
     if let Some(report) = &validation.load {
-        metrics::load_check(report.format, report.verdict, pace.started.elapsed());
+        metrics::load_check(report.format, report.verdict, work.pace.started.elapsed());
     }
     Ok(validation)
+}
+
+/// One validation of an artifact, as the threads that work on it share it.
+struct Work<'a> {
+    checks: &'a Checks,
+    record: &'a VersionRecord,
+    run: &'a Run,
+    pace: Pace<'a>,
+    /// Whether the hash is right, once that is known.
+    intact: OnceLock<bool>,
+}
+
+/// The result of a load check.
+type Checked = Result<LoadReport, SandboxError>;
+
+impl Work<'_> {
+    /// Hashes the artifact, and checks it if there is a sidecar. What a check said of bytes with another hash is lost.
+    fn examine(&self, sidecar: Option<&Metadata>) -> Result<Option<Checked>, StoreError> {
+        let verified = &self.checks.verified;
+        let artifact = verified.open_unverified(self.checks.store.root(), self.record)?;
+        let Some(sidecar) = sidecar else {
+            return self.hash(&artifact).map(|()| None);
+        };
+        let sample = sample_of(sidecar);
+        let check = || self.check(&artifact, sample.as_ref());
+        let checked = if self.record.artifact_size_bytes < limits::CHECK_WHILE_HASHING {
+            self.hash(&artifact)?;
+            check()
+        } else {
+            self.hash_and_check(&artifact, check)?
+        };
+        if checked.is_ok() {
+            verified.require_unchanged(&artifact, self.record)?;
+        }
+        Ok(Some(checked))
+    }
+
+    /// Hashes a large artifact while it is checked: the two read the same open file, from the page cache.
+    fn hash_and_check(
+        &self,
+        artifact: &UnverifiedArtifact,
+        check: impl Fn() -> Checked + Send + Copy,
+    ) -> Result<Checked, StoreError> {
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("load check".to_owned());
+            let Ok(checking) = builder.spawn_scoped(scope, check) else {
+                // The system has no more threads; one is enough.
+                self.hash(artifact)?;
+                return Ok(check());
+            };
+            let hashed = self.hash(artifact);
+            let checked = checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            hashed.map(|()| checked)
+        })
+    }
+
+    fn hash(&self, artifact: &UnverifiedArtifact) -> Result<(), StoreError> {
+        let keep_going = |done| {
+            self.run.tell(done, self.record.artifact_size_bytes, "hashing");
+            self.pace.tell("hashing", Some(done));
+            self.run.wanted()
+        };
+        let hashed = self.checks.verified.hash_artifact(artifact, self.record, &keep_going);
+        // It is set once: an artifact is hashed once.
+        self.intact.get_or_init(|| hashed.is_ok());
+        hashed?;
+        fault::point(Point::ValidatorHashed);
+        Ok(())
+    }
+
+    fn check(&self, artifact: &UnverifiedArtifact, sample: Option<&Sample>) -> Checked {
+        let keep_going = || {
+            match self.intact.get() {
+                None => {}
+                Some(true) => self.pace.tell("checking that it loads", None),
+                Some(false) => return false,
+            }
+            self.run.wanted()
+        };
+        let Checks { sandbox, trusted, .. } = self.checks;
+        sandbox.check(&artifact.file, trusted, sample, &keep_going)
+    }
 }
 
 /// An integrity fault is a finding; any other error of the disk means that there is no result.

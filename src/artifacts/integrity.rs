@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::{
     ArtifactStore, StoreError, VerifiedFiles,
     root::{CHECKSUM, METADATA, STAGING},
+    sidecar::Identity,
     store::UnreadableIntent,
 };
-use crate::domain::VersionRecord;
+use crate::domain::{ModelType, Version, VersionRecord};
 
 /// A disagreement between any two of catalog, sidecars, artifacts, history and manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +71,27 @@ pub fn examine(
         Err(error) => found.push(finding("checksum_file", error)),
     }
     found
+}
+
+/// The state of a version's folder and of the files in it, without their content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderState(Vec<(String, Identity)>);
+
+/// The state of a version's files; `None` where it cannot be read.
+#[must_use]
+pub fn folder_state(
+    store: &ArtifactStore,
+    model_type: &ModelType,
+    version: Version,
+) -> Option<FolderState> {
+    let folder = store.root().version_folder(model_type, version).ok()?;
+    let mut names = folder.entries().ok()?;
+    names.sort_unstable();
+    let states = names.into_iter().map(|name| {
+        let stat = folder.stat(&name).ok()?;
+        Some((name, Identity::of(&stat)))
+    });
+    states.collect::<Option<_>>().map(FolderState)
 }
 
 /// The names of files in a version's folder that do not belong there.

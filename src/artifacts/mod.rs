@@ -2,6 +2,8 @@
 //! opened beneath the registry directory, and no symbolic link is followed. File names are made from domain types, so
 //! text from a client never becomes a path.
 
+pub mod backup_folder;
+pub mod backup_place;
 pub mod digest;
 pub mod integrity;
 pub mod legacy;
@@ -9,6 +11,7 @@ pub mod lock;
 pub mod manifest_file;
 pub mod quarantine;
 pub mod reserve;
+pub mod restoration;
 pub mod root;
 pub mod sidecar;
 pub mod store;
@@ -19,7 +22,7 @@ use std::{io, path::PathBuf};
 use crate::error::{ErrorKind, RegistryError};
 
 pub use root::RegistryRoot;
-pub use sidecar::{HashedArtifact, VerifiedFiles};
+pub use sidecar::{Seal, UnverifiedArtifact, VerifiedFiles, VerifiedSidecar};
 pub use store::ArtifactStore;
 
 /// An error on disk.

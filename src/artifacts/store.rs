@@ -110,7 +110,7 @@ impl ArtifactStore {
         }
     }
 
-    fn staging(&self) -> Result<Folder, StoreError> {
+    pub(super) fn staging(&self) -> Result<Folder, StoreError> {
         self.root.artifacts()?.make_folder(STAGING)
     }
 
@@ -342,7 +342,7 @@ impl Staged {
     pub fn write_artifact(
         &self,
         name: &ArtifactFile,
-        from: impl Read,
+        from: impl Read + Send,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<(Sha256Digest, u64), StoreError> {
         let failed = |error| StoreError::io("write", self.folder.path().join(name.as_str()), error);
@@ -380,6 +380,13 @@ impl Batch {
         let folder = self.folder.make_folder(&model_id.to_string())?;
         fault::point(Point::RegisterStaged);
         Ok(Staged { folder })
+    }
+}
+
+impl Batch {
+    /// The batch's folder.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 }
 

@@ -59,6 +59,7 @@ pub fn check(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<Ver
     let client = ["client_id", "azp", "cid", "appid"].into_iter().find_map(text);
     let mut principal = Principal::new(ROLE, subject, scopes(claims, rules));
     principal.client_id = client.map(ToOwned::to_owned);
+    principal.issuer = Some(rules.issuer.clone());
     Ok(Verified { principal, until })
 }
 

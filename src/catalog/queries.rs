@@ -3,7 +3,7 @@
 //! Included once in each database's module, which provides its connection (`Conn`), its catalog (`Store`), its
 //! schema, and what differs between the databases.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use diesel::{
@@ -11,22 +11,25 @@ use diesel::{
     QueryDsl as _, SelectableHelper as _, dsl::sql, sql_types::Bool,
 };
 use diesel_async::RunQueryDsl;
+use tokio::sync::mpsc;
 
 use super::{
-    Conn, Store,
+    Conn, Store, dump, listing,
     rows::{EntryRow, VersionRow},
     schema::{log_entries, log_subtrees, registry_state, versions},
-    schema_steps, upgrade,
+    schema_steps, timeline, upgrade,
     writer::Writer,
 };
 use crate::{
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Order, Roots,
-        Stamp, VersionFilter, VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, HistoryFilter,
+        HistoryPage, InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp,
+        TypeSummary, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
+        tables::Piece,
     },
     domain::{
-        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Entry, RightEdge, tree},
         manifest::CatalogSummary,
@@ -37,7 +40,7 @@ use crate::{
 
 /// The condition for the production version of a type. It is a literal in the statement: with a bound parameter,
 /// SQLite would not use the partial index and would read every version of the type.
-const IN_PRODUCTION: &str = "versions.status = 'production'";
+pub(super) const IN_PRODUCTION: &str = "versions.status = 'production'";
 
 #[async_trait(?Send)]
 impl Catalog for Store {
@@ -51,6 +54,14 @@ impl Catalog for Store {
         }
     }
 
+    fn marker(&self) -> Option<Marker> {
+        self.commits.marker()
+    }
+
+    async fn follow(&self) -> CatalogError {
+        self.follow_commits().await
+    }
+
     async fn layout(&self) -> Result<Layout, CatalogError> {
         let layout = self.run(Scope::Snapshot, schema_steps::layout).await?;
         self.layout.set(layout);
@@ -59,6 +70,7 @@ impl Catalog for Store {
 
     async fn create(&self) -> Result<(), CatalogError> {
         self.run_within(limits::MIGRATION_WAIT, Scope::Change, schema_steps::create).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(())
     }
@@ -70,6 +82,7 @@ impl Catalog for Store {
     ) -> Result<CatalogState, CatalogError> {
         let work = async |conn: &mut Conn| upgrade::upgrade(conn, manifest, stamp).await;
         let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(state)
     }
@@ -105,7 +118,15 @@ impl Catalog for Store {
 
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
         // One snapshot, so that the page and the total agree.
-        self.run(Scope::Snapshot, async |conn| page_of(conn, filter).await).await
+        self.run(Scope::Snapshot, async |conn| listing::page(conn, filter).await).await
+    }
+
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| listing::outline(conn, filter).await).await
+    }
+
+    async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError> {
+        self.run(Scope::Statement, async |conn| listing::by_id(conn, ids).await).await
     }
 
     async fn list_transitions(
@@ -139,6 +160,24 @@ impl Catalog for Store {
         self.run(Scope::Snapshot, async |conn| state(conn).await).await
     }
 
+    async fn dump(&self, pieces: mpsc::Sender<Piece>) -> Result<CatalogState, CatalogError> {
+        self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Snapshot, async |conn| {
+            dump::dump(conn, &pieces).await
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        mut pieces: mpsc::Receiver<Piece>,
+        order: &Restoration,
+    ) -> Result<CatalogState, CatalogError> {
+        let work = async |conn: &mut Conn| dump::restore(conn, &mut pieces, order).await;
+        let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.layout.set(Layout::Current);
+        Ok(state)
+    }
+
     async fn audit(&self) -> Result<Audit, CatalogError> {
         let time = limits::LONG_WORK_TIMEOUT;
         if self.layout.is_the_one_before() {
@@ -159,10 +198,11 @@ impl Catalog for Store {
             CatalogChange::Import(_) => limits::LONG_WORK_TIMEOUT,
             _ => limits::CATALOG_ANSWER_WAIT,
         };
-        self.run_within(time, Scope::Change, async |conn: &mut Conn| {
-            Writer::begin(conn, stamp).await?.apply(change).await
-        })
-        .await
+        let work = async |conn: &mut Conn| Writer::begin(conn, stamp).await?.apply(change).await;
+        let applied = self.run_within(time, Scope::Change, work).await;
+        // Before the answer, so that the next read in this process sees the change.
+        self.commits.notice();
+        applied
     }
 
     async fn lock_writers(&self, wait: Duration) -> Result<WriterLock, CatalogError> {
@@ -202,6 +242,49 @@ impl Catalog for Store {
             entries_of(rows)
         })
         .await
+    }
+
+    async fn history(&self, filter: &HistoryFilter) -> Result<HistoryPage, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Statement, async |conn| {
+                    Ok(upgrade::page_of(upgrade::entries(conn).await?, filter))
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::history(conn, filter).await).await
+    }
+
+    async fn production_entries(
+        &self,
+        model_type: &ModelType,
+        before: Option<Moment>,
+        count: u32,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            let all = self.run(Scope::Statement, upgrade::entries).await?;
+            return Ok(upgrade::production_of(all, model_type, before, count));
+        }
+        self.run(Scope::Statement, async |conn| {
+            timeline::production_entries(conn, model_type, before, count).await
+        })
+        .await
+    }
+
+    async fn productions(&self) -> Result<BTreeMap<ModelType, InProduction>, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| timeline::productions(conn, None).await).await
+    }
+
+    async fn summaries(&self) -> Result<BTreeMap<ModelType, TypeSummary>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Snapshot, async |conn| {
+                    let entries = upgrade::entries(conn).await?;
+                    timeline::summaries(conn, Some(&entries)).await
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::summaries(conn, None).await).await
     }
 
     async fn log_hashes(
@@ -250,35 +333,12 @@ impl Catalog for Store {
     }
 }
 
-fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
+/// The entries of rows.
+///
+/// # Errors
+/// [`CatalogError::Damaged`].
+pub(super) fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
     rows.into_iter().map(|row| row.into_entry().map(|(entry, _)| entry)).collect()
-}
-
-async fn page_of(conn: &mut Conn, filter: &VersionFilter) -> Result<VersionPage, CatalogError> {
-    let matching = || {
-        let mut query = versions::table.into_boxed();
-        if let Some(model_type) = &filter.model_type {
-            query = query.filter(versions::model_type.eq(model_type.as_str().to_owned()));
-        }
-        if let Some(status) = filter.status {
-            query = query.filter(versions::status.eq(status.as_str()));
-        }
-        query
-    };
-    let total: i64 = matching().count().get_result(conn).await?;
-    let ordered = match filter.order {
-        Order::Newest => matching().order((versions::created_at.desc(), versions::model_id.desc())),
-        Order::Oldest => matching().order((versions::created_at.asc(), versions::model_id.asc())),
-    };
-    let rows: Vec<VersionRow> = ordered
-        .limit(filter.limit.map_or(i64::MAX, i64::from))
-        .offset(i64::from(filter.offset))
-        .load(conn)
-        .await?;
-    Ok(VersionPage {
-        records: rows.into_iter().map(VersionRow::into_record).collect::<Result<_, _>>()?,
-        total: total.unsigned_abs(),
-    })
 }
 
 /// The production version of a type.

@@ -13,7 +13,8 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use super::{Conn, STEPS};
 use crate::catalog::{CatalogError, Layout, connection::CatalogConnection as _, schema_version};
 
-const RECORDS: &str = "__diesel_schema_migrations";
+/// The table of the steps that were taken.
+pub(super) const RECORDS: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]
 struct Found {

@@ -139,7 +139,7 @@ impl Store {
             };
             conn.batch_execute(&begin).await?;
             match work(conn).await {
-                Ok(done) => borrowed.end("COMMIT").await.map(|()| done),
+                Ok(done) => borrowed.end(Conn::commit(scope)).await.map(|()| done),
                 Err(error) => {
                     // Report the work's error; a connection that cannot roll back is closed.
                     drop(borrowed.end("ROLLBACK").await);

@@ -328,6 +328,11 @@ impl<'a> Writer<'a> {
         self.tree.roots.current = root_before;
     }
 
+    /// Makes the root of the log that a restoration replaced the previous one: the manifest still records it.
+    pub(super) fn replaces(&mut self, root: Sha256Digest) {
+        self.tree.roots.current = root;
+    }
+
     /// Records the new root.
     ///
     /// # Errors

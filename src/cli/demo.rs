@@ -22,6 +22,7 @@ use crate::{
         registration::Registration,
     },
     error::RegistryError,
+    limits,
     registry::{Registry, promote::Promote, register::Incoming},
     startup::{Application, Core, Opening, Signals},
 };
@@ -148,6 +149,7 @@ impl Demo {
         }
         let (read, admin) = (throw_away_token(), throw_away_token());
         let server = ServerSettings {
+            largest_artifact: Some(limits::LARGEST_ARTIFACT),
             host: HOST.to_owned(),
             port: self.free_port(),
             tokens: vec![

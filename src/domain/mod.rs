@@ -4,6 +4,7 @@
 //! `parse` can make always holds a valid value.
 
 pub mod artifact_file;
+pub mod backup;
 pub mod canonical_json;
 pub mod digest;
 pub mod gates;
@@ -20,6 +21,7 @@ pub mod registration;
 pub mod scope;
 pub mod status;
 pub mod text;
+pub mod timeline;
 pub mod timestamp;
 pub mod version;
 

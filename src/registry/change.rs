@@ -31,6 +31,8 @@ pub(super) struct Change {
     registry: Registry,
     locks: Arc<Locks>,
     now: Timestamp,
+    /// The number of entries in the log.
+    log_size: u64,
     room: Room,
 }
 
@@ -74,6 +76,16 @@ impl Request {
         }
         Ok(Self { author: author.clone(), reason: reason.map(ToOwned::to_owned) })
     }
+
+    /// The author.
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The reason, where one was given.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
 }
 
 impl Registry {
@@ -87,7 +99,8 @@ impl Registry {
         let state = recovery::settle_if_behind(self).await?;
         let now = present(&state, locks.database_clock())?;
         fault::point(Point::ChangeLocked);
-        Ok(Change { registry: self.clone(), locks, now, room })
+        let log_size = state.summary.log_size;
+        Ok(Change { registry: self.clone(), locks, now, log_size, room })
     }
 
     /// As [`Self::begin_change`], for a change that adds versions: it is refused while the disk is full.
@@ -177,8 +190,12 @@ impl Change {
             Some(files) => Some(self.publish(files).await?),
             None => None,
         };
+        let own = self.registry.observed.begin(self.log_size);
         let applied = match self.apply(&change, &request).await {
-            Ok(applied) => applied,
+            Ok(applied) => {
+                own.end(applied.state.summary.log_size);
+                applied
+            }
             Err(error) => {
                 self.take_back(published, &error).await;
                 return Err(error);

@@ -8,6 +8,7 @@ use crate::{
         db::{FindProduction, FindVersion, ListTransitions, ListVersions},
         manifest::{OpenArtifact, ReadMetadata},
     },
+    artifacts::{Seal, VerifiedSidecar},
     catalog::VersionFilter,
     domain::{Metadata, ModelType, Version, VersionRecord, history::Transition},
     error::RegistryError,
@@ -22,6 +23,8 @@ pub struct Model {
     pub record: VersionRecord,
     /// The content of the sidecar.
     pub metadata: Arc<Metadata>,
+    /// Tells whether the sidecar is still the file that was read.
+    pub seal: Option<Seal>,
 }
 
 /// A version on a page. A version with a damaged sidecar keeps its place, with its catalog row only.
@@ -31,6 +34,8 @@ pub struct ListedModel {
     pub record: VersionRecord,
     /// The content of the sidecar; `None` where it differs from the catalog or cannot be read.
     pub metadata: Option<Arc<Metadata>>,
+    /// Tells whether the sidecar is still the file that was read.
+    pub seal: Option<Seal>,
 }
 
 /// A page of versions, in the requested order.
@@ -94,10 +99,10 @@ impl Registry {
         record: VersionRecord,
     ) -> Result<Model, RegistryError> {
         let read = ReadMetadata { records: vec![record.clone()] };
-        let metadata = self.manifest.ask(read).await?.pop();
-        let metadata =
-            metadata.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))??;
-        Ok(Model { record, metadata })
+        let sidecar = self.manifest.ask(read).await?.pop();
+        let VerifiedSidecar { metadata, seal } =
+            sidecar.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))??;
+        Ok(Model { record, metadata, seal })
     }
 
     /// Lists versions of one type or of all types. A damaged version is marked and does not stop the list.
@@ -109,15 +114,24 @@ impl Registry {
             self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
         }
         let page = self.db.ask(ListVersions { filter }).await?;
-        let read = ReadMetadata { records: page.records.clone() };
-        let sidecars = self.manifest.ask(read).await?;
-        let models = page.records.into_iter().zip(sidecars);
-        let models = models.map(|(record, sidecar)| {
-            let metadata = sidecar.inspect_err(|error| tell_of_damage(&record, error)).ok();
-            ListedModel { record, metadata }
-        });
-        let models = models.collect();
+        let models = self.with_sidecars(page.records).await?;
         Ok(ModelPage { models, total: page.total })
+    }
+
+    /// Reads the sidecars of listed versions.
+    pub(super) async fn with_sidecars(
+        &self,
+        records: Vec<VersionRecord>,
+    ) -> Result<Vec<ListedModel>, RegistryError> {
+        let read = ReadMetadata { records: records.clone() };
+        let sidecars = self.manifest.ask(read).await?;
+        let models = records.into_iter().zip(sidecars);
+        let models = models.map(|(record, sidecar)| {
+            let sidecar = sidecar.inspect_err(|error| tell_of_damage(&record, error)).ok();
+            let (metadata, seal) = sidecar.map(|it| (it.metadata, it.seal)).unzip();
+            ListedModel { record, metadata, seal: seal.flatten() }
+        });
+        Ok(models.collect())
     }
 
     /// The status changes of a version with author, time and reason, oldest first.

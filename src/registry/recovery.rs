@@ -3,23 +3,23 @@
 
 use std::sync::Arc;
 
-use super::{Registry, change::require_sane};
+use super::{Registry, change::require_sane, findings, observer};
 use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, FindLayout, FindVersion, ListVersions, Locks, ReadState,
+            AuditCatalog, CreateCatalog, FindLayout, FindVersion, Locks, ReadRoots, ReadState,
             TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::{integrity, reserve::Room, store::Leftovers},
-    catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
+    artifacts::{reserve::Room, restoration, store::Leftovers},
+    catalog::{Audit, Author, CatalogState, Layout, Stamp},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    limits,
 };
 
 /// The most discrepancies that a refusal lists.
@@ -70,6 +70,7 @@ impl Registry {
         }
         let locks = Arc::new(self.lock().await?);
         let room = self.make_room().await?;
+        settle_restore(self).await?;
         settle_leftovers(self).await?;
         // Another process may have upgraded the catalog while this one waited for the locks.
         if self.db.ask(FindLayout).await? == Layout::Before {
@@ -145,6 +146,7 @@ async fn upgrade(
 /// # Errors
 /// As [`settle_manifest`].
 pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState, RegistryError> {
+    settle_restore(registry).await?;
     let state = registry.db.ask(ReadState).await?;
     let manifest = registry.manifest.ask(ReadManifest).await?;
     let agrees = match &manifest {
@@ -156,6 +158,29 @@ pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState
         settle_manifest(registry).await?;
     }
     Ok(state)
+}
+
+/// Completes a restore that was cut off after its catalog was committed, and undoes one that was cut off before. The
+/// caller holds the locks.
+///
+/// # Errors
+/// Errors of the disk and the catalog.
+pub(super) async fn settle_restore(registry: &Registry) -> Result<(), RegistryError> {
+    let store = registry.store.clone();
+    let Some(intent) = blocking(move || Ok(restoration::read_intent(&store)?)).await? else {
+        return Ok(());
+    };
+    let committed =
+        registry.db.ask(ReadRoots).await?.is_some_and(|roots| roots.current == intent.root);
+    tracing::warn!(
+        backup_id = %intent.backup_id, committed,
+        "a restore was cut off; {}", if committed { "completing it" } else { "undoing it" }
+    );
+    if committed {
+        registry.complete_restore(&intent).await
+    } else {
+        registry.undo_restore(intent).await
+    }
 }
 
 /// Completes or undoes interrupted registrations. Skips those for which the disk fails, because they must not block
@@ -245,12 +270,23 @@ impl Chores for Registry {
 
     fn rehash(&self) -> Round {
         let registry = self.clone();
-        Box::pin(async move { rehash(&registry).await })
+        Box::pin(async move { findings::rehash(&registry).await })
+    }
+
+    fn look_again(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { findings::look_again(&registry).await })
+    }
+
+    fn observe(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { observer::observe(&registry).await })
     }
 }
 
 async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
     let Some(locks) = lock_in_passing(registry).await? else { return Ok(()) };
+    settle_restore(registry).await?;
     settle_leftovers(registry).await?;
     settle_if_behind(registry).await?;
     registry.refill().await;
@@ -272,25 +308,4 @@ async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryE
         }
         tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
     }
-}
-
-async fn rehash(registry: &Registry) -> Result<(), RegistryError> {
-    let all = ListVersions { filter: VersionFilter::default() };
-    for record in registry.db.ask(all).await?.records {
-        let (store, verified) = (registry.store.clone(), registry.verified.clone());
-        let name = record.name();
-        let found =
-            blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
-        for finding in found {
-            metrics::integrity_error("rehash");
-            tracing::error!(
-                model = name,
-                kind = finding.kind,
-                detail = finding.detail,
-                remedy = finding.remedy,
-                "integrity error"
-            );
-        }
-    }
-    Ok(())
 }

@@ -31,13 +31,15 @@ pub struct Incoming {
     pub size: u64,
     /// Receives the number of bytes read.
     pub progress: Progress,
+    /// The SHA-256 that its bytes must have, where the client stated it.
+    pub expected: Option<Sha256Digest>,
 }
 
 impl Incoming {
     /// An artifact without a progress report.
     #[must_use]
     pub fn new(bytes: Box<dyn Read + Send>) -> Self {
-        Self { bytes, size: 0, progress: unwatched() }
+        Self { bytes, size: 0, progress: unwatched(), expected: None }
     }
 }
 
@@ -145,6 +147,14 @@ impl Staging {
                 (artifact.progress)(done, artifact.size, "copying");
                 true
             })?;
+        if let Some(expected) = artifact.expected.filter(|expected| *expected != checksum_sha256) {
+            return Err(RegistryError::new(
+                ErrorKind::ChecksumMismatch,
+                format!(
+                    "the artifact that arrived has the SHA-256 {checksum_sha256}, not {expected} as stated; send it again"
+                ),
+            ));
+        }
         if artifact_size_bytes == 0 {
             return Err(RegistryError::new(
                 ErrorKind::InvalidRequest,

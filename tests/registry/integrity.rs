@@ -76,8 +76,11 @@ fn no_link_is_followed_on_the_way_to_a_file() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve();
     for folder in ["artifacts/risk_model/v1.0.0", "artifacts/risk_model"] {
-        let (place, elsewhere) = (world.path(folder), world.outside("elsewhere"));
-        fs::rename(&place, &elsewhere).unwrap();
+        let (place, kept) = (world.path(folder), world.outside("kept"));
+        fs::rename(&place, &kept).unwrap();
+        // The right bytes in another place.
+        let elsewhere = world.outside("elsewhere");
+        assert!(Command::new("cp").arg("-r").args([&kept, &elsewhere]).status().unwrap().success());
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
         for path in ["risk_model/current", "risk_model/v1.0.0/artifact"] {
             assert_eq!(
@@ -87,7 +90,8 @@ fn no_link_is_followed_on_the_way_to_a_file() {
             );
         }
         fs::remove_file(&place).unwrap();
-        fs::rename(&elsewhere, &place).unwrap();
+        fs::remove_dir_all(&elsewhere).unwrap();
+        fs::rename(&kept, &place).unwrap();
         assert_eq!(server.model("risk_model/current").status, 200);
     }
 }

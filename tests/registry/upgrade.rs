@@ -50,6 +50,8 @@ fn told(world: &World) -> Vec<Value> {
         &["list", "risk_model", "--status", "production", "--json"],
         &["history", "risk_model", "v5.1.0", "--json"],
         &["history", "risk_model", "v1.0.0", "--json"],
+        &["history", "risk_model", "--json"],
+        &["current", "risk_model", "--json", "--at", "2026-11-23T08:03:37.700000Z"],
     ]
     .map(|command| world.run(command).ok().json())
     .into()

@@ -24,6 +24,8 @@ mod actors;
 mod answers;
 #[path = "../registry/authorization.rs"]
 mod authorization;
+#[path = "../registry/backups.rs"]
+mod backups;
 #[path = "../registry/catalog.rs"]
 mod catalog;
 #[path = "../registry/clock.rs"]
@@ -48,8 +50,11 @@ mod lifecycle;
 mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
+#[path = "../registry/long_lists.rs"]
+mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
+mod moving;
 mod no_connections;
 mod outages;
 #[path = "../registry/paging.rs"]
@@ -61,12 +66,21 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/restores.rs"]
+mod restores;
+#[path = "../registry/staleness.rs"]
+mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
 #[path = "../registry/timeouts.rs"]
 mod timeouts;
 #[path = "../registry/told.rs"]
 mod told;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
+#[path = "../registry/writing.rs"]
+mod writing;

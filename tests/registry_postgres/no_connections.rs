@@ -8,7 +8,7 @@ use model_registry::catalog::{Catalog as _, DatabaseUrl, PostgresCatalog};
 use crate::{
     catalog::{at, audited, promote, record, register, stamp_at},
     postgres::Postgres,
-    support::{World, until},
+    support::{ADMIN, World, until},
 };
 
 /// A connection's wait, a lock's and an answer's, and some for the machine.
@@ -51,9 +51,11 @@ impl Others {
 fn requests_wait_for_the_connections_that_their_own_service_has() {
     let server = Postgres::start_with(8);
     let world = World::in_database(server.fresh_database());
-    world.register("v1.0.0").ok();
-    world.promote("v1.0.0").ok();
-    let replica = world.serve();
+    for version in ["v0.9.0", "v1.0.0"] {
+        world.register(version).ok();
+        world.promote(version).ok();
+    }
+    let replica = world.serve_with(&[("MODEL_REGISTRY_WRITE_API", "true")]);
     assert_eq!(replica.model("risk_model/current").status, 200);
     let mut others = Others::take_all(&server);
     for _ in 0..5 {
@@ -65,6 +67,18 @@ fn requests_wait_for_the_connections_that_their_own_service_has() {
         });
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
+    let admin = format!("Bearer {ADMIN}");
+    let roll_back = || {
+        let path = "/api/v1/models/risk_model/rollback";
+        replica.send("POST", path, &[("authorization", &admin)], b"").status
+    };
+    // The readers want the same connections.
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| assert_eq!(replica.model("risk_model/v1.0.0").status, 200));
+        }
+        assert_eq!(roll_back(), 200);
+    });
     // A command has no connection of its own to wait for.
     let began = Instant::now();
     world.register("v1.1.0").refused(6, "has no connection left");

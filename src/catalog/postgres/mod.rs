@@ -1,8 +1,9 @@
 //! The catalog in PostgreSQL, shared by every replica of the service.
 //!
-//! Nothing is cached: every read asks the database, so each replica sees a commit at once.
+//! The pool's connections keep nothing from one transaction to the next. `commits.rs` notices the commits of all replicas.
 
 mod certificate;
+mod commits;
 mod connect;
 mod schema;
 mod session;
@@ -26,11 +27,14 @@ use super::{
     CatalogError, HeldLock, KnownLayout, WriterLock,
     connection::{CatalogConnection, Scope},
     schema_version,
+    tables::{Kind, TABLES},
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
+    fault::{self, Point},
     limits,
 };
+use commits::Commits;
 use connect::none_left;
 use transaction::Borrowed;
 
@@ -39,6 +43,12 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../dump.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod dump;
+#[path = "../listing.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod listing;
 #[path = "../queries.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
@@ -48,6 +58,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;
@@ -134,6 +147,14 @@ impl CatalogConnection for Conn {
         })
     }
 
+    fn commit(scope: Scope) -> &'static str {
+        match scope {
+            Scope::Statement | Scope::Snapshot => "COMMIT",
+            Scope::Change if fault::asked_for(Point::PostgresNotify) => "COMMIT",
+            Scope::Change => commits::COMMIT_AND_NOTIFY,
+        }
+    }
+
     fn find_writability() -> Option<&'static str> {
         // This transaction itself is read-only, so the default of the next one decides.
         Some(
@@ -150,6 +171,47 @@ impl CatalogConnection for Conn {
                      WHERE c.relname = '{name}' AND pg_catalog.pg_table_is_visible(c.oid)) AS found"
         )
     }
+
+    fn column_as_json(column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Plain | Kind::Boolean | Kind::Json => format!("\"{column}\""),
+            Kind::Time => format!(
+                "to_char(\"{column}\" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            ),
+        }
+    }
+
+    fn object_as_text(members: &str) -> String {
+        format!("json_build_object({members})::text")
+    }
+
+    fn key_of_row(table: &str, column: &str) -> String {
+        format!("(SELECT r.\"{column}\" FROM json_populate_record(NULL::\"{table}\", $1::json) r)")
+    }
+
+    fn insert_rows(table: &str, columns: &[(&str, Kind)]) -> String {
+        let names: Vec<_> = columns.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+        let names = names.join(", ");
+        format!(
+            "INSERT INTO \"{table}\" ({names}) \
+             SELECT {names} FROM json_populate_recordset(NULL::\"{table}\", $1::json)"
+        )
+    }
+
+    async fn make_room(&mut self) -> Result<(), CatalogError> {
+        // Not DROP or TRUNCATE: those would make readers wait, and a reader that waited could see an empty table.
+        let all = |statement: fn(&str) -> String| -> String {
+            TABLES.iter().rev().map(|table| statement(table.name)).collect::<Vec<_>>().join("; ")
+        };
+        let time = limits::LONG_WORK_TIMEOUT.as_millis();
+        let statements = [
+            format!("SET LOCAL statement_timeout = {time}"),
+            all(|table| format!("ALTER TABLE \"{table}\" DISABLE TRIGGER USER")),
+            all(|table| format!("DELETE FROM \"{table}\"")),
+            all(|table| format!("ALTER TABLE \"{table}\" ENABLE TRIGGER USER")),
+        ];
+        Ok(self.batch_execute(&statements.join("; ")).await?)
+    }
 }
 
 /// The catalog in one PostgreSQL database.
@@ -158,6 +220,7 @@ pub struct PostgresCatalog {
     /// The connection of the writers' lock, where the pool has only one, which the change itself needs.
     lock_pool: Option<Pool<Conn>>,
     layout: KnownLayout,
+    commits: Commits,
 }
 
 impl PostgresCatalog {
@@ -169,11 +232,16 @@ impl PostgresCatalog {
     /// # Errors
     /// [`CatalogError::Unavailable`] where the pool cannot be created.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
+        let commits = Commits::of(url.clone());
         let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
         let refusals = Arc::new(connect::Refusals::default());
         let pool = pool_of(size, &url, &refusals)?;
         let lock_pool = if size == 1 { Some(pool_of(1, &url, &refusals)?) } else { None };
-        Ok(Self { pool, lock_pool, layout: KnownLayout::current() })
+        Ok(Self { pool, lock_pool, layout: KnownLayout::current(), commits })
+    }
+
+    async fn follow_commits(&self) -> CatalogError {
+        self.commits.follow().await
     }
 
     /// The lock is held by an open transaction: it ends with its connection, and so with its process.

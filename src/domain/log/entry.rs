@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-    canonical_json::Members, history::Transition, log::tree, status::Action as Step,
+    canonical_json::Members, history::Transition, log::tree, serde_as_text, status::Action as Step,
 };
 
 /// The most bytes of an entry's canonical JSON: the limit of an entry bundle of C2SP tlog-tiles.
@@ -37,6 +37,8 @@ pub enum Action {
     Upgrade,
     /// The times of the log follow the clock again, which is behind the last change.
     ResetClock,
+    /// The registry was replaced by a backup. (The word `restore` is a version's return to production.)
+    RestoreBackup,
 }
 
 /// The text is not an action.
@@ -46,7 +48,7 @@ pub struct UnknownAction;
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Register,
         Self::Import,
         Self::Promote,
@@ -56,6 +58,7 @@ impl Action {
         Self::Fail,
         Self::Upgrade,
         Self::ResetClock,
+        Self::RestoreBackup,
     ];
 
     /// The action's name in entries.
@@ -71,6 +74,7 @@ impl Action {
             Self::Fail => "fail",
             Self::Upgrade => "upgrade",
             Self::ResetClock => "reset_clock",
+            Self::RestoreBackup => "restore_backup",
         }
     }
 
@@ -82,6 +86,8 @@ impl Action {
         Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(UnknownAction)
     }
 }
+
+serde_as_text!(Action);
 
 impl From<Step> for Action {
     fn from(step: Step) -> Self {

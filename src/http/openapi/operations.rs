@@ -1,11 +1,12 @@
 //! The description of each operation: its purpose, its parameters and its answers.
 
 use utoipa::openapi::{
-    ObjectBuilder, Ref, Required, Schema, Type,
+    KnownFormat, ObjectBuilder, Ref, Required, Schema, SchemaFormat, Type,
     path::{ParameterBuilder, ParameterIn},
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+pub use super::timeline::{type_history, types, whole_history};
 use super::{
     Description,
     description::{bytes, text},
@@ -19,10 +20,16 @@ use crate::{
     schemas::{
         CurrentModelResponse, HealthResponse, HistoryResponse, ModelListResponse,
         ModelMetadataResponse, ReadyResponse, ServiceResponse, ValidationResultResponse,
+        requests::{FailRequest, PromoteRequest, RegisterRequest, RollbackRequest},
+        written::{
+            FailedResponse, PromotionCheckResponse, PromotionResponse, RegisteredResponse,
+            RollbackResponse,
+        },
     },
 };
 
-const MODELS: &str = "Models";
+pub(super) const MODELS: &str = "Models";
+const CHANGES: &str = "Changes";
 const LOG: &str = "Log";
 const SERVICE: &str = "Service";
 
@@ -32,7 +39,7 @@ const TILE: &str = "^(entries|[1-5]?[0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-
 /// The errors of every operation that reads a model.
 const READ: [ErrorKind; 2] = [ErrorKind::ModelNotFound, ErrorKind::IntegrityOnRead];
 
-fn path(name: &str, schema: Schema) -> ParameterBuilder {
+pub(super) fn path(name: &str, schema: Schema) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
@@ -40,7 +47,7 @@ fn path(name: &str, schema: Schema) -> ParameterBuilder {
         .schema(Some(schema))
 }
 
-fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
+pub(super) fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
@@ -68,7 +75,7 @@ pub(super) fn if_match() -> ParameterBuilder {
     header("If-Match", "The `ETag` that the answer must have; 412 if it has another.")
 }
 
-fn model_type() -> ParameterBuilder {
+pub(super) fn model_type() -> ParameterBuilder {
     path("model_type", ModelType::schema().into())
         .description(Some("The model type. 404 if it is malformed or unknown."))
         .example(Some("risk_model".into()))
@@ -80,7 +87,7 @@ fn version() -> ParameterBuilder {
         .example(Some("v1.2.0".into()))
 }
 
-fn number(least: u32, most: u32) -> ObjectBuilder {
+pub(super) fn number(least: u32, most: u32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
 }
 
@@ -201,13 +208,24 @@ pub fn list() -> Description {
 /// `GET /api/v1/models/{model_type}/current`.
 #[must_use]
 pub fn current() -> Description {
-    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes.";
+    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes. With `at`, the version that was in production at that moment, according to the log; the answer then also has `as_of` (that moment), `model_id`, `promoted_at` and `promoted_by` (when it had entered production, and by whom) and `integrity` (`CHECKSUM_MISMATCH` if its metadata file is damaged now).";
+    let at = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .build();
+    let at = query(
+        "at",
+        at,
+        "A moment in the past, in the format of RFC 3339. 404 if no version was in production then; 422 if it is in the future.",
+    );
     Description::new(MODELS, "getCurrentModel", "The version in production", about)
         .parameter(model_type())
+        .parameter(at)
         .json::<CurrentModelResponse<'_>>(200, "The version in production.", "current")
         .leads_to_version("/version")
         .conditional()
         .errors(&READ)
+        .errors(&[ErrorKind::InvalidRequest])
 }
 
 /// `GET /api/v1/models/{model_type}/{version}`.
@@ -300,4 +318,87 @@ pub fn log_tile() -> Description {
         .raw(200, "The hashes, 32 bytes each; or the entries, each behind its length as 16 bits, high byte first.", Some(("application/octet-stream", bytes())))
         .with([headers::immutable()])
         .errors(&[ErrorKind::NotFound, ErrorKind::IntegrityOnRead])
+}
+
+/// The errors of every change.
+const CHANGE: [ErrorKind; 3] =
+    [ErrorKind::ModelNotFound, ErrorKind::InvalidRequest, ErrorKind::RegistryLocked];
+
+/// `POST /api/v1/models/{model_type}`.
+#[must_use]
+pub fn register() -> Description {
+    let about = "Registers a version, which is staged. The artifact is written to disk as it arrives. Nothing remains of an upload that is refused or broken off. The extension of the artifact's `filename` says what its format is; nothing else of the name is used.";
+    Description::new(CHANGES, "registerModel", "Register a version", about)
+        .parameter(model_type())
+        .takes_file::<RegisterRequest>(
+            ("metadata", "artifact"),
+            "The metadata as JSON, then the model file.",
+        )
+        .json::<RegisteredResponse>(201, "The version is registered.", "register")
+        .with([headers::location("The path of the version, relative to this one.")])
+        .errors(&[
+            ErrorKind::ModelNotFound,
+            ErrorKind::InvalidRequest,
+            ErrorKind::MissingRequiredFields,
+            ErrorKind::InvalidDatasetVersion,
+            ErrorKind::InvalidSnapshot,
+            ErrorKind::VersionExists,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+            ErrorKind::RegistryLocked,
+        ])
+}
+
+/// `GET /api/v1/models/{model_type}/{version}/promotion`.
+#[must_use]
+pub fn promotion() -> Description {
+    let about = "What a promotion would do now: every gate, the files' hashes and the load check. Changes nothing.";
+    Description::new(CHANGES, "checkPromotion", "A promotion's dry run", about)
+        .parameter(model_type())
+        .parameter(version())
+        .json::<PromotionCheckResponse>(200, "The outcome of every check.", "promotion")
+        .errors(&READ)
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/promote`.
+#[must_use]
+pub fn promote() -> Description {
+    let about = "Puts a version into production and archives the one that is there. At no moment are there two. The body may be left out.";
+    Description::new(CHANGES, "promoteModel", "Promote a version", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<PromoteRequest>(Required::False, "How and why.")
+        .json::<PromotionResponse>(200, "The version is in production.", "promote")
+        .errors(&CHANGE)
+        .errors(&[
+            ErrorKind::InvalidTransition,
+            ErrorKind::PromotionGateFailed,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+        ])
+}
+
+/// `POST /api/v1/models/{model_type}/rollback`.
+#[must_use]
+pub fn rollback() -> Description {
+    let about = "Returns the version that was archived last to production, and stages the one that is there. The body may be left out.";
+    Description::new(CHANGES, "rollBackModel", "Roll back", about)
+        .parameter(model_type())
+        .takes::<RollbackRequest>(Required::False, "Why.")
+        .json::<RollbackResponse>(200, "The former version is in production again.", "rollback")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::ChecksumMismatch, ErrorKind::InvalidTransition])
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/fail`.
+#[must_use]
+pub fn fail() -> Description {
+    let about = "Marks a version failed. It can never be promoted.";
+    Description::new(CHANGES, "failModel", "Mark a version failed", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<FailRequest>(Required::True, "Why.")
+        .json::<FailedResponse>(200, "The version is failed.", "fail")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::InvalidTransition])
 }
