@@ -538,7 +538,8 @@ mod tests {
         assert_eq!(size(&[(DATABASE, "postgres://u@host/d")]), None);
         assert_eq!(size(&[url]), Some(3));
         assert_eq!(size(&[url, (DATABASE_POOL, "20")]), Some(20));
-        for bad in ["0", "1", "-1", "1001", "many", "8.5"] {
+        assert_eq!(size(&[url, (DATABASE_POOL, "1")]), Some(1));
+        for bad in ["0", "-1", "1001", "many", "8.5"] {
             assert!(problems(&with(&[url, (DATABASE_POOL, bad)]))[0].starts_with(DATABASE_POOL));
         }
         let (settings, _) = load(&with(&[(DATABASE_POOL, "8")])).expect("good");

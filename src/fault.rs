@@ -1,8 +1,8 @@
 //! Fault points: places where a test can make the real binary die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on>[,…]` sets faults; each fires once.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on|ahead:SECONDS>[,…]` sets faults; each fires once.
 //! `slow:FILE` creates FILE when the point is reached. `wait:FILE` creates a file beside FILE, with the suffix
-//! `.reached`, and continues when FILE exists. Fault points exist only in debug builds: release builds contain no
+//! `.reached`, and continues when FILE exists. `ahead:SECONDS` sets the clock forward at `clock.read`, always. Fault points exist only in debug builds: release builds contain no
 //! code for them and never read the variable.
 
 /// Defines the fault points.
@@ -58,6 +58,8 @@ points! {
     UpgradeLocked = "upgrade.locked",
     /// An upgrade has converted everything and has not committed.
     UpgradeConverted = "upgrade.converted",
+    /// The time of day is read.
+    ClockRead = "clock.read",
     /// A backup's folder exists and is empty.
     BackupBegun = "backup.begun",
     /// A backup holds the catalog's rows.
@@ -160,6 +162,21 @@ pub fn asked_for(point: Point) -> bool {
     armed(point).is_some()
 }
 
+/// By how much a test set the clock forward.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn shift(_point: Point) -> std::time::Duration {
+    std::time::Duration::ZERO
+}
+
+/// By how much a test set the clock forward.
+#[cfg(debug_assertions)]
+pub fn shift(point: Point) -> std::time::Duration {
+    let set =
+        armed_faults().get(point.name()).and_then(|what| what.strip_prefix("ahead:")?.parse().ok());
+    std::time::Duration::from_secs(set.unwrap_or(0))
+}
+
 /// Waits for ever if a test set a fault here.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
@@ -181,6 +198,12 @@ pub async fn pause(point: Point) {
 /// The fault that a test set at a point; it is returned once.
 #[cfg(debug_assertions)]
 fn armed(point: Point) -> Option<String> {
+    armed_faults().remove(point.name())
+}
+
+/// The faults that are set and have not fired.
+#[cfg(debug_assertions)]
+fn armed_faults() -> std::sync::MutexGuard<'static, std::collections::HashMap<String, String>> {
     use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
 
     static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
@@ -196,5 +219,5 @@ fn armed(point: Point) -> Option<String> {
         Mutex::new(armed)
     });
 
-    ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(point.name())
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner)
 }

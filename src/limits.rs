@@ -6,6 +6,10 @@ use std::time::Duration;
 pub const CATALOG_CONNECTIONS: usize = 8;
 /// How long a query waits for a free connection.
 pub const CATALOG_CONNECTION_WAIT: Duration = Duration::from_secs(2);
+/// How often a query that waits looks for a free connection, where the server has none left.
+pub const CATALOG_CONNECTION_POLL: Duration = Duration::from_millis(10);
+/// How long the server is not asked again for a connection after it had none left.
+pub const CATALOG_CONNECTION_PAUSE: Duration = Duration::from_millis(200);
 /// How long the catalog may take to answer; longer than [`SQLITE_BUSY_WAIT`].
 pub const CATALOG_ANSWER_WAIT: Duration = Duration::from_secs(6);
 /// How long one statement may take before PostgreSQL ends it.
@@ -35,6 +39,11 @@ pub const COMMITS_RETRY_PAUSE: Duration = Duration::from_millis(250);
 pub const READINESS_AGE: Duration = Duration::from_secs(1);
 /// How many seconds this machine's clock may be behind the last change before the log warns of it.
 pub const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// How many seconds this machine's clock may be ahead of the database server's before a change is refused.
+pub const CLOCK_AHEAD_SECONDS: i64 = 24 * 60 * 60;
+/// The pause between two changes, in seconds, after which the log warns that the clock may be wrong.
+pub const CLOCK_LEAP_SECONDS: i64 = 365 * 24 * 60 * 60;
 
 /// How long a command waits for another process that is changing the registry.
 pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(10);

@@ -376,6 +376,10 @@ pub struct TransitionResponse<'a> {
     changed_at: Timestamp,
     /// The person who made the change.
     changed_by: &'a str,
+    /// The authenticated caller who made the change, whatever name was given as `changed_by`; for an imported change,
+    /// the caller who imported it. Null if it is not known.
+    #[schema(required)]
+    authenticated_as: Option<&'a str>,
     /// The reason, if one was given.
     #[schema(required)]
     reason: Option<&'a str>,
@@ -390,6 +394,7 @@ impl<'a> From<&'a [Transition]> for HistoryResponse<'a> {
             to_status: link.to_status,
             changed_at: link.changed_at,
             changed_by: &link.changed_by,
+            authenticated_as: link.authenticated_as.as_deref(),
             reason: link.reason.as_deref(),
             gates_skipped: link.gates_skipped,
         });
@@ -410,16 +415,28 @@ pub struct ValidationResultResponse {
     load_successful: bool,
     /// The errors that were found; empty if the version is valid.
     errors: Vec<String>,
+    /// The format of the artifact's content. Null if the hashes were wrong, because then nothing was read.
+    #[schema(required)]
+    format: Option<String>,
+    /// How much was checked: `parsed`, `typed` or `executed`. Null if nothing was read.
+    #[schema(required)]
+    depth: Option<String>,
+    /// Remarks of the load check that do not change its result.
+    notes: Vec<String>,
 }
 
 impl From<&Validated> for ValidationResultResponse {
     fn from(Validated { model_id, validation }: &Validated) -> Self {
+        let load = validation.load.as_ref();
         Self {
             valid: validation.checksum_verified && validation.load_successful(),
             model_id: *model_id,
             checksum_verified: validation.checksum_verified,
             load_successful: validation.load_successful(),
             errors: validation.errors(),
+            format: load.map(|load| load.format.to_string()),
+            depth: load.map(|load| load.depth.to_string()),
+            notes: load.map(|load| load.notes.clone()).unwrap_or_default(),
         }
     }
 }

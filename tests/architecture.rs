@@ -19,7 +19,7 @@ const RULES: [(&str, &[&str]); 22] = [
     ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
-    ("clock", &["domain", "error"]),
+    ("clock", &["domain", "error", "fault"]),
     ("auth", &["domain", "file_stamp", "limits"]),
     ("catalog", &["domain", "fault", "file_stamp", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),

@@ -23,7 +23,7 @@ use crate::{
         VersionFilter, VersionPage, WriterLock, tables::Piece,
     },
     domain::{
-        ModelId, ModelType, Sha256Digest, Version, VersionRecord,
+        ModelId, ModelType, Sha256Digest, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Entry, RightEdge},
     },
@@ -122,6 +122,12 @@ impl Locks {
             Err(error) if error.kind() == ErrorKind::RegistryLocked => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The time of the database server's clock when the locks were taken; `None` where the database is a file.
+    #[must_use]
+    pub fn database_clock(&self) -> Option<Timestamp> {
+        self.catalog.clock()
     }
 
     /// Releases both locks, first the catalog's.

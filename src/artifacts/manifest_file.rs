@@ -31,9 +31,9 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
         RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
-                "manifest.json is not a manifest of this registry ({error}); a directory of the Python \
-                 service is brought in with `model-registry import`, a damaged manifest is restored \
-                 from a backup"
+                "manifest.json is not a manifest of this registry ({error}); if it was damaged, \
+                 `model-registry verify --repair` writes it again from the catalog, or restore it from a backup; a \
+                 directory of the Python service is brought in with `model-registry import`"
             ),
         )
     })?;

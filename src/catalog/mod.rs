@@ -109,6 +109,7 @@ impl KnownLayout {
 /// Keeps other writers out of a catalog while it lives.
 pub struct WriterLock {
     held: Option<Box<dyn HeldLock>>,
+    clock: Option<Timestamp>,
 }
 
 /// A lock in the database.
@@ -121,11 +122,17 @@ trait HeldLock: Send + Sync {
 impl WriterLock {
     /// The lock of a catalog for which the directory's lock is enough.
     fn none() -> Self {
-        Self { held: None }
+        Self { held: None, clock: None }
     }
 
-    fn held(by: impl HeldLock + 'static) -> Self {
-        Self { held: Some(Box::new(by)) }
+    fn held(by: impl HeldLock + 'static, clock: Timestamp) -> Self {
+        Self { held: Some(Box::new(by)), clock: Some(clock) }
+    }
+
+    /// The time of the database server's clock when the lock was taken; `None` where the database is a file.
+    #[must_use]
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock
     }
 
     /// Releases the lock. Dropping it also releases it, but costs a connection.
@@ -281,6 +288,8 @@ pub enum CatalogChange {
     },
     /// Imports versions and history of another registry.
     Import(ImportBatch),
+    /// Gives the changes from now on the times of the clock, although the last change has a later one.
+    ResetClock,
 }
 
 /// The result of a change.

@@ -97,6 +97,7 @@ impl TransitionRow {
                 to_status: column(&row, "to_status", Status::parse(&self.to_status))?,
                 changed_at: column(&row, "changed_at", loaded_time(&self.changed_at))?,
                 changed_by: self.changed_by,
+                authenticated_as: None,
                 reason: self.reason,
                 gates_skipped: self.gates_skipped,
             },

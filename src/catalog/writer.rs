@@ -103,6 +103,10 @@ impl<'a> Writer<'a> {
                 self.import(batch).await?;
                 (None, None)
             }
+            CatalogChange::ResetClock => {
+                self.reset_clock().await?;
+                (None, None)
+            }
         };
         Ok(Applied { record, displaced, state: self.finish().await? })
     }
@@ -245,6 +249,16 @@ impl<'a> Writer<'a> {
         ];
         let detail = counts.map(|(name, count)| (name.to_owned(), count.to_string())).into();
         let draft = self.note(log::Action::Import, detail);
+        self.append(draft).await
+    }
+
+    /// Logs that times follow the clock again. This is the only entry whose time may be before that of the one before
+    /// it; it says so, and by how much.
+    async fn reset_clock(&mut self) -> Result<(), CatalogError> {
+        let times = [("from", self.at), ("to", self.stamp.at)];
+        self.at = self.stamp.at;
+        let detail = times.map(|(name, time)| (name.to_owned(), time.to_string())).into();
+        let draft = self.note(log::Action::ResetClock, detail);
         self.append(draft).await
     }
 

@@ -31,8 +31,11 @@ pub async fn validate(version: VersionArguments, context: Context) -> Outcome {
     let validated = core.registry.validate(&version.model_type, version.version, progress).await?;
     context.output.result(&ValidationResultResponse::from(&validated), || {
         let load = validated.validation.load.as_ref();
-        let load = load.map_or(String::new(), |load| format!(" ({}, {})", load.format, load.depth));
-        format!("{} {} is intact and would load{load}", version.model_type, version.version)
+        let read = load.map_or(String::new(), |load| format!(" ({}, {})", load.format, load.depth));
+        let said =
+            format!("{} {} is intact and would load{read}", version.model_type, version.version);
+        let notes = load.into_iter().flat_map(|load| load.notes.iter());
+        notes.fold(said, |said, note| format!("{said}\nnote     {note}"))
     });
     Ok(())
 }
@@ -201,7 +204,7 @@ impl Verify {
 fn describe(found: &Verification) -> String {
     let of = found.sample_of.map_or_else(String::new, |all| format!(" (a sample of {all})"));
     let looked_at = format!(
-        "{} versions{of}, {} bytes and {} rows of history re-hashed",
+        "{} versions{of}, {} bytes and {} log entries re-hashed",
         found.versions, found.bytes, found.transitions
     );
     if found.findings.is_empty() {

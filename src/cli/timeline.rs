@@ -121,11 +121,12 @@ impl History {
                             step.from_status.map_or("-", Status::as_str).to_owned(),
                             outcome(Some(step.to_status), step.gates_skipped),
                             step.changed_by.clone(),
+                            step.authenticated_as.clone().unwrap_or_else(|| "-".to_owned()),
                             step.reason.clone().unwrap_or_else(|| "-".to_owned()),
                         ]
                     };
                     let rows: Vec<_> = steps.iter().map(row).collect();
-                    table(&["WHEN", "FROM", "TO", "WHO", "WHY"], &rows)
+                    table(&["WHEN", "FROM", "TO", "WHO", "AUTHENTICATED AS", "WHY"], &rows)
                 });
             }
             (Some(_), None) => {

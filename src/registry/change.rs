@@ -97,7 +97,7 @@ impl Registry {
         let locks = Arc::new(self.lock().await?);
         let room = self.make_room().await?;
         let state = recovery::settle_if_behind(self).await?;
-        let now = present(&state)?;
+        let now = present(&state, locks.database_clock())?;
         fault::point(Point::ChangeLocked);
         let log_size = state.summary.log_size;
         Ok(Change { registry: self.clone(), locks, now, log_size, room })
@@ -118,20 +118,62 @@ impl Registry {
 }
 
 /// The current time, but never earlier than the last change, even if the clock is behind it.
-fn present(state: &CatalogState) -> Result<Timestamp, RegistryError> {
+///
+/// # Errors
+/// `REGISTRY_UNAVAILABLE` where the clock is far ahead of the database server's.
+fn present(state: &CatalogState, database: Option<Timestamp>) -> Result<Timestamp, RegistryError> {
     let now = clock::now()?;
-    let Some(last) = state.last_change.filter(|last| *last > now) else { return Ok(now) };
-    if last.unix_seconds() - now.unix_seconds() > limits::CLOCK_TOLERANCE_SECONDS {
+    require_sane(now, database)?;
+    let Some(last) = state.last_change else { return Ok(now) };
+    let behind = last.unix_seconds() - now.unix_seconds();
+    if -behind > limits::CLOCK_LEAP_SECONDS {
+        tracing::warn!(
+            clock = %now, last_change = %last,
+            "more than a year has passed since the registry's last change, if this machine's clock is right: if it is \
+             not, `model-registry log reset-clock` lets the times of later changes follow the right clock again"
+        );
+    }
+    if last <= now {
+        return Ok(now);
+    }
+    if behind > limits::CLOCK_TOLERANCE_SECONDS {
         tracing::warn!(
             clock = %now, last_change = %last,
             "this machine's clock is behind the registry's last change, whose time the next changes are given as well: \
-             one of the two clocks is wrong"
+             one of the two clocks is wrong; if the last change's was, `model-registry log reset-clock` lets times follow \
+             the clock again"
         );
     }
     Ok(last)
 }
 
+/// Refuses a clock that is far ahead of the database server's: its time would be given to all later changes.
+///
+/// # Errors
+/// `REGISTRY_UNAVAILABLE`.
+pub(super) fn require_sane(
+    now: Timestamp,
+    database: Option<Timestamp>,
+) -> Result<(), RegistryError> {
+    let Some(database) = database else { return Ok(()) };
+    if now.unix_seconds() - database.unix_seconds() <= limits::CLOCK_AHEAD_SECONDS {
+        return Ok(());
+    }
+    Err(RegistryError::new(
+        ErrorKind::RegistryUnavailable,
+        "A clock is wrong: this machine's is more than a day ahead of the database server's, and the times of the log \
+         never run backwards; correct it and try again",
+    )
+    .because(format!("this machine says {now}, the database server {database}")))
+}
+
 impl Change {
+    /// Takes the time of the clock for this change, although the last change has a later one, and returns the time that
+    /// the change would have had.
+    pub(super) fn follow_clock(&mut self) -> Result<Timestamp, RegistryError> {
+        Ok(std::mem::replace(&mut self.now, clock::now()?))
+    }
+
     /// The time of the change.
     pub(super) fn now(&self) -> Timestamp {
         self.now
@@ -238,6 +280,11 @@ impl Change {
         }
     }
 
+    /// Releases the locks without a change.
+    pub(super) async fn give_up(self) {
+        self.release().await;
+    }
+
     async fn release(self) {
         if self.room == Room::Short {
             self.registry.refill().await;
@@ -279,6 +326,7 @@ fn tell(change: &CatalogChange, applied: &Applied, request: &Request) {
         CatalogChange::RollBack { .. } => "rolled back",
         CatalogChange::Fail { .. } => "marked failed",
         CatalogChange::Import(_) => "imported",
+        CatalogChange::ResetClock => "reset the log's clock",
     };
     tracing::info!(
         model_type,

@@ -219,10 +219,12 @@ impl Plan {
         history: &[Transition],
     ) -> Result<Self, RegistryError> {
         let known: HashMap<_, _> = history.iter().map(|link| (link.transition_id, link)).collect();
-        let changed = legacy
-            .transitions
-            .iter()
-            .find(|draft| known.get(&draft.transition_id).is_some_and(|known| *known != *draft));
+        // Who imported a row is not a part of it.
+        let as_exported =
+            |known: &Transition| Transition { authenticated_as: None, ..known.clone() };
+        let changed = legacy.transitions.iter().find(|draft| {
+            known.get(&draft.transition_id).is_some_and(|known| as_exported(known) != **draft)
+        });
         if let Some(draft) = changed {
             return Err(RegistryError::new(
                 ErrorKind::ChecksumMismatch,

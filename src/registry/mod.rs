@@ -18,6 +18,7 @@ pub mod ready;
 mod recovery;
 pub mod register;
 pub mod repair;
+pub mod reset_clock;
 pub mod restore;
 pub mod rollback;
 mod room;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Registry, findings, observer};
+use super::{Registry, change::require_sane, findings, observer};
 use crate::{
     actors::{
         blocking,
@@ -123,6 +123,7 @@ async fn upgrade(
     // There is none where the process that created the registry was killed before it wrote the first one.
     let manifest = registry.manifest.ask(ReadManifest).await?.map(|manifest| manifest.checksum);
     let at = clock::now()?;
+    require_sane(at, locks.database_clock())?;
     let stamp = Stamp { at, author: author.clone(), reason: None };
     let upgrade = UpgradeCatalog { locks, manifest, stamp };
     let state = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, upgrade).await?;

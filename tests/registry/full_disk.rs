@@ -121,7 +121,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         // The shell's children keep the namespace.
-        drop(writeln!(self.input, "kill $(jobs -p); exit"));
+        drop(writeln!(self.input, "kill $(jobs -p) 2>/dev/null; exit"));
         drop(self.shell.wait());
     }
 }

@@ -66,6 +66,7 @@ fn filled() -> World {
             to_status: Status::Staged,
             changed_at: at,
             changed_by: "test".to_owned(),
+            authenticated_as: None,
             reason: None,
             gates_skipped: false,
         });

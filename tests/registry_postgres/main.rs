@@ -28,6 +28,8 @@ mod authorization;
 mod backups;
 #[path = "../registry/catalog.rs"]
 mod catalog;
+#[path = "../registry/clock.rs"]
+mod clock;
 #[path = "../registry/commands.rs"]
 mod commands;
 #[path = "../registry/crashes.rs"]
@@ -53,6 +55,7 @@ mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
 mod moving;
+mod no_connections;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
@@ -71,6 +74,10 @@ mod staleness;
 mod tampering;
 #[path = "../registry/timeline.rs"]
 mod timeline;
+#[path = "../registry/timeouts.rs"]
+mod timeouts;
+#[path = "../registry/told.rs"]
+mod told;
 mod transport;
 mod unnoticed;
 #[path = "../registry/upgrade.rs"]

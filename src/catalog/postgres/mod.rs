@@ -10,7 +10,7 @@ mod session;
 mod tls;
 mod url;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use diesel::connection::CacheSize;
@@ -35,6 +35,7 @@ use crate::{
     limits,
 };
 use commits::Commits;
+use connect::none_left;
 use transaction::Borrowed;
 
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -216,6 +217,8 @@ impl CatalogConnection for Conn {
 /// The catalog in one PostgreSQL database.
 pub struct PostgresCatalog {
     pool: Pool<Conn>,
+    /// The connection of the writers' lock, where the pool has only one, which the change itself needs.
+    lock_pool: Option<Pool<Conn>>,
     layout: KnownLayout,
     commits: Commits,
 }
@@ -231,25 +234,10 @@ impl PostgresCatalog {
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
         let commits = Commits::of(url.clone());
         let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
-        let mut config = ManagerConfig::default();
-        // The pool notices a connection that the server closed without a test query.
-        config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(move |_| {
-            let url = url.clone();
-            async move {
-                let mut conn = url.connect().await?;
-                // A prepared statement must not outlive its transaction.
-                conn.set_prepared_statement_cache_size(CacheSize::Disabled);
-                Ok(conn)
-            }
-            .boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config("", config);
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            .build()
-            .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))?;
-        Ok(Self { pool, layout: KnownLayout::current(), commits })
+        let refusals = Arc::new(connect::Refusals::default());
+        let pool = pool_of(size, &url, &refusals)?;
+        let lock_pool = if size == 1 { Some(pool_of(1, &url, &refusals)?) } else { None };
+        Ok(Self { pool, lock_pool, layout: KnownLayout::current(), commits })
     }
 
     async fn follow_commits(&self) -> CatalogError {
@@ -262,10 +250,13 @@ impl PostgresCatalog {
         // Between the change's transaction and the manifest it is idle for as long as the disk needs.
         let begin = format!("BEGIN; {}", settings(limits::DATABASE_STATEMENT_WAIT, "0"));
         loop {
-            let mut transaction = self.begin(&begin).await?;
-            if in_time(transaction.take_lock(WRITING)).await? {
+            let pool = self.lock_pool.as_ref().unwrap_or(&self.pool);
+            let mut transaction = self.begin(pool, &begin).await?;
+            if let Some(clock) = in_time(transaction.take_lock(WRITING)).await? {
                 in_time(transaction.wait_for_lock(IN_TRANSACTION)).await?;
-                return Ok(WriterLock::held(transaction));
+                let clock = loaded_time(&clock)
+                    .map_err(|error| CatalogError::Unavailable(format!("{DATABASE}: {error}")))?;
+                return Ok(WriterLock::held(transaction, clock));
             }
             in_time(transaction.end("ROLLBACK")).await?;
             if tokio::time::Instant::now() >= deadline {
@@ -274,6 +265,33 @@ impl PostgresCatalog {
             tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
         }
     }
+}
+
+/// A pool of at most this many connections. The first query opens the first one.
+fn pool_of(
+    size: usize,
+    url: &DatabaseUrl,
+    refusals: &Arc<connect::Refusals>,
+) -> Result<Pool<Conn>, CatalogError> {
+    let (url, refusals) = (url.clone(), refusals.clone());
+    let mut config = ManagerConfig::default();
+    // The pool notices a connection that the server closed without a test query.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |_| {
+        let (url, refusals) = (url.clone(), refusals.clone());
+        async move {
+            let mut conn = refusals.connect(&url).await?;
+            // A prepared statement must not outlive its transaction.
+            conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+            Ok(conn)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
+    Pool::builder(manager)
+        .max_size(size)
+        .build()
+        .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))
 }
 
 /// Waits for an answer, up to the time limit.
@@ -286,15 +304,20 @@ async fn in_time<T>(
 }
 
 impl Borrowed {
-    /// Takes a lock until the end of the transaction, unless another session has it.
-    async fn take_lock(&mut self, lock: i64) -> Result<bool, CatalogError> {
+    /// Takes a lock until the end of the transaction, unless another session has it. Returns the time of the server.
+    async fn take_lock(&mut self, lock: i64) -> Result<Option<StoredTime>, CatalogError> {
         #[derive(diesel::QueryableByName)]
         struct Taken {
             #[diesel(sql_type = diesel::sql_types::Bool)]
             taken: bool,
+            #[diesel(sql_type = TimeColumn)]
+            clock: StoredTime,
         }
-        let query = format!("SELECT pg_try_advisory_xact_lock({lock}) AS taken");
-        Ok(diesel::sql_query(query).get_result::<Taken>(self.conn()?).await?.taken)
+        let query = format!(
+            "SELECT pg_try_advisory_xact_lock({lock}) AS taken, clock_timestamp() AS clock"
+        );
+        let taken: Taken = diesel::sql_query(query).get_result(self.conn()?).await?;
+        Ok(taken.taken.then_some(taken.clock))
     }
 
     /// Waits until the lock is free, without keeping it: a rollback to the savepoint releases it.

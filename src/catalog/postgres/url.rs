@@ -106,8 +106,8 @@ struct Parameters {
 
 impl DatabaseUrl {
     /// The allowed sizes of a pool. A change needs two connections: one holds the lock, the other runs the
-    /// transaction.
-    pub const POOL_SIZES: RangeInclusive<usize> = 2..=1000;
+    /// transaction. Beside a pool of one, the lock has a connection of its own.
+    pub const POOL_SIZES: RangeInclusive<usize> = 1..=1000;
 
     /// Parses a `postgres://` URL.
     ///

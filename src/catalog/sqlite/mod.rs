@@ -94,6 +94,11 @@ type TimeColumn = diesel::sql_types::Text;
 /// JSON is stored as text.
 type StoredJson = String;
 
+/// A file has as many connections as are opened.
+fn none_left(_: &ConnectionError) -> bool {
+    false
+}
+
 fn stored_time(time: Timestamp) -> StoredTime {
     time.to_string()
 }
@@ -340,7 +345,7 @@ impl SqliteCatalog {
     /// The directory's lock already serialises the writers of this file. This waits for the end of a transaction that
     /// a writer abandoned.
     async fn writer_lock(&self, _: Duration) -> Result<WriterLock, CatalogError> {
-        self.begin("BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
+        self.begin(&self.pool, "BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
         Ok(WriterLock::none())
     }
 }

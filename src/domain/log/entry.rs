@@ -35,6 +35,8 @@ pub enum Action {
     Fail,
     /// The registry was upgraded from another layout.
     Upgrade,
+    /// The times of the log follow the clock again, which is behind the last change.
+    ResetClock,
     /// The registry was replaced by a backup. (The word `restore` is a version's return to production.)
     RestoreBackup,
 }
@@ -46,7 +48,7 @@ pub struct UnknownAction;
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Register,
         Self::Import,
         Self::Promote,
@@ -55,6 +57,7 @@ impl Action {
         Self::Demote,
         Self::Fail,
         Self::Upgrade,
+        Self::ResetClock,
         Self::RestoreBackup,
     ];
 
@@ -70,6 +73,7 @@ impl Action {
             Self::Demote => "demote",
             Self::Fail => "fail",
             Self::Upgrade => "upgrade",
+            Self::ResetClock => "reset_clock",
             Self::RestoreBackup => "restore_backup",
         }
     }
@@ -201,7 +205,16 @@ impl Entry {
     #[must_use]
     pub fn into_transition(self) -> Option<Transition> {
         let Draft {
-            id, time, actor, subject, from_status, to_status, reason, gates_skipped, ..
+            id,
+            time,
+            actor,
+            authenticated_as,
+            subject,
+            from_status,
+            to_status,
+            reason,
+            gates_skipped,
+            ..
         } = self.said;
         let Subject { model_id, model_type, version } = subject?;
         Some(Transition {
@@ -213,6 +226,7 @@ impl Entry {
             to_status: to_status?,
             changed_at: time,
             changed_by: actor,
+            authenticated_as,
             reason,
             gates_skipped,
         })

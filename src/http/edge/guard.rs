@@ -143,8 +143,8 @@ impl<S> Guard<S> {
     #[must_use]
     pub fn author(&self, stated: Option<String>) -> Author {
         Author {
-            actor: stated.unwrap_or_else(|| printable(self.principal.name())),
-            authenticated_as: Some(printable(&self.principal.identity())),
+            actor: stated.unwrap_or_else(|| printable(self.principal.name()).into_owned()),
+            authenticated_as: Some(printable(&self.principal.identity()).into_owned()),
         }
     }
 
