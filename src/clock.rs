@@ -2,12 +2,17 @@
 
 use time::OffsetDateTime;
 
-use crate::{domain::Timestamp, error::RegistryError};
+use crate::{
+    domain::Timestamp,
+    error::RegistryError,
+    fault::{self, Point},
+};
 
 /// The present time, to the microsecond.
 ///
 /// # Errors
 /// An internal error where the system's clock is outside the years 0000 to 9999.
 pub fn now() -> Result<Timestamp, RegistryError> {
-    Timestamp::new(OffsetDateTime::now_utc()).map_err(RegistryError::internal)
+    Timestamp::new(OffsetDateTime::now_utc() + fault::shift(Point::ClockRead))
+        .map_err(RegistryError::internal)
 }

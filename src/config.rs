@@ -4,9 +4,8 @@
 use std::{fmt, path::PathBuf};
 
 use crate::{
-    auth::IdentitySettings,
-    catalog::DatabaseUrl,
-    domain::{Policy, log::publisher::Publisher},
+    auth::IdentitySettings, catalog::DatabaseUrl, domain::log::publisher::Publisher, limits,
+    policy::PolicyInForce,
 };
 
 mod edge;
@@ -33,14 +32,14 @@ const ENVIRONMENT: &str = "ENVIRONMENT";
 const POLICY: &str = "MODEL_REGISTRY_POLICY";
 const LOG_FORMAT: &str = "MODEL_REGISTRY_LOG_FORMAT";
 const LOG_FILTER: &str = "RUST_LOG";
+const STRICT_VERSIONS: &str = "STRICT_VERSION_MODE";
 const SANDBOX: &str = "MODEL_REGISTRY_SANDBOX";
 const DATABASE: &str = "DATABASE_URL";
 const DATABASE_POOL: &str = "MODEL_REGISTRY_DB_POOL";
+const DATABASE_LISTEN: &str = "MODEL_REGISTRY_DB_LISTEN_URL";
+const WRITE_API: &str = "MODEL_REGISTRY_WRITE_API";
+const MAX_ARTIFACT: &str = "MODEL_REGISTRY_MAX_ARTIFACT_BYTES";
 const REQUIRE_EXISTING: &str = "MODEL_REGISTRY_REQUIRE_EXISTING";
-
-/// Variables of features that this build lacks. They are refused, because they would have no effect.
-const NOT_IN_THIS_BUILD: [(&str, &str); 1] =
-    [("MODEL_REGISTRY_WRITE_API", "this build only reads over HTTP")];
 
 const LOCAL_ORIGINS: [&str; 4] = [
     "http://localhost:8501",
@@ -85,7 +84,9 @@ pub struct Settings {
     /// What is logged, as in `RUST_LOG`; `None` where nothing is set.
     pub log_filter: Option<String>,
     /// The policy: types, gates, trusted classes, roles.
-    pub policy: Policy,
+    pub policy: PolicyInForce,
+    /// Whether a data set of another version than the model was trained on makes the two incompatible.
+    pub strict_versions: bool,
     /// Whether load checks run where the kernel lacks a part of their sandbox.
     pub sandbox: load_checks::Mode,
     /// Whether `serve` refuses to make a registry.
@@ -113,6 +114,8 @@ pub struct ServerSettings {
     pub edge: EdgeSettings,
     /// What makes the checkpoints of the log.
     pub publisher: Publisher,
+    /// The largest artifact that is accepted over HTTP, in bytes; `None` where the API only reads.
+    pub largest_artifact: Option<u64>,
 }
 
 /// Values that flags give.
@@ -156,12 +159,6 @@ impl Settings {
             .clone()
             .or(from_environment)
             .unwrap_or_else(|| PathBuf::from("data/models"));
-        for (name, why) in NOT_IN_THIS_BUILD {
-            let off = |text: &str| name.ends_with("WRITE_API") && is_off(text);
-            if reader.text(name).is_some_and(|text| !off(text.trim())) {
-                reader.problem(name, format!("{why}; unset it"));
-            }
-        }
         let database = database(reader);
         let environment = reader.parsed(ENVIRONMENT, Environment::Production, |text| match text {
             "production" => Ok(Environment::Production),
@@ -187,19 +184,14 @@ impl Settings {
                 format!("must be a log filter such as info or model_registry=debug: {error}");
             reader.problem(LOG_FILTER, what);
         }
-        let policy = reader.path(POLICY).map(|path| {
-            let parsed = read_limited(&path).map_err(|error| error.to_string()).and_then(|text| {
-                Policy::parse(&text, &load_checks::NEVER_TRUSTED).map_err(|error| error.to_string())
-            });
-            parsed.map_err(|error| format!("{}: {error}", path.display()))
-        });
-        let policy = match policy.transpose() {
+        let policy = match reader.path(POLICY).map(PolicyInForce::load).transpose() {
             Ok(policy) => policy.unwrap_or_default(),
-            Err(what) => {
-                reader.problem(POLICY, what);
-                Policy::default()
+            Err(problem) => {
+                reader.problem(POLICY, problem.to_string());
+                PolicyInForce::default()
             }
         };
+        let strict_versions = reader.parsed(STRICT_VERSIONS, true, reader::truth);
         let sandbox = reader.parsed(SANDBOX, load_checks::Mode::Strict, load_checks::Mode::parse);
         let require_existing = reader.flag(REQUIRE_EXISTING);
         reader.warnings.extend(known::warnings(reader.variables));
@@ -212,6 +204,7 @@ impl Settings {
             log_format,
             log_filter,
             policy,
+            strict_versions,
             sandbox,
             require_existing,
             ignored_empty,
@@ -228,7 +221,23 @@ fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
         let what = format!("must be a whole number of connections from {least} to {most}");
         size.map(Some).ok_or(what)
     });
-    match (reader.text_or_file(DATABASE).map(|url| DatabaseUrl::parse(url.trim())), size) {
+    let listen = reader.text_or_file(DATABASE_LISTEN);
+    let listen = listen.map(|url| DatabaseUrl::parse(url.trim())).transpose();
+    let listen = listen.unwrap_or_else(|error| {
+        reader.problem(DATABASE_LISTEN, error);
+        None
+    });
+    let database = reader.text_or_file(DATABASE).map(|url| DatabaseUrl::parse(url.trim()));
+    if database.is_none() && listen.is_some() {
+        reader.warnings.push(format!(
+            "{DATABASE_LISTEN} has no effect without {DATABASE}: it is about notifications of PostgreSQL"
+        ));
+    }
+    let database = database.map(|url| match listen {
+        Some(listen) => url.map(|url| url.with_listening_at(listen)),
+        None => url,
+    });
+    match (database, size) {
         (Some(Ok(url)), Some(size)) => Some(url.with_pool_size(size)),
         (Some(Ok(url)), None) => Some(url),
         (Some(Err(error)), _) => {
@@ -249,6 +258,22 @@ fn database(reader: &mut Reader<'_>) -> Option<DatabaseUrl> {
 fn port(text: &str) -> Result<u16, String> {
     text.parse()
         .map_err(|_| service_link(text).unwrap_or_else(|| "must be a port, 0 to 65535".to_owned()))
+}
+
+/// The largest artifact that is accepted over HTTP; `None` where the write API is off.
+fn largest_artifact(reader: &mut Reader<'_>) -> Option<u64> {
+    let on = reader.flag(WRITE_API);
+    let set = reader.text(MAX_ARTIFACT).is_some();
+    let largest = reader.parsed(MAX_ARTIFACT, limits::LARGEST_ARTIFACT, |text| {
+        let bytes = text.parse().ok().filter(|bytes| *bytes > 0);
+        bytes.ok_or_else(|| "must be a number of bytes above 0, for example 10737418240".to_owned())
+    });
+    if set && !on {
+        reader.warnings.push(format!(
+            "{MAX_ARTIFACT} has no effect without {WRITE_API}=true: nothing is registered over HTTP"
+        ));
+    }
+    on.then_some(largest)
 }
 
 fn is_off(text: &str) -> bool {
@@ -282,6 +307,7 @@ impl ServerSettings {
             allowed_origins: allowed_origins(&mut reader, settings.environment),
             edge: edge::read(&mut reader, settings.environment),
             publisher: log::read(&mut reader),
+            largest_artifact: largest_artifact(&mut reader),
         };
         edge::check_ports(&mut reader, server.port, &server.edge);
         let identity_trouble =
@@ -509,7 +535,8 @@ mod tests {
         assert_eq!(size(&[(DATABASE, "postgres://u@host/d")]), None);
         assert_eq!(size(&[url]), Some(3));
         assert_eq!(size(&[url, (DATABASE_POOL, "20")]), Some(20));
-        for bad in ["0", "1", "-1", "1001", "many", "8.5"] {
+        assert_eq!(size(&[url, (DATABASE_POOL, "1")]), Some(1));
+        for bad in ["0", "-1", "1001", "many", "8.5"] {
             assert!(problems(&with(&[url, (DATABASE_POOL, bad)]))[0].starts_with(DATABASE_POOL));
         }
         let (settings, _) = load(&with(&[(DATABASE_POOL, "8")])).expect("good");

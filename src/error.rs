@@ -50,8 +50,12 @@ pub enum ErrorKind {
     InvalidSnapshot,
     /// The version number was used before.
     VersionExists,
+    /// The version's files were removed.
+    VersionCollected,
     /// The version's status does not allow the transition.
     InvalidTransition,
+    /// Another process is restoring the registry.
+    RestoreUnderWay,
     /// A metric is below its gate.
     PromotionGateFailed,
     /// A check found a file that differs from its recorded hash.
@@ -75,7 +79,7 @@ type Row = (&'static str, u16, u8);
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Unauthenticated,
         Self::InvalidToken,
         Self::InsufficientScope,
@@ -96,7 +100,9 @@ impl ErrorKind {
         Self::InvalidDatasetVersion,
         Self::InvalidSnapshot,
         Self::VersionExists,
+        Self::VersionCollected,
         Self::InvalidTransition,
+        Self::RestoreUnderWay,
         Self::PromotionGateFailed,
         Self::ChecksumMismatch,
         Self::IntegrityOnRead,
@@ -130,7 +136,9 @@ impl ErrorKind {
             Self::InvalidDatasetVersion => ("INVALID_DATASET_VERSION", 422, 2),
             Self::InvalidSnapshot => ("INVALID_SNAPSHOT", 422, 2),
             Self::VersionExists => ("VERSION_EXISTS", 409, 4),
+            Self::VersionCollected => ("VERSION_COLLECTED", 410, 3),
             Self::InvalidTransition => ("INVALID_TRANSITION", 409, 4),
+            Self::RestoreUnderWay => ("RESTORE_UNDER_WAY", 409, 4),
             Self::PromotionGateFailed => ("PROMOTION_GATE_FAILED", 422, 1),
             Self::ChecksumMismatch => ("CHECKSUM_MISMATCH", 422, 5),
             Self::IntegrityOnRead => ("CHECKSUM_MISMATCH", 503, 5),
@@ -180,13 +188,14 @@ pub struct RegistryError {
     detail: String,
     cause: Option<String>,
     in_doubt: bool,
+    out_of_room: bool,
 }
 
 impl RegistryError {
     /// An error without secret details.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), cause: None, in_doubt: false }
+        Self { kind, detail: detail.into(), cause: None, in_doubt: false, out_of_room: false }
     }
 
     /// Adds details for the log and the command line. An HTTP body must not contain them: they may hold paths and
@@ -209,6 +218,13 @@ impl RegistryError {
         Self::new(ErrorKind::RegistryUnavailable, what).because(cause)
     }
 
+    /// The disk of the registry directory is full.
+    #[must_use]
+    pub fn out_of_room(cause: impl fmt::Display) -> Self {
+        let told = "The registry's disk is full; free room on the disk of the registry directory and try again";
+        Self { out_of_room: true, ..Self::unavailable(told, cause) }
+    }
+
     /// Marks the outcome as unknown: the work may be done, because the wait for its end was given up.
     #[must_use]
     pub fn left_in_doubt(mut self) -> Self {
@@ -220,6 +236,12 @@ impl RegistryError {
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt
+    }
+
+    /// Whether the disk of the registry directory is full.
+    #[must_use]
+    pub fn is_out_of_room(&self) -> bool {
+        self.out_of_room
     }
 
     /// The kind of the error.
@@ -262,6 +284,7 @@ impl From<CatalogError> for RegistryError {
                 Self::unavailable("The registry's catalog is not available; try again", cause)
                     .left_in_doubt()
             }
+            CatalogError::DiskFull(cause) => Self::out_of_room(cause),
             CatalogError::ReadOnly(cause) => Self::unavailable(
                 "The registry takes no changes for now: its catalog can only be read",
                 cause,
@@ -271,6 +294,7 @@ impl From<CatalogError> for RegistryError {
                 "Another process is changing the registry; wait for it to finish and try again",
             ),
             CatalogError::VersionExists => Self::new(ErrorKind::VersionExists, error.to_string()),
+            CatalogError::Collected => Self::new(ErrorKind::VersionCollected, error.to_string()),
             CatalogError::NotFound => Self::new(ErrorKind::ModelNotFound, error.to_string()),
             CatalogError::InvalidTransition(rule) => rule.into(),
             CatalogError::Unsuitable(why) => Self::new(

@@ -1,8 +1,8 @@
 //! Fault points: places where a test can make the real binary die, panic or hang.
 //!
-//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on>[,…]` sets faults; each fires once.
+//! `MODEL_REGISTRY_FAULT=<point>=<kill|panic|hang|slow|slow:FILE|wait:FILE|on|ahead:SECONDS>[,…]` sets faults; each fires once.
 //! `slow:FILE` creates FILE when the point is reached. `wait:FILE` creates a file beside FILE, with the suffix
-//! `.reached`, and continues when FILE exists. Fault points exist only in debug builds: release builds contain no
+//! `.reached`, and continues when FILE exists. `ahead:SECONDS` sets the clock forward at `clock.read`, always. Fault points exist only in debug builds: release builds contain no
 //! code for them and never read the variable.
 
 /// Defines the fault points.
@@ -40,12 +40,20 @@ points! {
     RegisterIntent = "register.intent",
     /// The version's folder is at its final path.
     RegisterRenamed = "register.renamed",
+    /// The intent to remove a version's files is written.
+    CollectIntent = "collect.intent",
+    /// The folder of a collected version is moved away.
+    CollectMoved = "collect.moved",
+    /// The intent to remove a version's files is gone, the files are still there.
+    CollectConfirmed = "collect.confirmed",
     /// A change has taken its locks.
     ChangeLocked = "change.locked",
     /// The catalog is asked for a change.
     DbApply = "db.apply",
     /// The catalog has answered a change.
     DbApplied = "db.applied",
+    /// A change of a catalog in PostgreSQL is committed without a notification.
+    PostgresNotify = "postgres.notify",
     /// The change has seen that the catalog committed.
     CatalogCommitted = "catalog.committed",
     /// A new manifest is beside the old one.
@@ -60,6 +68,46 @@ points! {
     ExtensionLocked = "extension.locked",
     /// An extension of the schema has taken its steps and has not committed.
     ExtensionTaken = "extension.taken",
+    /// The time of day is read.
+    ClockRead = "clock.read",
+    /// A backup's folder exists and is empty.
+    BackupBegun = "backup.begun",
+    /// A backup holds the catalog's rows.
+    BackupDumped = "backup.dumped",
+    /// A backup holds the first version's files.
+    BackupCopying = "backup.copying",
+    /// A backup holds everything, not yet verified.
+    BackupCopied = "backup.copied",
+    /// A backup is verified and has no manifest yet.
+    BackupVerified = "backup.verified",
+    /// A backup's manifest is written beside its final name.
+    BackupManifestWritten = "backup.manifest_written",
+    /// A backup is complete, and the registry's manifest does not name it yet.
+    BackupComplete = "backup.complete",
+    /// A backup's manifest is removed, and its files are not yet.
+    BackupRemoving = "backup.removing",
+    /// A restore has its safety copy.
+    RestoreSaved = "restore.saved",
+    /// A restore has prepared the folders that it will put into place.
+    RestoreStaged = "restore.staged",
+    /// A restore's intent is written.
+    RestoreIntent = "restore.intent",
+    /// A restore has moved the first folder.
+    RestoreMoving = "restore.moving",
+    /// A restore has moved all folders that it moves before the catalog changes.
+    RestoreMoved = "restore.moved",
+    /// A restore's transaction has emptied the tables.
+    RestoreEmptied = "restore.emptied",
+    /// A restore's transaction holds all rows and is not committed.
+    RestoreLoaded = "restore.loaded",
+    /// A restore has seen that the catalog committed.
+    RestoreCommitted = "restore.committed",
+    /// A restore has written the registry's manifest.
+    RestoreRecorded = "restore.recorded",
+    /// A restore has moved away what the restored catalog does not hold.
+    RestoreSwept = "restore.swept",
+    /// The view is asked for an answer.
+    DbRecall = "db.recall",
     /// The catalog is asked for the production version.
     DbFindProduction = "db.find_production",
     /// A sidecar is requested.
@@ -124,6 +172,21 @@ pub fn asked_for(point: Point) -> bool {
     armed(point).is_some()
 }
 
+/// By how much a test set the clock forward.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn shift(_point: Point) -> std::time::Duration {
+    std::time::Duration::ZERO
+}
+
+/// By how much a test set the clock forward.
+#[cfg(debug_assertions)]
+pub fn shift(point: Point) -> std::time::Duration {
+    let set =
+        armed_faults().get(point.name()).and_then(|what| what.strip_prefix("ahead:")?.parse().ok());
+    std::time::Duration::from_secs(set.unwrap_or(0))
+}
+
 /// Waits for ever if a test set a fault here.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
@@ -145,6 +208,12 @@ pub async fn pause(point: Point) {
 /// The fault that a test set at a point; it is returned once.
 #[cfg(debug_assertions)]
 fn armed(point: Point) -> Option<String> {
+    armed_faults().remove(point.name())
+}
+
+/// The faults that are set and have not fired.
+#[cfg(debug_assertions)]
+fn armed_faults() -> std::sync::MutexGuard<'static, std::collections::HashMap<String, String>> {
     use std::{collections::HashMap, sync::LazyLock, sync::Mutex, sync::PoisonError};
 
     static ARMED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(|| {
@@ -160,5 +229,5 @@ fn armed(point: Point) -> Option<String> {
         Mutex::new(armed)
     });
 
-    ARMED.lock().unwrap_or_else(PoisonError::into_inner).remove(point.name())
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner)
 }

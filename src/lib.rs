@@ -12,7 +12,7 @@
 //! | [`startup`] | puts the parts together | all |
 //!
 //! [`error`] (the table of codes and statuses), [`limits`] (every capacity and timeout), [`clock`], [`config`] (which
-//! reads [`auth`]'s settings), [`progress`], [`telemetry`], [`metrics`], [`tls`], [`file_stamp`] and [`fault`] are
+//! reads [`auth`]'s settings), [`policy`] (the policy in force), [`progress`], [`telemetry`], [`metrics`], [`tls`], [`file_stamp`] and [`fault`] are
 //! for all modules except `domain`. `tests/architecture.rs` checks these rules.
 
 #![cfg_attr(
@@ -39,6 +39,7 @@ pub mod file_stamp;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod policy;
 pub mod progress;
 pub mod registry;
 pub mod schemas;

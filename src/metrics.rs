@@ -5,6 +5,7 @@
 //! are from fixed sets.
 
 mod process;
+mod registry;
 
 use std::{
     collections::BTreeMap,
@@ -37,14 +38,14 @@ const LOAD_CHECK_SECONDS: [f64; 8] = [0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 6
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    route: String,
+    route: &'static str,
     method: &'static str,
     status: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: String,
+    route: &'static str,
     method: &'static str,
 }
 
@@ -65,8 +66,19 @@ struct FoundBy {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Change {
+    action: &'static str,
+    model_type: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Actor {
     actor: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
 }
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -80,12 +92,15 @@ struct Metrics {
     load_check_seconds: Histograms<CheckedFormat>,
     integrity_errors: Family<FoundBy, Counter>,
     actor_deaths: Family<Actor, Counter>,
+    policy_reads: Family<Outcome, Counter>,
+    changes: Family<Change, Counter>,
+    log_lines_lost: Counter,
 }
 
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 /// The load of an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ActorLoad {
     /// Requests that wait or are in progress.
     pub requests: usize,
@@ -106,12 +121,26 @@ pub struct PoolState {
     pub waiting: usize,
 }
 
+/// The version of a type in production.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Production {
+    /// The model type.
+    pub model_type: String,
+    /// The version.
+    pub version: String,
+    /// When it entered production, in seconds since 1970, where the log has it.
+    pub since: Option<i64>,
+}
+
 #[derive(Default)]
 struct Sources {
-    actors: BTreeMap<&'static str, Source<ActorLoad>>,
+    actors: BTreeMap<&'static str, Vec<Source<ActorLoad>>>,
     pool: Option<Source<PoolState>>,
     in_flight: Option<Source<usize>>,
     keys_age: Option<Source<Option<Duration>>>,
+    production: Option<Source<Vec<Production>>>,
+    findings: Option<Source<BTreeMap<&'static str, usize>>>,
+    round_ended: Option<Source<Option<i64>>>,
 }
 
 static SOURCES: Mutex<Option<Sources>> = Mutex::new(None);
@@ -145,11 +174,11 @@ pub fn render() -> Result<String, fmt::Error> {
 }
 
 /// Counts a request whose answer's head was ready after this time.
-pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
+pub fn request(route: Option<&'static str>, method: &str, status: u16, took: Duration) {
     let Some(metrics) = METRICS.get() else { return };
-    let route = route.unwrap_or(UNMATCHED).to_owned();
+    let route = route.unwrap_or(UNMATCHED);
     let method = known_method(method);
-    let answered = Answered { route: route.clone(), method, status: status.into() };
+    let answered = Answered { route, method, status: status.into() };
     metrics.requests.get_or_create(&answered).inc();
     let seconds = took.as_secs_f64();
     metrics.request_seconds.get_or_create(&Route { route, method }).observe(seconds);
@@ -158,7 +187,7 @@ pub fn request(route: Option<&str>, method: &str, status: u16, took: Duration) {
 /// Counts a refusal of bytes that are not a request.
 pub fn refused(status: u16) {
     let Some(metrics) = METRICS.get() else { return };
-    let (route, method) = (UNMATCHED.to_owned(), known_method(""));
+    let (route, method) = (UNMATCHED, known_method(""));
     metrics.requests.get_or_create(&Answered { route, method, status: status.into() }).inc();
 }
 
@@ -186,10 +215,63 @@ pub fn actor_died(actor: &'static str) {
     }
 }
 
-/// Sets the source of an actor's load.
+/// Counts that the policy file was read again; `outcome` is `ok` or `refused`.
+pub fn policy_read(outcome: &'static str) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.policy_reads.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+/// Counts a change of the registry, made by any process. `model_type` is one of those that were expected, or a word for
+/// all others.
+pub fn change(action: &'static str, model_type: &str) {
+    if let Some(metrics) = METRICS.get() {
+        let change = Change { action, model_type: model_type.to_owned() };
+        metrics.changes.get_or_create(&change).inc();
+    }
+}
+
+/// Makes the counters of the changes of these types exist, so that an alert on their growth sees the first change.
+pub fn expect_changes(model_types: Vec<String>) {
+    let Some(metrics) = METRICS.get() else { return };
+    for model_type in model_types {
+        for action in ["register", "promote", "restore", "fail"] {
+            let change = Change { action, model_type: model_type.clone() };
+            drop(metrics.changes.get_or_create(&change));
+        }
+    }
+}
+
+/// Sets the source of what is in production.
+pub fn watch_production(source: impl Fn() -> Vec<Production> + Send + Sync + 'static) {
+    if let Some(sources) = sources().as_mut() {
+        sources.production = Some(Box::new(source));
+    }
+}
+
+/// Sets the sources of the open integrity findings by kind, and of the end of the last round that looked for them, in
+/// seconds since 1970.
+pub fn watch_findings(
+    findings: impl Fn() -> BTreeMap<&'static str, usize> + Send + Sync + 'static,
+    round_ended: impl Fn() -> Option<i64> + Send + Sync + 'static,
+) {
+    if let Some(sources) = sources().as_mut() {
+        sources.findings = Some(Box::new(findings));
+        sources.round_ended = Some(Box::new(round_ended));
+    }
+}
+
+/// Counts log lines that were not written.
+pub fn log_lines_lost(lines: u64) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.log_lines_lost.inc_by(lines);
+    }
+}
+
+/// Adds a source of an actor's load. An actor that each worker has its own of has as many sources; they are added up.
 pub fn watch_actor(actor: &'static str, source: impl Fn() -> ActorLoad + Send + Sync + 'static) {
     if let Some(sources) = sources().as_mut() {
-        sources.actors.insert(actor, Box::new(source));
+        sources.actors.entry(actor).or_default().push(Box::new(source));
     }
 }
 
@@ -234,6 +316,9 @@ impl Metrics {
             load_check_seconds: Family::new_with_constructor(|| Histogram::new(LOAD_CHECK_SECONDS)),
             integrity_errors: Family::default(),
             actor_deaths: Family::default(),
+            policy_reads: Family::default(),
+            changes: Family::default(),
+            log_lines_lost: Counter::default(),
             registry: Registry::default(),
         };
         let build = Info::new([("version", version)]);
@@ -254,7 +339,14 @@ impl Metrics {
         own.register("integrity_errors", help, metrics.integrity_errors.clone());
         let help = "Actors that died and were replaced";
         own.register("actor_deaths", help, metrics.actor_deaths.clone());
+        let help = "Times that the policy file was read again";
+        own.register("policy_reads", help, metrics.policy_reads.clone());
+        let help = "Changes of the registry since this service started, made by any process";
+        own.register("changes", help, metrics.changes.clone());
+        let help = "Log lines that were not written, because they came too fast or writing failed";
+        own.register("log_lines_lost", help, metrics.log_lines_lost.clone());
         own.register_collector(Box::new(Watched));
+        own.register_collector(Box::new(registry::WatchedRegistry));
         Self { registry, ..metrics }
     }
 }
@@ -289,7 +381,14 @@ impl Collector for Watched {
                 ConstGauge::new(whole(number)).encode(states.encode_family(&labels)?)?;
             }
         }
-        let actors: Vec<_> = sources.actors.iter().map(|(actor, load)| (*actor, load())).collect();
+        let whole_load = |loads: &Vec<Source<ActorLoad>>| {
+            loads.iter().map(|load| load()).fold(ActorLoad::default(), |sum, load| ActorLoad {
+                requests: sum.requests + load.requests,
+                capacity: sum.capacity + load.capacity,
+            })
+        };
+        let actors = sources.actors.iter().map(|(actor, loads)| (*actor, whole_load(loads)));
+        let actors: Vec<_> = actors.collect();
         actor_gauge(
             &mut encoder,
             "actor_mailbox_requests",

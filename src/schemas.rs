@@ -3,6 +3,9 @@
 //! OpenAPI document.
 
 mod described;
+pub mod requests;
+pub mod timeline;
+pub mod written;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +15,9 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, history::Transition,
+        Collected, LoadCheck, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version,
+        compatibility::{Compatibility, Level},
+        history::Transition,
         metadata::Environment,
     },
     registry::{
@@ -162,6 +167,51 @@ pub struct ModelMetadataResponse<'a> {
     /// The state of the version's metadata. Damaged metadata is not answered.
     #[schema(schema_with = described::intact)]
     integrity: Integrity,
+    /// The last load check of the artifact; null if it was never checked.
+    #[schema(required)]
+    check: Option<CheckResponse<'a>>,
+    /// The removal of the version's files; null if they are there.
+    #[schema(required)]
+    collected: Option<CollectedResponse>,
+}
+
+/// The last load check of an artifact.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckResponse<'a> {
+    /// `loadable`, `unloadable` or `unsafe`.
+    verdict: &'static str,
+    /// The format of the artifact's content.
+    format: &'a str,
+    /// How much was checked: `parsed`, `typed` or `executed`.
+    depth: &'a str,
+    /// The time of the check.
+    checked_at: Timestamp,
+}
+
+impl<'a> From<&'a LoadCheck> for CheckResponse<'a> {
+    fn from(check: &'a LoadCheck) -> Self {
+        Self {
+            verdict: check.verdict.as_str(),
+            format: &check.format,
+            depth: &check.depth,
+            checked_at: check.checked_at,
+        }
+    }
+}
+
+/// The removal of a version's files. What only `metadata.json` held is then null.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CollectedResponse {
+    /// The time of the removal.
+    collected_at: Timestamp,
+    /// The size of the removed files, in bytes.
+    bytes_freed: u64,
+}
+
+impl From<Collected> for CollectedResponse {
+    fn from(gone: Collected) -> Self {
+        Self { collected_at: gone.collected_at, bytes_freed: gone.bytes_freed }
+    }
 }
 
 /// Whether a version's metadata is what was registered.
@@ -174,7 +224,7 @@ enum Integrity {
 }
 
 impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
-    fn from(Model { record, metadata }: &'a Model) -> Self {
+    fn from(Model { record, metadata, .. }: &'a Model) -> Self {
         Self {
             model_id: metadata.model_id,
             model_type: &metadata.model_type,
@@ -198,12 +248,14 @@ impl<'a> From<&'a Model> for ModelMetadataResponse<'a> {
             created_at: metadata.created_at,
             promoted_at: record.promoted_at,
             integrity: Integrity::Ok,
+            check: record.check.as_deref().map(CheckResponse::from),
+            collected: record.collected.map(CollectedResponse::from),
         }
     }
 }
 
-/// A version in a list. If its metadata file is damaged, `integrity` is `CHECKSUM_MISMATCH` and the fields that only
-/// this file holds are null.
+/// A version in a list. If its metadata file is damaged, `integrity` is `CHECKSUM_MISMATCH`; if its files were removed,
+/// `collected` says when. In both cases the fields that only the metadata file holds are null.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ListedModelResponse<'a> {
     /// The id of the version, unique among all.
@@ -258,10 +310,16 @@ pub struct ListedModelResponse<'a> {
     promoted_at: Option<Timestamp>,
     #[schema(schema_with = described::integrity)]
     integrity: Integrity,
+    /// The last load check of the artifact; null if it was never checked.
+    #[schema(required)]
+    check: Option<CheckResponse<'a>>,
+    /// The removal of the version's files; null if they are there.
+    #[schema(required)]
+    collected: Option<CollectedResponse>,
 }
 
 impl<'a> From<&'a ListedModel> for ListedModelResponse<'a> {
-    fn from(ListedModel { record, metadata }: &'a ListedModel) -> Self {
+    fn from(ListedModel { record, metadata, .. }: &'a ListedModel) -> Self {
         let metadata = metadata.as_deref();
         Self {
             model_id: record.model_id,
@@ -285,7 +343,13 @@ impl<'a> From<&'a ListedModel> for ListedModelResponse<'a> {
             qlib_version: metadata.and_then(|it| it.qlib_version.as_deref()),
             created_at: record.created_at,
             promoted_at: record.promoted_at,
-            integrity: metadata.map_or(Integrity::ChecksumMismatch, |_| Integrity::Ok),
+            integrity: if metadata.is_some() || record.collected.is_some() {
+                Integrity::Ok
+            } else {
+                Integrity::ChecksumMismatch
+            },
+            check: record.check.as_deref().map(CheckResponse::from),
+            collected: record.collected.map(CollectedResponse::from),
         }
     }
 }
@@ -338,6 +402,15 @@ pub struct ModelListResponse<'a> {
     total: u64,
 }
 
+/// What precedes the versions of a list that is written part by part, as [`ModelListResponse`].
+pub const LIST_START: &str = "{\"models\":[";
+
+/// What follows them, where this many versions match.
+#[must_use]
+pub fn list_end(total: u64) -> String {
+    format!("],\"total\":{total}}}")
+}
+
 impl<'a> From<&'a ModelPage> for ModelListResponse<'a> {
     fn from(page: &'a ModelPage) -> Self {
         let models = page.models.iter().map(ListedModelResponse::from).collect();
@@ -364,6 +437,10 @@ pub struct TransitionResponse<'a> {
     changed_at: Timestamp,
     /// The person who made the change.
     changed_by: &'a str,
+    /// The authenticated caller who made the change, whatever name was given as `changed_by`; for an imported change,
+    /// the caller who imported it. Null if it is not known.
+    #[schema(required)]
+    authenticated_as: Option<&'a str>,
     /// The reason, if one was given.
     #[schema(required)]
     reason: Option<&'a str>,
@@ -378,6 +455,7 @@ impl<'a> From<&'a [Transition]> for HistoryResponse<'a> {
             to_status: link.to_status,
             changed_at: link.changed_at,
             changed_by: &link.changed_by,
+            authenticated_as: link.authenticated_as.as_deref(),
             reason: link.reason.as_deref(),
             gates_skipped: link.gates_skipped,
         });
@@ -398,16 +476,91 @@ pub struct ValidationResultResponse {
     load_successful: bool,
     /// The errors that were found; empty if the version is valid.
     errors: Vec<String>,
+    /// The format of the artifact's content. Null if the hashes were wrong, because then nothing was read.
+    #[schema(required)]
+    format: Option<String>,
+    /// How much was checked: `parsed`, `typed` or `executed`. Null if nothing was read.
+    #[schema(required)]
+    depth: Option<String>,
+    /// Remarks of the load check that do not change its result.
+    notes: Vec<String>,
 }
 
 impl From<&Validated> for ValidationResultResponse {
     fn from(Validated { model_id, validation }: &Validated) -> Self {
+        let load = validation.load.as_ref();
         Self {
             valid: validation.checksum_verified && validation.load_successful(),
             model_id: *model_id,
             checksum_verified: validation.checksum_verified,
             load_successful: validation.load_successful(),
             errors: validation.errors(),
+            format: load.map(|load| load.format.to_string()),
+            depth: load.map(|load| load.depth.to_string()),
+            notes: load.map(|load| load.notes.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Whether the data sets at hand are those that a version was trained on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CompatibilityResponse<'a> {
+    /// The model type.
+    model_type: &'a ModelType,
+    /// The version number.
+    version: Version,
+    /// Whether the version may be used with these data sets.
+    compatible: bool,
+    /// The worst of all data sets: `exact`, `drift` or `missing`.
+    level: &'static str,
+    /// Whether drift makes the two incompatible; a missing data set always does.
+    strict: bool,
+    /// Each data set that the version was trained on.
+    datasets: Vec<DatasetFitResponse<'a>>,
+    /// One sentence for each data set that does not fit.
+    warnings: Vec<String>,
+}
+
+/// Whether one data set fits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DatasetFitResponse<'a> {
+    /// The name of the data set.
+    dataset: &'a str,
+    /// The version that the model was trained on.
+    trained_on: &'a str,
+    /// The version at hand; null if none was named.
+    #[schema(required)]
+    at_hand: Option<&'a str>,
+    /// `exact`, `drift` or `missing`.
+    level: &'static str,
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Exact => "exact",
+        Level::Drift => "drift",
+        Level::Missing => "missing",
+    }
+}
+
+impl<'a> CompatibilityResponse<'a> {
+    /// The answer for a version.
+    #[must_use]
+    pub fn new(model_type: &'a ModelType, version: Version, found: &'a Compatibility) -> Self {
+        let datasets = found.datasets.iter().map(|fit| DatasetFitResponse {
+            dataset: &fit.dataset,
+            trained_on: &fit.trained_on,
+            at_hand: fit.at_hand.as_deref(),
+            level: word(fit.level),
+        });
+        Self {
+            model_type,
+            version,
+            compatible: found.compatible,
+            level: word(found.level),
+            strict: found.strict,
+            datasets: datasets.collect(),
+            warnings: found.warnings(),
         }
     }
 }

@@ -12,22 +12,22 @@ use rustix::process::Signal;
 use socket2::SockRef;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
 };
 
-use load_checks::{Mode, Sandbox, TrustedGlobals};
+use load_checks::{Mode, Sandbox};
 
 use crate::{
     actors::{
         AuthActor, DbActor, Handle, JanitorActor, ManifestActor, ValidatorActor,
-        auth::RefreshKeys,
+        auth::{RefreshKeys, Rounds},
         blocking,
         janitor::Chores,
         supervise::{self, Fatal},
         validator::Checks,
     },
     artifacts::{
-        ArtifactStore, RegistryRoot, VerifiedFiles, lock,
+        ArtifactStore, RegistryRoot, VerifiedFiles, lock, quarantine, reserve,
         root::{ARTIFACTS, CATALOG, MANIFEST},
         vacancy::{self, Place},
     },
@@ -37,8 +37,14 @@ use crate::{
     config::{ServerSettings, Settings},
     error::{ErrorKind, RegistryError},
     http::{
-        edge::{client::Gateways, guard::HttpState, lifecycle::Lifecycle, scrape},
-        server,
+        edge::{
+            client::Gateways,
+            guard::{HttpState, WorkerActors},
+            lifecycle::Lifecycle,
+            scrape,
+        },
+        server::{self, Serving},
+        v1::writes::WriteRules,
         wire::socket_filter::SocketFilter,
     },
     limits, metrics,
@@ -47,10 +53,13 @@ use crate::{
 };
 
 /// The access that a command needs to the registry directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Opening {
     /// Inspect everything, whatever its state. The registry must exist.
     Examining,
+    /// Be restored, whatever its state. A missing registry is created, and a catalog file that cannot be used is moved
+    /// to quarantine.
+    Restoring,
     /// Read. The registry must exist, and its manifest and catalog must agree.
     Reading,
     /// Change. The registry must exist. If a process was killed during a change, the registry is first recovered.
@@ -68,6 +77,8 @@ pub struct Core {
     /// Receives the actors that are lost for good.
     pub lost: mpsc::UnboundedReceiver<Fatal>,
     fatal: mpsc::UnboundedSender<Fatal>,
+    root: Arc<RegistryRoot>,
+    catalog: Arc<dyn Catalog>,
 }
 
 impl Core {
@@ -85,12 +96,12 @@ impl Core {
             authenticated_as: None,
         };
         match opening {
-            Opening::Examining => {}
+            Opening::Examining | Opening::Restoring => {}
             Opening::Reading => core.registry.require_agreement().await?,
             Opening::Changing | Opening::Creating => core.registry.prepare(&author).await?,
             Opening::Serving => {
                 if core.registry.takes_changes().await? {
-                    core.registry.prepare(&author).await?;
+                    core.prepare_to_serve(&author).await?;
                 } else {
                     tracing::warn!(
                         "the registry can only be read from here: its directory or its database takes no changes of \
@@ -104,34 +115,60 @@ impl Core {
         Ok(core)
     }
 
+    /// Prepares a registry that is served. A full disk does not stop a start: a manifest that is one change behind the
+    /// catalog, and cannot be written, does not affect reads.
+    async fn prepare_to_serve(&self, author: &Author) -> Result<(), RegistryError> {
+        match self.registry.prepare(author).await {
+            Err(error) if error.is_out_of_room() => {
+                tracing::warn!(%error, "the registry is served, but the disk is too full for changes");
+                self.registry.require_agreement().await
+            }
+            prepared => prepared,
+        }
+    }
+
     fn wire(files: Files, settings: &Settings) -> Self {
         let Files { root, catalog, writable } = files;
-        let policy = &settings.policy;
+        let policy = settings.policy.clone();
         let (fatal, lost) = mpsc::unbounded_channel();
         let store = ArtifactStore::new(root.clone());
         let verified = Arc::new(VerifiedFiles::default());
-        let trusted = TrustedGlobals::new(policy.trusted_globals.iter().cloned());
         let checks = Checks {
             store: store.clone(),
             verified: verified.clone(),
-            trusted: Arc::new(trusted),
+            policy: policy.clone(),
             sandbox: Sandbox::new(settings.sandbox),
         };
         let memory = verified.clone();
         let pool = catalog.clone();
         metrics::watch_pool(move || pool.pool_state());
-        let db = supervise::start(move || DbActor::new(catalog.clone()), fatal.clone());
+        let (of_db, of_manifest) = ((catalog.clone(), root.clone()), root.clone());
+        let db = supervise::start(
+            move || DbActor::new(of_db.0.clone(), of_db.1.clone(), 0),
+            fatal.clone(),
+        );
         let manifest = supervise::start(
-            move || ManifestActor::new(root.clone(), memory.clone()),
+            move || ManifestActor::new(of_manifest.clone(), memory.clone()),
             fatal.clone(),
         );
         let validator =
             supervise::start(move || ValidatorActor::new(checks.clone()), fatal.clone());
-        let policy = Arc::new(policy.clone());
-        let readiness = Arc::default();
-        let registry =
-            Registry { db, manifest, validator, store, verified, writable, policy, readiness };
-        Self { registry, lost, fatal }
+        let lists = Arc::new(Semaphore::new(limits::LISTS_STREAMED));
+        let registry = Registry {
+            db,
+            manifest,
+            validator,
+            store,
+            verified,
+            writable,
+            policy,
+            strict_versions: settings.strict_versions,
+            readiness: Arc::default(),
+            observed: Arc::default(),
+            findings: Arc::default(),
+            lists,
+        };
+        Self { registry, lost, fatal, root, catalog }
     }
 }
 
@@ -150,7 +187,7 @@ fn open_files(
 ) -> Result<Files, RegistryError> {
     let has = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let embedded = database.is_none();
-    if embedded && has(MANIFEST) && !has(CATALOG) {
+    if embedded && has(MANIFEST) && !has(CATALOG) && opening != Opening::Restoring {
         return Err(RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
@@ -161,7 +198,9 @@ fn open_files(
         ));
     }
     let there = has(if embedded { CATALOG } else { ARTIFACTS });
-    let root = if opening == Opening::Creating || (opening == Opening::Serving && !there) {
+    let root = if matches!(opening, Opening::Creating | Opening::Restoring)
+        || (opening == Opening::Serving && !there)
+    {
         RegistryRoot::open_or_create(directory)?
     } else if there {
         RegistryRoot::open(directory)?
@@ -175,7 +214,7 @@ fn open_files(
             ),
         ));
     };
-    let changes = matches!(opening, Opening::Changing | Opening::Creating);
+    let changes = matches!(opening, Opening::Changing | Opening::Creating | Opening::Restoring);
     if changes {
         lock::check_writable(&root)?;
     }
@@ -183,12 +222,59 @@ fn open_files(
     if opening == Opening::Serving && writable {
         root.folder()?.make_folder(ARTIFACTS)?;
     }
+    let root = Arc::new(root);
+    if embedded && writable && opening >= Opening::Changing {
+        make_room(&root)?;
+    }
+    if embedded && opening == Opening::Restoring {
+        set_aside_unusable(&root)?;
+    }
+    if embedded {
+        root.share();
+    }
     let catalog: Arc<dyn Catalog> = match database {
         Some(url) => Arc::new(PostgresCatalog::open(url)?),
         None if writable => Arc::new(SqliteCatalog::open(&root.path().join(CATALOG))?),
         None => Arc::new(SqliteCatalog::open_to_read(&root.path().join(CATALOG))?),
     };
-    Ok(Files { root: Arc::new(root), catalog, writable })
+    Ok(Files { root, catalog, writable })
+}
+
+/// Moves a catalog file that is damaged to quarantine, for a restore. A process that has it open would go on using it,
+/// also where it was deleted; so there must be none.
+fn set_aside_unusable(root: &Arc<RegistryRoot>) -> Result<(), RegistryError> {
+    let file = root.path().join(CATALOG);
+    let why = if file.symlink_metadata().is_err() {
+        "is missing".to_owned()
+    } else {
+        match SqliteCatalog::damage(&file)? {
+            None => return Ok(()),
+            Some(why) => format!("is damaged ({why})"),
+        }
+    };
+    if !root.try_take_alone()? {
+        return Err(RegistryError::new(
+            ErrorKind::RegistryLocked,
+            format!(
+                "{CATALOG} {why}, and another process has it open; stop the service and every other command on this \
+                 registry, and restore then"
+            ),
+        ));
+    }
+    if let Some(place) = quarantine::catalog(root)? {
+        tracing::warn!(why, place, "moved the catalog's file to quarantine");
+    }
+    Ok(())
+}
+
+/// Makes room for the files that SQLite creates when the catalog is opened. Where another process holds the lock, it has
+/// created them.
+fn make_room(root: &RegistryRoot) -> Result<(), RegistryError> {
+    let Some(_lock) = lock::WriteLock::try_take(root)? else { return Ok(()) };
+    if let Err(error) = reserve::make_room(root) {
+        tracing::debug!(%error, "the reserve of the disk cannot be used");
+    }
+    Ok(())
 }
 
 /// Checks what is at the path of the registry directory, before anything is created there.
@@ -265,10 +351,16 @@ impl Application {
             Ok(())
         })
         .await?;
-        let auth = start_auth(server, core.fatal.clone())?;
+        let identities = Identities::load(server)?;
+        let auth = identities.start(core.fatal.clone());
         if server.identity.as_ref().is_some_and(|identity| identity.require_at_start) {
             auth.ask(RefreshKeys).await?;
         }
+        core.registry.tell_of_unknown_types().await?;
+        follow_policy(core.registry.clone())?;
+        core.registry.watch();
+        follow(&core);
+        let start_worker = worker_actors(&core, identities);
         let chores: Arc<dyn Chores> = Arc::new(core.registry.clone());
         // The janitor takes no messages, so its handle is not kept; its watcher keeps it alive.
         drop(supervise::start(move || JanitorActor::new(chores.clone()), core.fatal.clone()));
@@ -291,15 +383,16 @@ impl Application {
             encrypted: tls.is_some(),
             hosts: server.edge.allowed_hosts.clone(),
         };
-        let server = server::start(
-            listener,
+        let writes = server.largest_artifact;
+        let serving = Serving {
             state,
-            lifecycle.clone(),
+            start_worker,
+            lifecycle: lifecycle.clone(),
             gateways,
-            server.allowed_origins.clone(),
-            tls,
-        )
-        .map_err(RegistryError::internal)?;
+            allowed_origins: server.allowed_origins.clone(),
+            writes: writes.map(|largest_artifact| WriteRules { largest_artifact }),
+        };
+        let server = server::start(listener, serving, tls).map_err(RegistryError::internal)?;
         let lost = core.lost;
         Ok(Self { server, socket_filter, port, metrics_port, lost, lifecycle, drain })
     }
@@ -485,6 +578,47 @@ fn start_tls(files: TlsFiles) -> Result<rustls::ServerConfig, RegistryError> {
     credentials.server_config().map_err(RegistryError::internal)
 }
 
+/// Reads the policy's file again when it changes, and at each SIGHUP.
+fn follow_policy(registry: Registry) -> Result<(), RegistryError> {
+    if registry.policy.file().is_none() {
+        return Ok(());
+    }
+    let mut hangups = signal(SignalKind::hangup()).map_err(RegistryError::internal)?;
+    actix::spawn(async move {
+        loop {
+            let asked = tokio::select! {
+                received = hangups.recv() => received.is_some(),
+                () = tokio::time::sleep(limits::POLICY_ROUND) => false,
+            };
+            let policy = registry.policy.clone();
+            let read = move || if asked { policy.reload() } else { policy.look() };
+            match tokio::task::spawn_blocking(read).await {
+                Ok(None) => {}
+                Ok(Some(Ok(()))) => {
+                    metrics::policy_read("ok");
+                    tracing::info!("the policy file was read again and is in force");
+                    if let Err(error) = registry.tell_of_unknown_types().await {
+                        tracing::warn!(%error, "the types of the registry cannot be compared with the policy");
+                    }
+                }
+                Ok(Some(Err(problem))) => {
+                    metrics::policy_read("refused");
+                    tracing::error!(
+                        %problem,
+                        "the policy file cannot be used; the last good policy stays in force"
+                    );
+                }
+                Err(_) => {
+                    // The panic hook has logged the place.
+                    tracing::error!("the policy file is no longer read again when it changes");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
 /// Tests the sandbox of load checks once, and logs the result. Reads work without the sandbox; every load check would
 /// report the same problem.
 fn tell_of_sandbox(mode: Mode) {
@@ -513,18 +647,73 @@ fn tell_of_sandbox(mode: Mode) {
     }
 }
 
-fn start_auth(
-    server: &ServerSettings,
-    fatal: mpsc::UnboundedSender<Fatal>,
-) -> Result<Handle<AuthActor>, RegistryError> {
-    let tokens = StaticTokens::load(server.tokens.clone())
-        .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
-    let tokens = Arc::new(tokens);
-    let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
-    if let Some(verifier) = verifier.clone() {
-        metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+/// What the actors that resolve tokens share.
+#[derive(Clone)]
+struct Identities {
+    tokens: Arc<StaticTokens>,
+    verifier: Option<Arc<TokenVerifier>>,
+}
+
+impl Identities {
+    fn load(server: &ServerSettings) -> Result<Self, RegistryError> {
+        let tokens = StaticTokens::load(server.tokens.clone())
+            .map_err(|what| RegistryError::new(ErrorKind::InvalidRequest, what))?;
+        let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
+        if let Some(verifier) = verifier.clone() {
+            metrics::watch_keys(move || verifier.keys_age(Instant::now()));
+        }
+        Ok(Self { tokens: Arc::new(tokens), verifier })
     }
-    Ok(supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal))
+
+    fn actor(&self, rounds: Rounds) -> AuthActor {
+        AuthActor::new(self.tokens.clone(), self.verifier.clone(), rounds)
+    }
+
+    /// Starts the actor that follows files and keys.
+    fn start(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start(move || own.actor(Rounds::Made), fatal)
+    }
+
+    /// Starts an actor for the requests of the calling thread.
+    fn start_here(&self, fatal: mpsc::UnboundedSender<Fatal>) -> Handle<AuthActor> {
+        let own = self.clone();
+        supervise::start_here(move || own.actor(Rounds::LeftToAnother), fatal)
+    }
+}
+
+/// How each worker starts its own actors, over what all of them share.
+fn worker_actors(core: &Core, identities: Identities) -> server::StartWorker {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    Arc::new(move || {
+        let (catalog, root) = (catalog.clone(), root.clone());
+        let view = limits::VIEW_BYTES / server::workers();
+        let db = move || DbActor::new(catalog.clone(), root.clone(), view);
+        WorkerActors {
+            auth: identities.start_here(fatal.clone()),
+            db: supervise::start_here(db, fatal.clone()),
+        }
+    })
+}
+
+/// Notices changes by other processes, and ends the process where the registry is no longer the one that was opened.
+fn follow(core: &Core) {
+    let (catalog, root, fatal) = (core.catalog.clone(), core.root.clone(), core.fatal.clone());
+    actix::spawn(async move {
+        let replaced = async {
+            while !root.was_replaced() {
+                tokio::time::sleep(limits::DIRECTORY_ROUND).await;
+            }
+            "another directory was put in the place of the registry's"
+        };
+        let what = tokio::select! {
+            what = replaced => what.to_owned(),
+            error = catalog.follow() => error.to_string(),
+        };
+        let what = format!("{what}: start again to serve what is there now");
+        tracing::error!(what, "the registry was replaced");
+        drop(fatal.send(Fatal::Replaced(what)));
+    });
 }
 
 fn listen(host: &str, port: u16, remedy: &str) -> Result<TcpListener, RegistryError> {

@@ -2,9 +2,11 @@
 //!
 //! Secrets are kept out of the log at their source: tokens are [`secrecy`] types, and no code logs a header.
 
+mod json_lines;
+mod writer;
+
 use std::{fmt, io::IsTerminal as _, sync::OnceLock};
 
-use serde_json::{Map, Value};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -20,7 +22,8 @@ use tracing_subscriber::{
     reload,
 };
 
-use crate::{clock, config::LogFormat};
+use self::{json_lines::JsonLines, writer::LogWriter};
+use crate::{config::LogFormat, limits};
 
 /// The service's name in every line.
 pub const SERVICE: &str = "model_registry";
@@ -66,7 +69,7 @@ pub fn init(format: LogFormat, filter_text: &str) {
     let filter = EnvFilter::try_new(filter_text).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(LogWriter)
         // Where nobody reads standard error, to complain there would be a panic.
         .log_internal_errors(false);
     let (set, reload): (_, Reload) = match format {
@@ -92,9 +95,22 @@ pub fn init(format: LogFormat, filter_text: &str) {
             // A field called `message` would replace "panic".
             let cause = panic.payload_as_str().unwrap_or("a panic without a message");
             tracing::error!(place, cause, "panic");
+            // The process may end next.
+            flush();
         }));
         tell_if_silent(filter_text);
     }
+}
+
+/// From now on log lines are written by a thread of their own, so that nothing waits for the reader of the log. A program
+/// that calls this calls [`flush`] before it ends.
+pub fn write_behind() {
+    writer::start();
+}
+
+/// Waits until the log lines so far are written; not for ever, because their reader may have stopped.
+pub fn flush() {
+    writer::flush(limits::LOG_FLUSH_WAIT);
 }
 
 /// Tells in the log where a filter lets nothing of it through by mistake: with a level or a target that is none.
@@ -171,68 +187,19 @@ fn is_parse_error(event: &Event<'_>) -> bool {
     if *from.level() != Level::ERROR || from.target() != "actix_http::h1::dispatcher" {
         return false;
     }
-    let mut fields = Fields(Map::new());
-    event.record(&mut fields);
-    let message = fields.0.get("message").and_then(Value::as_str).unwrap_or_default();
-    message.starts_with("stream error: request parse error")
+    let mut message = Message(String::new());
+    event.record(&mut message);
+    message.0.starts_with("stream error: request parse error")
 }
 
-/// One flat JSON object a line.
-struct JsonLines;
+/// The message of an event.
+struct Message(String);
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut fields = Fields(Map::new());
-        let time = clock::now().map(|now| now.to_string()).unwrap_or_default();
-        fields.0.insert("timestamp".to_owned(), time.into());
-        fields.0.insert("level".to_owned(), event.metadata().level().as_str().into());
-        fields.0.insert("service".to_owned(), SERVICE.into());
-        fields.0.insert("target".to_owned(), event.metadata().target().into());
-        event.record(&mut fields);
-        writeln!(writer, "{}", Value::Object(fields.0))
-    }
-}
-
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields {
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
     }
 }
 

@@ -10,17 +10,18 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each room and the rooms of ours that it may name.
-const RULES: [(&str, &[&str]); 22] = [
+const RULES: [(&str, &[&str]); 23] = [
     ("domain", &[]),
     ("limits", &[]),
     ("file_stamp", &[]),
     ("tls", &["file_stamp"]),
     ("metrics", &[]),
+    ("policy", &["domain", "file_stamp"]),
     ("progress", &[]),
     ("fault", &[]),
     ("error", &["catalog", "domain"]),
-    ("clock", &["domain", "error"]),
-    ("auth", &["domain", "file_stamp", "limits"]),
+    ("clock", &["domain", "error", "fault"]),
+    ("auth", &["domain", "file_stamp", "limits", "policy"]),
     ("catalog", &["domain", "fault", "file_stamp", "limits", "metrics"]),
     ("artifacts", &["domain", "error", "fault", "limits"]),
     (
@@ -36,6 +37,7 @@ const RULES: [(&str, &[&str]); 22] = [
             "fault",
             "limits",
             "metrics",
+            "policy",
         ],
     ),
     (
@@ -51,11 +53,12 @@ const RULES: [(&str, &[&str]); 22] = [
             "fault",
             "limits",
             "metrics",
+            "policy",
         ],
     ),
     ("schemas", &["domain", "registry"]),
-    ("config", &["auth", "catalog", "domain", "tls"]),
-    ("telemetry", &["clock", "config"]),
+    ("config", &["auth", "catalog", "domain", "limits", "policy", "tls"]),
+    ("telemetry", &["clock", "config", "limits", "metrics"]),
     (
         "http",
         &[
@@ -82,6 +85,7 @@ const RULES: [(&str, &[&str]); 22] = [
             "domain",
             "error",
             "limits",
+            "policy",
             "registry",
             "schemas",
             "startup",
@@ -102,6 +106,7 @@ const RULES: [(&str, &[&str]); 22] = [
             "http",
             "limits",
             "metrics",
+            "policy",
             "registry",
             "tls",
         ],

@@ -26,14 +26,28 @@ pub struct AuthActor {
     tokens: Arc<StaticTokens>,
     verifier: Option<Arc<TokenVerifier>>,
     looking_ahead: Arc<Semaphore>,
+    rounds: Rounds,
+}
+
+/// Whether an actor looks at regular intervals for other tokens in the files and other keys at the identity provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// It does.
+    Made,
+    /// Another actor, which shares both, does.
+    LeftToAnother,
 }
 
 impl AuthActor {
     /// An actor with these tokens and this identity provider.
     #[must_use]
-    pub fn new(tokens: Arc<StaticTokens>, verifier: Option<Arc<TokenVerifier>>) -> Self {
+    pub fn new(
+        tokens: Arc<StaticTokens>,
+        verifier: Option<Arc<TokenVerifier>>,
+        rounds: Rounds,
+    ) -> Self {
         let looking_ahead = Arc::new(Semaphore::new(limits::TOKENS_LOOKED_FOR_IN_FILES));
-        Self { tokens, verifier, looking_ahead }
+        Self { tokens, verifier, looking_ahead, rounds }
     }
 }
 
@@ -41,6 +55,9 @@ impl Actor for AuthActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.rounds == Rounds::LeftToAnother {
+            return;
+        }
         if self.tokens.from_files() {
             let tokens = self.tokens.clone();
             ctx.run_interval(limits::TOKEN_FILES_ROUND, move |_, _| {
@@ -57,14 +74,14 @@ supervised!(AuthActor, "auth");
 
 /// Resolves a token to its principal. `INVALID_TOKEN` where the token is not valid.
 #[derive(Message)]
-#[rtype(result = "Result<Principal, RegistryError>")]
+#[rtype(result = "Result<Arc<Principal>, RegistryError>")]
 pub struct ResolveToken {
     /// The bytes after `Bearer `.
     pub token: SecretSlice<u8>,
 }
 
 impl Handler<ResolveToken> for AuthActor {
-    type Result = Response<Result<Principal, RegistryError>>;
+    type Result = Response<Result<Arc<Principal>, RegistryError>>;
 
     fn handle(&mut self, message: ResolveToken, _: &mut Self::Context) -> Self::Result {
         fault::point(Point::AuthResolve);
@@ -93,7 +110,7 @@ impl AuthActor {
         &self,
         token: SecretSlice<u8>,
         why: Refusal,
-    ) -> Response<Result<Principal, RegistryError>> {
+    ) -> Response<Result<Arc<Principal>, RegistryError>> {
         let Some(turn) = self.look_ahead() else {
             return Response::reply(Err(invalid_token(why)));
         };
@@ -198,7 +215,7 @@ async fn resolve_with_new_keys(
     verifier: Arc<TokenVerifier>,
     token: SecretSlice<u8>,
     mut found: Look,
-) -> Result<Principal, RegistryError> {
+) -> Result<Arc<Principal>, RegistryError> {
     let Ok(_turn) = verifier.waiting.try_acquire() else {
         return Err(RegistryError::new(
             ErrorKind::Overloaded,

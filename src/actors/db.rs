@@ -1,19 +1,29 @@
 //! `DbActor`: the access to the catalog. Each reply's future has its own clone of the catalog's pool, so that no
 //! query waits for another.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use tokio::sync::mpsc;
 
-use super::{Handle, supervise::supervised};
+use super::{
+    Handle,
+    supervise::supervised,
+    view::{Answer, Making, Recalled, View},
+};
 use crate::{
-    artifacts::{RegistryRoot, lock::WriteLock},
+    artifacts::{RegistryRoot, Seal, lock::WriteLock},
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogState, Layout, Roots, Stamp, VersionFilter,
-        VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogState, HistoryFilter, HistoryPage,
+        InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp, TypeSummary,
+        VersionFilter, VersionPage, WriterLock, tables::Piece,
     },
     domain::{
-        ModelType, Sha256Digest, Version, VersionRecord,
+        LoadCheck, ModelId, ModelType, Sha256Digest, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Entry, RightEdge},
     },
@@ -22,16 +32,61 @@ use crate::{
     limits,
 };
 
-/// Owns the catalog.
+/// Owns the catalog, and the view that its thread's requests share.
 pub struct DbActor {
     catalog: Arc<dyn Catalog>,
+    root: Arc<RegistryRoot>,
+    view: View,
+    outline: LastOutline,
 }
 
 impl DbActor {
-    /// An actor with this catalog.
+    /// An actor with this catalog, of the registry in this directory. It keeps answers of `view` bytes together.
     #[must_use]
-    pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog }
+    pub fn new(catalog: Arc<dyn Catalog>, root: Arc<RegistryRoot>, view: usize) -> Self {
+        let view = View::new(view);
+        Self { catalog, root, view, outline: LastOutline::default() }
+    }
+}
+
+/// The answer to a request for this target, where it is known.
+#[derive(Message)]
+#[rtype(result = "Result<Recalled, RegistryError>")]
+pub struct RecallAnswer {
+    /// The path and query of the request.
+    pub target: String,
+}
+
+impl Handler<RecallAnswer> for DbActor {
+    type Result = Result<Recalled, RegistryError>;
+
+    fn handle(&mut self, message: RecallAnswer, _: &mut Self::Context) -> Self::Result {
+        fault::point(Point::DbRecall);
+        let root = &self.root;
+        let whole = |seal: &Seal| seal.is_whole(root);
+        Ok(self.view.recall(message.target, self.catalog.marker(), whole))
+    }
+}
+
+/// Keeps an answer that was made.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct KeepAnswer {
+    /// The right to make it, from [`Recalled::Make`].
+    pub making: Making,
+    /// The answer.
+    pub answer: Arc<Answer>,
+    /// The state of the sidecars that it was made from.
+    pub seals: Vec<Seal>,
+}
+
+impl Handler<KeepAnswer> for DbActor {
+    type Result = Result<(), RegistryError>;
+
+    fn handle(&mut self, message: KeepAnswer, _: &mut Self::Context) -> Self::Result {
+        let KeepAnswer { making, answer, seals } = message;
+        self.view.keep(making, answer, seals);
+        Ok(())
     }
 }
 
@@ -67,6 +122,12 @@ impl Locks {
             Err(error) if error.kind() == ErrorKind::RegistryLocked => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The time of the database server's clock when the locks were taken; `None` where the database is a file.
+    #[must_use]
+    pub fn database_clock(&self) -> Option<Timestamp> {
+        self.catalog.clock()
     }
 
     /// Releases both locks, first the catalog's.
@@ -202,6 +263,50 @@ pub struct ListVersions {
 
 answers!(ListVersions => VersionPage, |catalog, it| catalog.list_versions(&it.filter));
 
+/// What may change of the versions that match a filter. Requests at the same state of the catalog share one outline.
+#[derive(Message)]
+#[rtype(result = "Result<Arc<OutlinedPage>, RegistryError>")]
+pub struct OutlineVersions {
+    /// The filter.
+    pub filter: VersionFilter,
+}
+
+/// The last outline, while anybody uses it.
+type LastOutline = Arc<Mutex<Option<(Marker, VersionFilter, Weak<OutlinedPage>)>>>;
+
+impl Handler<OutlineVersions> for DbActor {
+    type Result = ResponseFuture<Result<Arc<OutlinedPage>, RegistryError>>;
+
+    fn handle(&mut self, message: OutlineVersions, _: &mut Self::Context) -> Self::Result {
+        let (catalog, last) = (self.catalog.clone(), self.outline.clone());
+        Box::pin(async move {
+            let before = catalog.marker();
+            let kept = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((marker, filter, outline)) = kept
+                && Some(marker) == before
+                && filter == message.filter
+                && let Some(outline) = outline.upgrade()
+            {
+                return Ok(outline);
+            }
+            let outline: Arc<OutlinedPage> = Arc::new(catalog.outline(&message.filter).await?);
+            *last.lock().unwrap_or_else(PoisonError::into_inner) =
+                before.map(|marker| (marker, message.filter, Arc::downgrade(&outline)));
+            Ok(outline)
+        })
+    }
+}
+
+/// The versions with these ids.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<VersionRecord>, RegistryError>")]
+pub struct FindVersions {
+    /// The ids, in the order of the answer.
+    pub ids: Vec<ModelId>,
+}
+
+answers!(FindVersions => Vec<VersionRecord>, |catalog, it| catalog.versions_by_id(&it.ids));
+
 /// The history of one version, or of the whole registry, oldest first.
 #[derive(Message)]
 #[rtype(result = "Result<Vec<Transition>, RegistryError>")]
@@ -240,6 +345,32 @@ pub struct UpgradeCatalog {
 
 answers!(UpgradeCatalog => CatalogState, at Point::UpgradeLocked, |catalog, it| catalog.upgrade(it.manifest, &it.stamp));
 
+/// Keeps the last load check of a version. Answers `false` where the catalog cannot keep it.
+#[derive(Message)]
+#[rtype(result = "Result<bool, RegistryError>")]
+pub struct KeepCheck {
+    /// The version.
+    pub model_id: ModelId,
+    /// The load check.
+    pub check: LoadCheck,
+}
+
+answers!(KeepCheck => bool, |catalog, it| catalog.keep_check(it.model_id, &it.check));
+
+/// The types that have versions.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<ModelType>, RegistryError>")]
+pub struct ListTypes;
+
+answers!(ListTypes => Vec<ModelType>, |catalog, _it| catalog.types());
+
+/// When each failed version was marked so.
+#[derive(Message)]
+#[rtype(result = "Result<HashMap<ModelId, Timestamp>, RegistryError>")]
+pub struct FindFailures;
+
+answers!(FindFailures => HashMap<ModelId, Timestamp>, |catalog, _it| catalog.failures());
+
 /// Takes the missing steps of a catalog of this layout. Answers whether any was missing.
 #[derive(Message)]
 #[rtype(result = "Result<bool, RegistryError>")]
@@ -249,6 +380,29 @@ pub struct ExtendCatalog {
 }
 
 answers!(ExtendCatalog => bool, at Point::ExtensionLocked, |catalog, _it| catalog.extend());
+/// Sends every row of the catalog, as one snapshot shows them.
+#[derive(Message)]
+#[rtype(result = "Result<CatalogState, RegistryError>")]
+pub struct DumpCatalog {
+    /// Where the rows go.
+    pub pieces: mpsc::Sender<Piece>,
+}
+
+answers!(DumpCatalog => CatalogState, |catalog, it| catalog.dump(it.pieces));
+
+/// Replaces the whole content of the catalog.
+#[derive(Message)]
+#[rtype(result = "Result<CatalogState, RegistryError>")]
+pub struct RestoreCatalog {
+    /// The locks, held until the transaction has ended, even if nobody waits for it.
+    pub locks: Arc<Locks>,
+    /// Where the rows come from.
+    pub pieces: mpsc::Receiver<Piece>,
+    /// What to do with them.
+    pub order: Restoration,
+}
+
+answers!(RestoreCatalog => CatalogState, |catalog, it| catalog.restore(it.pieces, &it.order));
 
 /// Keeps other writers of the catalog out until the reply is released or dropped.
 #[derive(Message)]
@@ -320,3 +474,41 @@ pub struct ReadHashes {
 }
 
 answers!(ReadHashes => Vec<Sha256Digest>, |catalog, it| catalog.log_hashes(it.level, it.from, it.count));
+
+/// A page of the log.
+#[derive(Message)]
+#[rtype(result = "Result<HistoryPage, RegistryError>")]
+pub struct ReadHistory {
+    /// The filter.
+    pub filter: HistoryFilter,
+}
+
+answers!(ReadHistory => HistoryPage, |catalog, it| catalog.history(&it.filter));
+
+/// Entries by which versions of a type entered or left production, the latest first.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Entry>, RegistryError>")]
+pub struct ReadProduction {
+    /// The model type.
+    pub model_type: ModelType,
+    /// The moment before which the entries are; the latest ones where `None`.
+    pub before: Option<Moment>,
+    /// The most entries to return.
+    pub count: u32,
+}
+
+answers!(ReadProduction => Vec<Entry>, |catalog, it| catalog.production_entries(&it.model_type, it.before, it.count));
+
+/// What the catalog holds of each type that has versions.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, TypeSummary>, RegistryError>")]
+pub struct Summarize;
+
+answers!(Summarize => BTreeMap<ModelType, TypeSummary>, |catalog, _it| catalog.summaries());
+
+/// The version of each type that is in production.
+#[derive(Message)]
+#[rtype(result = "Result<BTreeMap<ModelType, InProduction>, RegistryError>")]
+pub struct FindProductions;
+
+answers!(FindProductions => BTreeMap<ModelType, InProduction>, |catalog, _it| catalog.productions());

@@ -13,9 +13,9 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 
 use super::{blocking, supervise::supervised};
 use crate::{
-    artifacts::{RegistryRoot, VerifiedFiles, manifest_file},
+    artifacts::{RegistryRoot, StoreError, VerifiedFiles, VerifiedSidecar, manifest_file},
     catalog::CatalogState,
-    domain::{Metadata, ModelId, Timestamp, VersionRecord, manifest::Manifest},
+    domain::{ModelId, Timestamp, VersionRecord, manifest::Manifest},
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
 };
@@ -43,28 +43,26 @@ impl Actor for ManifestActor {
 supervised!(ManifestActor, "manifest");
 
 /// A version's verified sidecar, or the reason why there is none.
-pub type VerifiedSidecar = Result<Arc<Metadata>, RegistryError>;
+pub type SidecarOutcome = Result<VerifiedSidecar, RegistryError>;
 
 /// The verified sidecars of the given versions, in the same order. A fault of one version does not affect the others.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<VerifiedSidecar>, RegistryError>")]
+#[rtype(result = "Result<Vec<SidecarOutcome>, RegistryError>")]
 pub struct ReadMetadata {
     /// The versions' rows.
     pub records: Vec<VersionRecord>,
 }
 
 impl Handler<ReadMetadata> for ManifestActor {
-    type Result = ResponseFuture<Result<Vec<VerifiedSidecar>, RegistryError>>;
+    type Result = ResponseFuture<Result<Vec<SidecarOutcome>, RegistryError>>;
 
     fn handle(&mut self, message: ReadMetadata, _: &mut Self::Context) -> Self::Result {
         fault::point(Point::ManifestReadMetadata);
         let (root, verified) = (self.root.clone(), self.verified.clone());
         if let [record] = message.records.as_slice() {
             // To read the state of one inode needs no thread.
-            match verified.remembered(&root, record) {
-                Ok(Some(metadata)) => return Box::pin(async move { Ok(vec![Ok(metadata)]) }),
-                Ok(None) => {}
-                Err(error) => return Box::pin(async move { Ok(vec![Err(error.into())]) }),
+            if let Some(sidecar) = verified.remembered(&root, record) {
+                return Box::pin(async move { Ok(vec![Ok(sidecar)]) });
             }
         }
         Box::pin(blocking(move || {
@@ -73,6 +71,7 @@ impl Handler<ReadMetadata> for ManifestActor {
                 .iter()
                 .map(|record| match verified.sidecar(&root, record) {
                     Err(error) if error.is_shortage() => Err(error.into()),
+                    Err(error) if root.is_being_restored() => Err(explained(&root, error)),
                     answer => Ok(answer.map_err(RegistryError::from)),
                 })
                 .collect()
@@ -103,7 +102,9 @@ impl Handler<OpenArtifact> for ManifestActor {
             let _turn = turn.lock().await;
             blocking(move || {
                 let going = |_| !message.cancelled.load(Ordering::Relaxed);
-                Ok(verified.open_artifact(&root, &message.record, &going)?)
+                verified
+                    .open_artifact(&root, &message.record, &going)
+                    .map_err(|error| explained(&root, error))
             })
             .await
         })
@@ -160,6 +161,72 @@ impl Handler<RecordChange> for ManifestActor {
             manifest_file::write(&root, &manifest)
         }))
     }
+}
+
+/// Replaces the manifest after a restore, whatever it says. The sender holds the write lock.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct ReplaceManifest {
+    /// The restored catalog.
+    pub state: CatalogState,
+    /// The time of its last change.
+    pub at: Timestamp,
+    /// When the restored registry was created.
+    pub created_at: Timestamp,
+}
+
+impl Handler<ReplaceManifest> for ManifestActor {
+    type Result = ResponseFuture<Result<(), RegistryError>>;
+
+    fn handle(&mut self, message: ReplaceManifest, _: &mut Self::Context) -> Self::Result {
+        let root = self.root.clone();
+        Box::pin(blocking(move || {
+            let mut manifest = Manifest::new(message.at, &message.state.summary);
+            manifest.created_at = message.created_at;
+            // The last backup of this directory is where it was. A manifest that cannot be read is replaced.
+            if let Ok(Some(before)) = manifest_file::read(&root) {
+                manifest.last_backup_at = before.last_backup_at;
+                manifest.backup_location = before.backup_location;
+            }
+            manifest_file::write(&root, &manifest)
+        }))
+    }
+}
+
+/// Records a backup in the manifest. The sender holds the write lock.
+#[derive(Message)]
+#[rtype(result = "Result<(), RegistryError>")]
+pub struct RecordBackup {
+    /// The time of the backup.
+    pub at: Timestamp,
+    /// Where it is.
+    pub location: String,
+}
+
+impl Handler<RecordBackup> for ManifestActor {
+    type Result = ResponseFuture<Result<(), RegistryError>>;
+
+    fn handle(&mut self, message: RecordBackup, _: &mut Self::Context) -> Self::Result {
+        let root = self.root.clone();
+        Box::pin(blocking(move || {
+            let Some(mut manifest) = manifest_file::read(&root)? else { return Ok(()) };
+            manifest.last_backup_at = Some(message.at);
+            manifest.backup_location = Some(message.location);
+            manifest_file::write(&root, &manifest)
+        }))
+    }
+}
+
+/// A file that cannot be read as the catalog says. While a restore moves folders, this is no fault: the same request
+/// succeeds a moment later.
+fn explained(root: &RegistryRoot, error: StoreError) -> RegistryError {
+    if root.is_being_restored() && !error.is_shortage() {
+        return RegistryError::new(
+            ErrorKind::RegistryLocked,
+            "The registry is being restored from a backup; try again in a moment",
+        );
+    }
+    error.into()
 }
 
 /// The relation of manifest and catalog.

@@ -7,6 +7,7 @@ pub mod janitor;
 pub mod manifest;
 pub mod supervise;
 pub mod validator;
+pub mod view;
 
 pub use auth::AuthActor;
 pub use db::DbActor;

@@ -11,7 +11,8 @@ use std::{
 };
 
 use actix::{
-    Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, MailboxError, Message, dev::ToEnvelope,
+    Actor, Addr, Arbiter, ArbiterHandle, Context, Handler, MailboxError, Message, System,
+    dev::ToEnvelope, prelude::Request,
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -66,14 +67,20 @@ impl<A: Actor> Clone for Handle<A> {
     }
 }
 
-/// An actor that could not be replaced; the process must end too.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the {actor} actor {what}")]
-pub struct Fatal {
-    /// The actor's name.
-    pub actor: &'static str,
-    /// The reason.
-    pub what: &'static str,
+/// What the process cannot go on after.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fatal {
+    /// An actor could not be replaced.
+    #[error("the {actor} actor {what}")]
+    Actor {
+        /// The actor's name.
+        actor: &'static str,
+        /// The reason.
+        what: &'static str,
+    },
+    /// The registry that was opened is not there any more.
+    #[error("{0}")]
+    Replaced(String),
 }
 
 /// Starts an actor on its own thread and supervises it. `fatal` receives the message that it is lost for good. This
@@ -82,8 +89,16 @@ pub fn start<A: Supervised>(
     factory: impl Fn() -> A + Send + Sync + 'static,
     fatal: mpsc::UnboundedSender<Fatal>,
 ) -> Handle<A> {
-    let arbiter = Arbiter::new();
-    let thread = arbiter.handle();
+    let (handle, watching) = begin(factory, Arbiter::new().handle(), fatal);
+    actix::spawn(watching);
+    handle
+}
+
+fn begin<A: Supervised>(
+    factory: impl Fn() -> A + Send + Sync + 'static,
+    thread: ArbiterHandle,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) -> (Handle<A>, impl Future<Output = ()> + Send) {
     let factory: Factory<A> = Arc::new(factory);
     let slot = Arc::new(Slot {
         address: RwLock::new(incarnate(&factory, &thread)),
@@ -95,7 +110,19 @@ pub fn start<A: Supervised>(
         requests: A::CAPACITY - watched.0.permits.available_permits(),
         capacity: A::CAPACITY,
     });
-    actix::spawn(watch(handle.clone(), factory, thread, fatal));
+    let watching = watch(handle.clone(), factory, thread, fatal);
+    (handle, watching)
+}
+
+/// Starts an actor on the calling thread, which must be an arbiter's, and supervises it from the system's own thread.
+/// A message to it from this thread wakes no other one. It is not replaced once the thread has ended.
+pub fn start_here<A: Supervised>(
+    factory: impl Fn() -> A + Send + Sync + 'static,
+    fatal: mpsc::UnboundedSender<Fatal>,
+) -> Handle<A> {
+    let (handle, watching) = begin(factory, Arbiter::current(), fatal);
+    // It fails only where the system is stopping.
+    System::current().arbiter().spawn(watching);
     handle
 }
 
@@ -118,7 +145,7 @@ async fn watch<A: Supervised>(
     let lost = |what| {
         tracing::error!(actor = A::NAME, what, "an actor is lost for good");
         // The receiver is gone only when the process is already stopping.
-        drop(fatal.send(Fatal { actor: A::NAME, what }));
+        drop(fatal.send(Fatal::Actor { actor: A::NAME, what }));
     };
     loop {
         tokio::time::sleep(limits::SUPERVISOR_ROUND).await;
@@ -129,6 +156,8 @@ async fn watch<A: Supervised>(
             Err(_) | Ok(Err(MailboxError::Timeout)) => {
                 return lost("no longer answers");
             }
+            // A stopped worker takes its actors with it.
+            Ok(Err(MailboxError::Closed)) if !thread.alive() => return,
             Ok(Err(MailboxError::Closed)) => {
                 deaths.retain(|death| death.elapsed() < limits::RESTART_WINDOW);
                 deaths.push(Instant::now());
@@ -146,6 +175,17 @@ async fn watch<A: Supervised>(
 impl<A: Actor> Handle<A> {
     fn address(&self) -> Addr<A> {
         self.0.address.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends through the address itself: a clone of it costs more than the message.
+    fn send<M>(&self, message: M) -> Request<A, M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        self.0.address.read().unwrap_or_else(PoisonError::into_inner).send(message)
     }
 
     fn replace(&self, address: Addr<A>) {
@@ -178,26 +218,46 @@ impl<A: Actor> Handle<A> {
         A: Supervised + Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        let Ok(_permit) = self.0.permits.try_acquire() else {
-            return Err(RegistryError::new(
-                ErrorKind::Overloaded,
-                "The registry has too many requests; try again in a moment",
-            )
-            .because(format!("{} is at its capacity of {}", A::NAME, A::CAPACITY)));
-        };
-        let unavailable = |cause: &str| {
-            RegistryError::unavailable(
-                "The registry did not answer in time; try again in a moment",
-                format!("{} {cause}", A::NAME),
-            )
-            .left_in_doubt()
-        };
-        match tokio::time::timeout(time, self.address().send(message)).await {
+        let Ok(_permit) = self.0.permits.try_acquire() else { return Err(overloaded::<A>()) };
+        match tokio::time::timeout(time, self.send(message)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(MailboxError::Closed)) => Err(unavailable("died")),
-            Ok(Err(MailboxError::Timeout)) | Err(_) => Err(unavailable("timed out")),
+            Ok(Err(MailboxError::Closed)) => Err(unavailable::<A>("died")),
+            Ok(Err(MailboxError::Timeout)) | Err(_) => Err(unavailable::<A>("timed out")),
         }
     }
+
+    /// As [`Self::ask`], for an actor on the calling thread that limits the time of its answers itself: a timer costs
+    /// more than such an answer.
+    ///
+    /// # Errors
+    /// The answer's own error; `OVERLOADED` and `REGISTRY_UNAVAILABLE` as [`Self::ask`].
+    pub async fn ask_here<M, T>(&self, message: M) -> Result<T, RegistryError>
+    where
+        M: Message<Result = Result<T, RegistryError>> + Send + 'static,
+        T: Send + 'static,
+        A: Supervised + Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        let Ok(_permit) = self.0.permits.try_acquire() else { return Err(overloaded::<A>()) };
+        let answer = self.send(message).await;
+        answer.unwrap_or_else(|_| Err(unavailable::<A>("died")))
+    }
+}
+
+fn overloaded<A: Supervised>() -> RegistryError {
+    RegistryError::new(
+        ErrorKind::Overloaded,
+        "The registry has too many requests; try again in a moment",
+    )
+    .because(format!("{} is at its capacity of {}", A::NAME, A::CAPACITY))
+}
+
+fn unavailable<A: Supervised>(cause: &str) -> RegistryError {
+    RegistryError::unavailable(
+        "The registry did not answer in time; try again in a moment",
+        format!("{} {cause}", A::NAME),
+    )
+    .left_in_doubt()
 }
 
 #[cfg(test)]
@@ -303,7 +363,8 @@ mod tests {
         });
         let fatal = tokio::time::timeout(Duration::from_secs(20), lost.recv()).await;
         killer.abort();
-        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("dies repeatedly"));
+        let expected = Fatal::Actor { actor: "subject", what: "dies repeatedly" };
+        assert_eq!(fatal.ok().flatten(), Some(expected));
     }
 
     #[actix::test]
@@ -312,6 +373,7 @@ mod tests {
         let hang = Do::BlockItsThread(limits::ACTOR_TIMEOUT + Duration::from_secs(5));
         drop(subject.ask_within(Duration::from_millis(50), hang).await);
         let fatal = tokio::time::timeout(Duration::from_secs(20), lost.recv()).await;
-        assert_eq!(fatal.ok().flatten().map(|fatal| fatal.what), Some("no longer answers"));
+        let expected = Fatal::Actor { actor: "subject", what: "no longer answers" };
+        assert_eq!(fatal.ok().flatten(), Some(expected));
     }
 }

@@ -4,26 +4,30 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
 };
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 
 use super::supervise::supervised;
-use load_checks::{LoadReport, Sample, Sandbox, SandboxError, TrustedGlobals, Verdict};
+use load_checks::{LoadReport, Sample, Sandbox, SandboxError};
 
 use crate::{
-    artifacts::{ArtifactStore, StoreError, VerifiedFiles},
-    domain::{Metadata, ModelId, Sha256Digest, VersionRecord},
+    artifacts::{ArtifactStore, StoreError, UnverifiedArtifact, VerifiedFiles},
+    domain::{
+        LoadCheck, Metadata, ModelId, Sha256Digest, Timestamp, Verdict, VersionRecord, log::Subject,
+    },
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
     limits, metrics,
+    policy::PolicyInForce,
     progress::Progress,
 };
 
@@ -34,8 +38,8 @@ pub struct Checks {
     pub store: ArtifactStore,
     /// The record of verified files, which a failed check corrects.
     pub verified: Arc<VerifiedFiles>,
-    /// Classes that a pickle may name in addition to the built-in ones.
-    pub trusted: Arc<TrustedGlobals>,
+    /// The policy in force, which names the classes that a pickle may name in addition to the built-in ones.
+    pub policy: PolicyInForce,
     /// The sandbox of the load checks.
     pub sandbox: Sandbox,
 }
@@ -78,7 +82,7 @@ impl Validation {
     /// Whether the version is intact and would load.
     #[must_use]
     pub fn load_successful(&self) -> bool {
-        self.load.as_ref().is_some_and(|report| report.verdict == Verdict::Loadable)
+        self.load.as_ref().is_some_and(|report| report.verdict == load_checks::Verdict::Loadable)
     }
 
     /// Every fault, one sentence each.
@@ -197,6 +201,71 @@ async fn outcome_of(mut outcome: watch::Receiver<Outcome>) -> Result<Validation,
         .unwrap_or_else(|| Err(RegistryError::internal("a validation ended without an outcome")))
 }
 
+/// Checks whether a file that is not registered yet would load. A broken artifact is an answer, not an error.
+#[derive(Message)]
+#[rtype(result = "Result<LoadReport, RegistryError>")]
+pub struct CheckFile {
+    /// The file.
+    pub file: File,
+    /// The size of the file, in bytes.
+    pub bytes: u64,
+    /// The version that it is to become.
+    pub subject: Subject,
+    /// The parameters of the version.
+    pub parameters: Map<String, Value>,
+    /// Set when nobody waits for the answer.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl Handler<CheckFile> for ValidatorActor {
+    type Result = ResponseFuture<Result<LoadReport, RegistryError>>;
+
+    fn handle(&mut self, message: CheckFile, _: &mut Self::Context) -> Self::Result {
+        let (checks, workers) = (self.checks.clone(), self.workers.clone());
+        Box::pin(async move {
+            let permit = workers.acquire_owned().await.map_err(RegistryError::internal)?;
+            super::blocking(move || {
+                let _permit = permit;
+                check_file(&checks, message)
+            })
+            .await
+        })
+    }
+}
+
+fn check_file(checks: &Checks, ask: CheckFile) -> Result<LoadReport, RegistryError> {
+    let name = format!("{}/{}", ask.subject.model_type, ask.subject.version);
+    let pace = Pace::of(ask.subject, ask.bytes);
+    let going = || {
+        pace.tell("checking that it loads", None);
+        !ask.cancelled.load(Ordering::Relaxed)
+    };
+    let (trusted, sample) = (checks.policy.now(), sample_of(&ask.parameters));
+    let report = checks
+        .sandbox
+        .check(&ask.file, &trusted.trusted, sample.as_ref(), &going)
+        .map_err(|error| no_answer(error, &name))?;
+    metrics::load_check(report.format, report.verdict, pace.started.elapsed());
+    Ok(report)
+}
+
+/// A report as the catalog keeps it.
+#[must_use]
+pub fn kept(report: &LoadReport, checked_at: Timestamp) -> LoadCheck {
+    LoadCheck {
+        verdict: match report.verdict {
+            load_checks::Verdict::Loadable => Verdict::Loadable,
+            load_checks::Verdict::Unloadable => Verdict::Unloadable,
+            load_checks::Verdict::Unsafe => Verdict::Unsafe,
+        },
+        format: report.format.to_string(),
+        depth: report.depth.to_string(),
+        errors: LoadCheck::bounded_errors(report.errors.clone()),
+        checker: format!("load-checks {}", load_checks::VERSION),
+        checked_at,
+    }
+}
+
 /// The number of load checks that could start now.
 #[derive(Message)]
 #[rtype(result = "Result<usize, RegistryError>")]
@@ -215,12 +284,8 @@ fn validate(
     record: &VersionRecord,
     run: &Run,
 ) -> Result<Validation, RegistryError> {
-    let pace = Pace::of(record);
-    let hashed = |done| {
-        run.tell(done, record.artifact_size_bytes, "hashing");
-        pace.tell("hashing", Some(done));
-        run.wanted()
-    };
+    let pace = Pace::of(Subject::of(record), record.artifact_size_bytes);
+    let work = Work { checks, record, run, pace, intact: OnceLock::new() };
     let root = checks.store.root();
     let mut integrity_errors = Vec::new();
     let sidecar = match checks.verified.read_sidecar(root, record) {
@@ -230,36 +295,103 @@ fn validate(
             None
         }
     };
-    let artifact = match checks.verified.rehash_artifact(root, record, &hashed) {
-        Ok(artifact) => Some(artifact),
+    let load = match work.examine(sidecar.as_ref().map(|sidecar| sidecar.metadata.as_ref())) {
+        Ok(Some(checked)) => Some(checked.map_err(|error| no_answer(error, &record.name()))?),
+        Ok(None) => None,
         Err(error) => {
             integrity_errors.push(integrity_only(error)?);
             None
         }
     };
-    let mut load = None;
-    if let (Some(sidecar), Some(artifact)) = (sidecar, artifact) {
-        fault::point(Point::ValidatorHashed);
-        let sample = sample_of(&sidecar);
-        let going = || {
-            pace.tell("checking that it loads", None);
-            run.wanted()
-        };
-        let checked =
-            checks.sandbox.check(&artifact.file, &checks.trusted, sample.as_ref(), &going);
-        let report = checked.map_err(|error| no_answer(error, record))?;
-        match checks.verified.require_unchanged(&artifact, record) {
-            Ok(()) => load = Some(report),
-            Err(error) => integrity_errors.push(integrity_only(error)?),
-        }
-    }
     let validation =
         Validation { checksum_verified: integrity_errors.is_empty(), integrity_errors, load };
-    log(record, &validation, pace.started);
+    log(record, &validation, work.pace.started);
     if let Some(report) = &validation.load {
-        metrics::load_check(report.format, report.verdict, pace.started.elapsed());
+        metrics::load_check(report.format, report.verdict, work.pace.started.elapsed());
     }
     Ok(validation)
+}
+
+/// One validation of an artifact, as the threads that work on it share it.
+struct Work<'a> {
+    checks: &'a Checks,
+    record: &'a VersionRecord,
+    run: &'a Run,
+    pace: Pace,
+    /// Whether the hash is right, once that is known.
+    intact: OnceLock<bool>,
+}
+
+/// The result of a load check.
+type Checked = Result<LoadReport, SandboxError>;
+
+impl Work<'_> {
+    /// Hashes the artifact, and checks it if there is a sidecar. What a check said of bytes with another hash is lost.
+    fn examine(&self, sidecar: Option<&Metadata>) -> Result<Option<Checked>, StoreError> {
+        let verified = &self.checks.verified;
+        let artifact = verified.open_unverified(self.checks.store.root(), self.record)?;
+        let Some(sidecar) = sidecar else {
+            return self.hash(&artifact).map(|()| None);
+        };
+        let sample = sample_of(&sidecar.parameters);
+        let check = || self.check(&artifact, sample.as_ref());
+        let checked = if self.record.artifact_size_bytes < limits::CHECK_WHILE_HASHING {
+            self.hash(&artifact)?;
+            check()
+        } else {
+            self.hash_and_check(&artifact, check)?
+        };
+        if checked.is_ok() {
+            verified.require_unchanged(&artifact, self.record)?;
+        }
+        Ok(Some(checked))
+    }
+
+    /// Hashes a large artifact while it is checked: the two read the same open file, from the page cache.
+    fn hash_and_check(
+        &self,
+        artifact: &UnverifiedArtifact,
+        check: impl Fn() -> Checked + Send + Copy,
+    ) -> Result<Checked, StoreError> {
+        std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("load check".to_owned());
+            let Ok(checking) = builder.spawn_scoped(scope, check) else {
+                // The system has no more threads; one is enough.
+                self.hash(artifact)?;
+                return Ok(check());
+            };
+            let hashed = self.hash(artifact);
+            let checked = checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            hashed.map(|()| checked)
+        })
+    }
+
+    fn hash(&self, artifact: &UnverifiedArtifact) -> Result<(), StoreError> {
+        let keep_going = |done| {
+            self.run.tell(done, self.record.artifact_size_bytes, "hashing");
+            self.pace.tell("hashing", Some(done));
+            self.run.wanted()
+        };
+        let hashed = self.checks.verified.hash_artifact(artifact, self.record, &keep_going);
+        // It is set once: an artifact is hashed once.
+        self.intact.get_or_init(|| hashed.is_ok());
+        hashed?;
+        fault::point(Point::ValidatorHashed);
+        Ok(())
+    }
+
+    fn check(&self, artifact: &UnverifiedArtifact, sample: Option<&Sample>) -> Checked {
+        let keep_going = || {
+            match self.intact.get() {
+                None => {}
+                Some(true) => self.pace.tell("checking that it loads", None),
+                Some(false) => return false,
+            }
+            self.run.wanted()
+        };
+        let Checks { sandbox, policy, .. } = self.checks;
+        sandbox.check(&artifact.file, &policy.now().trusted, sample, &keep_going)
+    }
 }
 
 /// An integrity fault is a finding; any other error of the disk means that there is no result.
@@ -270,22 +402,22 @@ fn integrity_only(error: StoreError) -> Result<String, RegistryError> {
     }
 }
 
-fn no_answer(error: SandboxError, record: &VersionRecord) -> RegistryError {
+fn no_answer(error: SandboxError, name: &str) -> RegistryError {
     match error {
         SandboxError::WallsMissing(_) => {
             RegistryError::new(ErrorKind::RegistryUnavailable, error.to_string())
         }
         error => RegistryError::unavailable(
             "The load check could not run; try again",
-            format!("{}: {error}", record.name()),
+            format!("{name}: {error}"),
         ),
     }
 }
 
 /// `parameters.sample_input` and `parameters.expected_output`, if both are rows of numbers.
-fn sample_of(metadata: &Metadata) -> Option<Sample> {
+fn sample_of(parameters: &Map<String, Value>) -> Option<Sample> {
     let rows = |name: &str| -> Option<Vec<Vec<f64>>> {
-        let rows = metadata.parameters.get(name)?.as_array()?;
+        let rows = parameters.get(name)?.as_array()?;
         rows.iter()
             .map(|row| match row {
                 Value::Array(row) => row.iter().map(Value::as_f64).collect(),
@@ -298,16 +430,17 @@ fn sample_of(metadata: &Metadata) -> Option<Sample> {
 }
 
 /// Logs, every few seconds, that a long check is still running.
-struct Pace<'a> {
-    record: &'a VersionRecord,
+struct Pace {
+    subject: Subject,
+    bytes: u64,
     started: Instant,
     told: Mutex<Instant>,
 }
 
-impl<'a> Pace<'a> {
-    fn of(record: &'a VersionRecord) -> Self {
+impl Pace {
+    fn of(subject: Subject, bytes: u64) -> Self {
         let now = Instant::now();
-        Self { record, started: now, told: Mutex::new(now) }
+        Self { subject, bytes, started: now, told: Mutex::new(now) }
     }
 
     fn tell(&self, what: &str, done: Option<u64>) {
@@ -317,12 +450,12 @@ impl<'a> Pace<'a> {
         }
         *told = Instant::now();
         tracing::info!(
-            model_type = %self.record.model_type,
-            version = %self.record.version,
-            model_id = %self.record.model_id,
+            model_type = %self.subject.model_type,
+            version = %self.subject.version,
+            model_id = %self.subject.model_id,
             what,
             bytes_done = done,
-            bytes = self.record.artifact_size_bytes,
+            bytes = self.bytes,
             elapsed_s = self.started.elapsed().as_secs(),
             "still validating"
         );

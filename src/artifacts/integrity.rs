@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::{
     ArtifactStore, StoreError, VerifiedFiles,
     root::{CHECKSUM, METADATA, STAGING},
-    store::UnreadableIntent,
+    sidecar::Identity,
+    store::{Purpose, UnreadableIntent},
 };
-use crate::domain::VersionRecord;
+use crate::domain::{ModelType, Version, VersionRecord};
 
 /// A disagreement between any two of catalog, sidecars, artifacts, history and manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +73,27 @@ pub fn examine(
     found
 }
 
+/// The state of a version's folder and of the files in it, without their content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderState(Vec<(String, Identity)>);
+
+/// The state of a version's files; `None` where it cannot be read.
+#[must_use]
+pub fn folder_state(
+    store: &ArtifactStore,
+    model_type: &ModelType,
+    version: Version,
+) -> Option<FolderState> {
+    let folder = store.root().version_folder(model_type, version).ok()?;
+    let mut names = folder.entries().ok()?;
+    names.sort_unstable();
+    let states = names.into_iter().map(|name| {
+        let stat = folder.stat(&name).ok()?;
+        Some((name, Identity::of(&stat)))
+    });
+    states.collect::<Option<_>>().map(FolderState)
+}
+
 /// The names of files in a version's folder that do not belong there.
 ///
 /// # Errors
@@ -111,7 +133,10 @@ pub fn orphans(
     store: &ArtifactStore,
     records: &[VersionRecord],
 ) -> Result<Vec<Finding>, StoreError> {
-    let mut known: BTreeSet<String> = records.iter().map(VersionRecord::name).collect();
+    let (gone, here): (Vec<_>, Vec<_>) =
+        records.iter().partition(|record| record.collected.is_some());
+    let mut known: BTreeSet<String> = here.into_iter().map(VersionRecord::name).collect();
+    let gone: BTreeSet<String> = gone.into_iter().map(VersionRecord::name).collect();
     let mut found = Vec::new();
     for intent in store.intents()? {
         let intent = match intent {
@@ -131,14 +156,22 @@ pub fn orphans(
             found.push(Finding {
                 kind: "unfinished",
                 subject,
-                detail: "a registration was cut short".to_owned(),
+                detail: match intent.purpose {
+                    Purpose::Register => "a registration was cut short",
+                    Purpose::Collect => "the removal of its files was cut short",
+                }
+                .to_owned(),
                 remedy: "a running service, the next change or start, or `verify --repair` ends it",
             });
         }
     }
     let orphan = |subject: String| Finding {
         kind: "orphan",
-        detail: format!("artifacts/{subject} is not in the catalog"),
+        detail: if gone.contains(&subject) {
+            format!("artifacts/{subject} is still there, but its files were removed")
+        } else {
+            format!("artifacts/{subject} is not in the catalog")
+        },
         subject,
         remedy: "`verify --repair` moves it to quarantine/; or restore the catalog from a backup",
     };

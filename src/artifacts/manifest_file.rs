@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::{RegistryRoot, StoreError, root::MANIFEST};
+use super::{RegistryRoot, StoreError, reserve, root::MANIFEST};
 use crate::{
     domain::manifest::Manifest,
     error::{ErrorKind, RegistryError},
@@ -31,9 +31,9 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
         RegistryError::new(
             ErrorKind::IntegrityOnRead,
             format!(
-                "manifest.json is not a manifest of this registry ({error}); a directory of the Python \
-                 service is brought in with `model-registry import`, a damaged manifest is restored \
-                 from a backup"
+                "manifest.json is not a manifest of this registry ({error}); if it was damaged, \
+                 `model-registry verify --repair` writes it again from the catalog, or restore it from a backup; a \
+                 directory of the Python service is brought in with `model-registry import`"
             ),
         )
     })?;
@@ -43,18 +43,27 @@ pub fn read(root: &RegistryRoot) -> Result<Option<Manifest>, RegistryError> {
     Ok(Some(manifest))
 }
 
-/// Replaces the manifest: writes and flushes a new file, renames it over the old one, and flushes the folder.
+/// Replaces the manifest: writes and flushes a new file, renames it over the old one, and flushes the folder. If the
+/// disk is full, it uses the reserve. The caller holds the directory's lock.
 ///
 /// # Errors
 /// Errors of the disk. The manifest is then still complete, never partly written.
 pub fn write(root: &RegistryRoot, manifest: &Manifest) -> Result<(), RegistryError> {
     let text = serde_json::to_vec_pretty(manifest).map_err(RegistryError::internal)?;
+    match replace(root, &text) {
+        Err(error) if error.is_out_of_room() && reserve::free_some(root)? => {
+            Ok(replace(root, &text)?)
+        }
+        done => Ok(done?),
+    }
+}
+
+fn replace(root: &RegistryRoot, text: &[u8]) -> Result<(), StoreError> {
     let folder = root.folder()?;
     folder.remove_file(TEMPORARY)?;
-    folder.write_file(TEMPORARY, &text)?;
+    folder.write_file(TEMPORARY, text)?;
     fault::point(Point::ManifestWritten);
     folder.replace(TEMPORARY, MANIFEST)?;
     fault::point(Point::ManifestRenamed);
-    folder.sync()?;
-    Ok(())
+    folder.sync()
 }

@@ -2,12 +2,16 @@
 //! opened beneath the registry directory, and no symbolic link is followed. File names are made from domain types, so
 //! text from a client never becomes a path.
 
+pub mod backup_folder;
+pub mod backup_place;
 pub mod digest;
 pub mod integrity;
 pub mod legacy;
 pub mod lock;
 pub mod manifest_file;
 pub mod quarantine;
+pub mod reserve;
+pub mod restoration;
 pub mod root;
 pub mod sidecar;
 pub mod store;
@@ -18,7 +22,7 @@ use std::{io, path::PathBuf};
 use crate::error::{ErrorKind, RegistryError};
 
 pub use root::RegistryRoot;
-pub use sidecar::{HashedArtifact, VerifiedFiles};
+pub use sidecar::{Seal, UnverifiedArtifact, VerifiedFiles, VerifiedSidecar};
 pub use store::ArtifactStore;
 
 /// An error on disk.
@@ -83,6 +87,12 @@ impl StoreError {
         matches!(self, Self::Io { source, .. } if source.raw_os_error().is_some_and(|code| short.contains(&code)))
     }
 
+    /// Whether the cause is a full disk or a used-up quota.
+    #[must_use]
+    pub fn is_out_of_room(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_out_of_room(source))
+    }
+
     /// Wraps a system error.
     pub fn io(
         action: &'static str,
@@ -93,12 +103,20 @@ impl StoreError {
     }
 }
 
+/// Whether the disk is full or a quota is used up.
+fn is_out_of_room(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let full = [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| full.contains(&code))
+}
+
 impl From<StoreError> for RegistryError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::OtherMount(_) => {
                 Self::unavailable("The folder of this model type is a mount of its own", error)
             }
+            StoreError::Io { .. } if error.is_out_of_room() => Self::out_of_room(error),
             StoreError::Io { .. } => {
                 Self::unavailable("The registry's files cannot be used", error)
             }

@@ -5,16 +5,24 @@ use uuid::Uuid;
 
 use super::{
     ArtifactStore, StoreError,
-    root::{CHECKSUM, Folder, MANIFEST},
+    root::{CATALOG, CHECKSUM, Folder, MANIFEST},
     store::checksum_line,
 };
 use crate::domain::VersionRecord;
 
 /// The name of the folder in the registry directory.
-const QUARANTINE: &str = "quarantine";
+pub const QUARANTINE: &str = "quarantine";
+
+/// The quarantine folder, which is made where it is absent.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub(super) fn folder(store: &ArtifactStore) -> Result<Folder, StoreError> {
+    store.root().folder()?.make_folder(QUARANTINE)
+}
 
 fn move_away(store: &ArtifactStore, from: &Folder, name: &str) -> Result<String, StoreError> {
-    let quarantine = store.root().folder()?.make_folder(QUARANTINE)?;
+    let quarantine = folder(store)?;
     let new_name = format!("{}-{}", name.replace('/', "-"), Uuid::new_v4());
     from.move_new(name, &quarantine, &new_name)?;
     from.sync()?;
@@ -50,6 +58,29 @@ pub fn strangers(
 ) -> Result<Vec<String>, StoreError> {
     let folder = store.root().version_folder(&record.model_type, record.version)?;
     names.iter().map(|name| move_away(store, &folder, name)).collect()
+}
+
+/// Moves the files of an embedded catalog that cannot be used into quarantine and returns the new place of the first.
+/// No process may have them open.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn catalog(root: &std::sync::Arc<super::RegistryRoot>) -> Result<Option<String>, StoreError> {
+    let store = ArtifactStore::new(root.clone());
+    let folder = root.folder()?;
+    let mut place = None;
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("{CATALOG}{suffix}");
+        match folder.stat(&name) {
+            Ok(_) => {
+                let moved = move_away(&store, &folder, &name)?;
+                place.get_or_insert(moved);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(place)
 }
 
 /// Moves an unreadable manifest into quarantine and returns its new place.

@@ -4,6 +4,7 @@
 //! error and cannot lead out of the directory.
 
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
@@ -44,6 +45,12 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 /// The file that is locked while the registry is changed.
 pub const LOCK_FILE: &str = ".lock";
+/// The file that is locked while the registry is restored.
+pub const RESTORE_LOCK: &str = ".restore.lock";
+/// The file that says which restore is under way.
+pub const RESTORE_INTENT: &str = ".restore.json";
+/// The file that is locked while version folders are copied or removed.
+pub const RETAIN_FILE: &str = ".retain";
 
 /// The registry directory.
 #[derive(Debug)]
@@ -91,6 +98,23 @@ impl RegistryRoot {
         &self.path
     }
 
+    /// The `stat` of a file at a relative path. Links on the path are followed, but not one in the file's place: compare
+    /// the inode, and never read the file by this path.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn stat(&self, path: &CStr) -> io::Result<Stat> {
+        Ok(fs::statat(&self.directory, path, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Whether another directory is now at this one's path. A missing directory is not another one.
+    #[must_use]
+    pub fn was_replaced(&self) -> bool {
+        let Ok(own) = fs::fstat(&self.directory) else { return false };
+        fs::stat(&self.path)
+            .is_ok_and(|there| (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino))
+    }
+
     /// Whether this process may change the registry's files. `embedded` says that the catalog is one of them.
     #[must_use]
     pub fn takes_changes(&self, embedded: bool) -> bool {
@@ -103,6 +127,29 @@ impl RegistryRoot {
         allowed(".", Access::WRITE_OK | Access::EXEC_OK).is_ok()
             && [ARTIFACTS, LOCK_FILE].into_iter().all(writable)
             && (!embedded || writable(CATALOG))
+    }
+
+    /// Whether a restore is under way, or was cut off. Files and catalog may then disagree for a moment.
+    #[must_use]
+    pub fn is_being_restored(&self) -> bool {
+        fs::statat(&self.directory, RESTORE_INTENT, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Tells other processes, as long as this value lives, that this one has the registry's catalog open. A file system
+    /// without such locks is not an error: then nobody can replace the catalog's file.
+    pub fn share(&self) {
+        if let Err(error) = fs::flock(&self.directory, fs::FlockOperation::NonBlockingLockShared) {
+            tracing::debug!(%error, "cannot tell other processes that the registry is open");
+        }
+    }
+
+    /// Takes the registry for this process alone, if no other has its catalog open.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn try_take_alone(&self) -> Result<bool, StoreError> {
+        super::lock::try_exclusive(&self.directory)
+            .map_err(|error| StoreError::io("lock", &self.path, error))
     }
 
     /// The root as a folder.
@@ -167,6 +214,35 @@ impl Folder {
             Err(error) => return Err(self.failed("make the folder", name, error)),
         }
         self.folder(name)
+    }
+
+    /// Opens a folder in this one, or makes it, without flushing its entry: for many folders that are flushed
+    /// together.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where it cannot be created or opened.
+    pub fn add_folder(&self, name: &str) -> Result<Self, StoreError> {
+        match fs::mkdirat(&self.directory, name, DIRECTORY_MODE) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => self.folder(name),
+            Err(error) => Err(self.failed("make the folder", name, error)),
+        }
+    }
+
+    /// Makes a file of another folder appear in this one as a second name of the same file.
+    ///
+    /// # Errors
+    /// The system's: above all where the two are on different file systems, or the file belongs to another user.
+    pub fn link_from(&self, from: &Self, name: &str) -> io::Result<()> {
+        let plain = AtFlags::empty();
+        Ok(fs::linkat(&from.directory, name, &self.directory, name, plain)?)
+    }
+
+    /// Flushes the whole file system, which costs less than to flush thousands of files and folders one by one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn sync_all(&self) -> Result<(), StoreError> {
+        fs::syncfs(&self.directory).map_err(|error| StoreError::io("flush", &self.path, error))
     }
 
     /// Opens a regular file for reading.
@@ -372,6 +448,11 @@ impl Folder {
     pub fn lock_shared(&self) -> Result<(), StoreError> {
         fs::flock(&self.directory, fs::FlockOperation::LockShared)
             .map_err(|error| StoreError::io("lock", &self.path, error))
+    }
+
+    /// The folder itself, to ask its file system.
+    pub(super) fn descriptor(&self) -> impl AsFd + '_ {
+        &self.directory
     }
 
     /// The folder's path, for messages.

@@ -5,9 +5,10 @@
 //! program can set ctime.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    ffi::{CStr, CString},
     fs::File,
-    io::{Read as _, Seek as _},
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -19,13 +20,16 @@ use super::{
     root::{Folder, METADATA},
 };
 use crate::{
-    domain::{Metadata, ModelId, Sha256Digest, VersionRecord, registration::MAX_SIDECAR_BYTES},
+    domain::{
+        Metadata, ModelId, ModelType, Sha256Digest, Version, VersionRecord,
+        registration::MAX_SIDECAR_BYTES,
+    },
     limits,
 };
 
 /// The values that identify one state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size: i64,
@@ -35,7 +39,7 @@ struct Identity {
 
 impl Identity {
     #[expect(clippy::unnecessary_cast, reason = "the fields' types differ between architectures")]
-    fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         Self {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
@@ -62,10 +66,48 @@ struct Sidecar {
     metadata: Arc<Metadata>,
 }
 
-/// An open artifact whose content has its recorded hash.
+/// The content of a verified sidecar.
+#[derive(Debug, Clone)]
+pub struct VerifiedSidecar {
+    /// The content.
+    pub metadata: Arc<Metadata>,
+    /// Tells whether the file is still the verified one; `None` where it changed so recently that the file system's
+    /// clock may not show another change.
+    pub seal: Option<Seal>,
+}
+
+/// The state in which a sidecar was verified.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// Relative to the registry directory.
+    path: Box<CStr>,
+    identity: Identity,
+}
+
+impl Seal {
+    fn of(record: &VersionRecord, identity: Identity) -> Option<Self> {
+        let path = format!("{}/{METADATA}", record.artifact_path());
+        Some(Self { path: CString::new(path).ok()?.into_boxed_c_str(), identity })
+    }
+
+    /// Whether the file at this path is still in the verified state. Costs one `stat`. The file's inode is compared, so
+    /// a link on the path can lead only to the verified file itself.
+    #[must_use]
+    pub fn is_whole(&self, root: &RegistryRoot) -> bool {
+        root.stat(&self.path).is_ok_and(|stat| Identity::of(&stat) == self.identity)
+    }
+
+    /// The memory that it takes, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.path.count_bytes() + 1
+    }
+}
+
+/// An open artifact whose content need not have its recorded hash.
 #[derive(Debug)]
-pub struct HashedArtifact {
-    /// The open file.
+pub struct UnverifiedArtifact {
+    /// The open file, at its start.
     pub file: File,
     identity: Identity,
 }
@@ -75,6 +117,7 @@ pub struct HashedArtifact {
 pub struct VerifiedFiles {
     sidecars: Mutex<HashMap<ModelId, Sidecar>>,
     artifacts: Mutex<HashMap<ModelId, (Identity, Sha256Digest)>>,
+    suspects: Mutex<BTreeSet<(ModelType, Version)>>,
 }
 
 fn fault(record: &VersionRecord, what: impl Into<String>) -> StoreError {
@@ -111,23 +154,21 @@ fn folder_of(root: &RegistryRoot, record: &VersionRecord) -> Result<Folder, Stor
 
 impl VerifiedFiles {
     /// The cached sidecar, if the file is still in its verified state. Costs one `stat` of the file.
-    ///
-    /// # Errors
-    /// [`StoreError::Integrity`] where it is missing or a link.
+    #[must_use]
     pub fn remembered(
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Option<Arc<Metadata>>, StoreError> {
-        let stat = folder_of(root, record)?
-            .stat(METADATA)
-            .map_err(|error| missing_is_a_fault(record, METADATA, error))?;
-        let identity = Identity::of(&stat);
+    ) -> Option<VerifiedSidecar> {
         let sidecars = self.sidecars.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(sidecars.get(&record.model_id).and_then(|known| {
-            (known.identity == identity && known.digest == record.metadata_sha256)
-                .then(|| known.metadata.clone())
-        }))
+        let known = sidecars.get(&record.model_id)?;
+        if known.digest != record.metadata_sha256 {
+            return None;
+        }
+        let (identity, metadata) = (known.identity, known.metadata.clone());
+        drop(sidecars);
+        let seal = Seal::of(record, identity)?;
+        seal.is_whole(root).then_some(VerifiedSidecar { metadata, seal: Some(seal) })
     }
 
     /// The verified sidecar, from the cache or from its file.
@@ -138,11 +179,26 @@ impl VerifiedFiles {
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Arc<Metadata>, StoreError> {
-        match self.remembered(root, record)? {
-            Some(metadata) => Ok(metadata),
+    ) -> Result<VerifiedSidecar, StoreError> {
+        let read = || match self.remembered(root, record) {
+            Some(verified) => Ok(verified),
             None => self.read_sidecar(root, record),
+        };
+        read().inspect_err(|error| self.suspect(record, error))
+    }
+
+    /// Remembers a version that a read found damaged.
+    pub fn suspect(&self, record: &VersionRecord, error: &StoreError) {
+        let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(error, StoreError::Integrity(_)) && suspects.len() < limits::SUSPECT_VERSIONS {
+            suspects.insert((record.model_type.clone(), record.version));
         }
+    }
+
+    /// The versions that reads found damaged since the last call.
+    #[must_use]
+    pub fn take_suspects(&self) -> BTreeSet<(ModelType, Version)> {
+        std::mem::take(&mut *self.suspects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads and verifies the sidecar without using the cache.
@@ -154,7 +210,7 @@ impl VerifiedFiles {
         &self,
         root: &RegistryRoot,
         record: &VersionRecord,
-    ) -> Result<Arc<Metadata>, StoreError> {
+    ) -> Result<VerifiedSidecar, StoreError> {
         let folder = folder_of(root, record)?;
         let file = folder
             .open_file(METADATA)
@@ -172,11 +228,13 @@ impl VerifiedFiles {
         let metadata = Metadata::parse(&bytes).map_err(|error| fault(record, error.to_string()))?;
         metadata.agrees_with(record).map_err(|error| fault(record, error.to_string()))?;
         let metadata = Arc::new(metadata);
+        let mut seal = None;
         if identity.is_settled(SystemTime::now()) {
             let entry = Sidecar { identity, digest: found, metadata: metadata.clone() };
             insert_bounded(&self.sidecars, record.model_id, entry);
+            seal = Seal::of(record, identity);
         }
-        Ok(metadata)
+        Ok(VerifiedSidecar { metadata, seal })
     }
 
     /// Opens the artifact and verifies it. Hashes the file unless it is still in the state that was verified before.
@@ -189,7 +247,17 @@ impl VerifiedFiles {
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<File, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
+        self.open_verified(root, record, keep_going)
+            .inspect_err(|error| self.suspect(record, error))
+    }
+
+    fn open_verified(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<File, StoreError> {
+        let UnverifiedArtifact { file, identity } = open_unverified(root, record)?;
         let known = self
             .artifacts
             .lock()
@@ -199,7 +267,7 @@ impl VerifiedFiles {
         if known == Some((identity, record.checksum_sha256)) {
             return Ok(file);
         }
-        check_artifact(&mut file, record, keep_going)?;
+        check_artifact(&file, record, keep_going)?;
         if identity.is_settled(SystemTime::now()) {
             insert_bounded(&self.artifacts, record.model_id, (identity, record.checksum_sha256));
         }
@@ -215,19 +283,43 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
         keep_going: &dyn Fn(u64) -> bool,
-    ) -> Result<HashedArtifact, StoreError> {
-        let (mut file, identity) = open_unverified(root, record)?;
-        check_artifact(&mut file, record, keep_going).inspect_err(|_| self.forget(record))?;
-        Ok(HashedArtifact { file, identity })
+    ) -> Result<(), StoreError> {
+        let artifact = self.open_unverified(root, record)?;
+        self.hash_artifact(&artifact, record, keep_going)
     }
 
-    /// Checks that an artifact has not changed since it was opened for hashing. Call this after the last read of it.
+    /// Opens the artifact; [`Self::hash_artifact`] then verifies it.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it is missing or a link.
+    pub fn open_unverified(
+        &self,
+        root: &RegistryRoot,
+        record: &VersionRecord,
+    ) -> Result<UnverifiedArtifact, StoreError> {
+        open_unverified(root, record)
+    }
+
+    /// Verifies an open artifact without using the cache. The file's position is not used.
+    ///
+    /// # Errors
+    /// [`StoreError::Integrity`] where it has a size or hash that differs from the catalog.
+    pub fn hash_artifact(
+        &self,
+        artifact: &UnverifiedArtifact,
+        record: &VersionRecord,
+        keep_going: &dyn Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        check_artifact(&artifact.file, record, keep_going).inspect_err(|_| self.forget(record))
+    }
+
+    /// Checks that an artifact has not changed since it was opened. Call this after the last read of it.
     ///
     /// # Errors
     /// [`StoreError::Integrity`] where it has changed.
     pub fn require_unchanged(
         &self,
-        artifact: &HashedArtifact,
+        artifact: &UnverifiedArtifact,
         record: &VersionRecord,
     ) -> Result<(), StoreError> {
         let stat = rustix::fs::fstat(&artifact.file)
@@ -258,23 +350,23 @@ fn insert_bounded<T>(memory: &Mutex<HashMap<ModelId, T>>, key: ModelId, value: T
 fn open_unverified(
     root: &RegistryRoot,
     record: &VersionRecord,
-) -> Result<(File, Identity), StoreError> {
+) -> Result<UnverifiedArtifact, StoreError> {
     let name = record.artifact_file.as_str();
     let folder = folder_of(root, record)?;
     let file = folder.open_file(name).map_err(|error| missing_is_a_fault(record, name, error))?;
     let stat = rustix::fs::fstat(&file)
         .map_err(|error| StoreError::io("look at", folder.path().join(name), error))?;
-    Ok((file, Identity::of(&stat)))
+    Ok(UnverifiedArtifact { file, identity: Identity::of(&stat) })
 }
 
 fn check_artifact(
-    file: &mut File,
+    file: &File,
     record: &VersionRecord,
     keep_going: &dyn Fn(u64) -> bool,
 ) -> Result<(), StoreError> {
     let name = record.artifact_file.as_str();
     let read_error = |error| StoreError::io("read", record.artifact_path(), error);
-    let (found, size) = digest::hash(&*file, keep_going).map_err(read_error)?;
+    let (found, size) = digest::hash_file(file, keep_going).map_err(read_error)?;
     if size != record.artifact_size_bytes {
         let expected = record.artifact_size_bytes;
         return Err(fault(
@@ -285,5 +377,5 @@ fn check_artifact(
     if found != record.checksum_sha256 {
         return Err(fault(record, format!("{name} differs from its recorded SHA-256")));
     }
-    file.rewind().map_err(read_error)
+    Ok(())
 }

@@ -43,6 +43,20 @@ pub struct Intent {
     pub model_type: ModelType,
     /// The version's number.
     pub version: Version,
+    /// What the folder is to become.
+    #[serde(default)]
+    pub purpose: Purpose,
+}
+
+/// What an intent is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The folder is moved into place.
+    #[default]
+    Register,
+    /// The folder is removed.
+    Collect,
 }
 
 /// An intent that cannot be read.
@@ -110,7 +124,7 @@ impl ArtifactStore {
         }
     }
 
-    fn staging(&self) -> Result<Folder, StoreError> {
+    pub(super) fn staging(&self) -> Result<Folder, StoreError> {
         self.root.artifacts()?.make_folder(STAGING)
     }
 
@@ -260,6 +274,55 @@ impl ArtifactStore {
         })
     }
 
+    /// Announces that a version's folder is to be removed. The caller holds the write lock, lets the catalog commit, and
+    /// then removes the folder or confirms that it stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn announce_removal(&self, intent: &Intent) -> Result<(), StoreError> {
+        write_intent(&self.staging()?, intent)?;
+        fault::point(Point::CollectIntent);
+        Ok(())
+    }
+
+    /// Removes the folder of a collected version, and then its intent. The number of the version is never used again,
+    /// so whatever is at its place belongs to it. The folder is first moved away in one step, so that no reader finds
+    /// a part of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the intent then stays, and the removal is tried again later.
+    pub fn remove_collected(&self, intent: &Intent) -> Result<(), StoreError> {
+        let artifacts = self.root.artifacts()?;
+        let name = intent.version.to_string();
+        match artifacts.folder(intent.model_type.as_str()) {
+            Ok(of_type) => {
+                let staging = self.staging()?;
+                match of_type.move_new(&name, &staging, &taken_out(intent.model_id)) {
+                    Ok(()) => staging.sync()?,
+                    // It was moved before the process that removed it was killed.
+                    Err(error) if error.is_not_found() => {}
+                    // A folder cannot be moved to another file system.
+                    Err(StoreError::OtherMount(_)) => of_type.remove_folder(&name)?,
+                    Err(error) => return Err(error),
+                }
+                of_type.sync()?;
+                fault::point(Point::CollectMoved);
+                // An empty folder of a type does no harm.
+                if let Err(error) = artifacts.remove_if_empty(intent.model_type.as_str()) {
+                    tracing::debug!(%error, "an empty folder stays");
+                }
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+        self.confirm(intent)?;
+        fault::point(Point::CollectConfirmed);
+        self.staging()?.remove_folder(&taken_out(intent.model_id)).or_else(|error| {
+            self.pass_over(&taken_out(intent.model_id), &error);
+            Ok(())
+        })
+    }
+
     fn take_out(&self, of_type: &Folder, intent: &Intent) -> Result<(), StoreError> {
         let name = intent.version.to_string();
         let folder = match of_type.folder(&name) {
@@ -342,7 +405,7 @@ impl Staged {
     pub fn write_artifact(
         &self,
         name: &ArtifactFile,
-        from: impl Read,
+        from: impl Read + Send,
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<(Sha256Digest, u64), StoreError> {
         let failed = |error| StoreError::io("write", self.folder.path().join(name.as_str()), error);
@@ -351,6 +414,14 @@ impl Staged {
         file.sync_all().map_err(failed)?;
         fault::point(Point::RegisterArtifact);
         Ok(written)
+    }
+
+    /// Opens the artifact to read it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_artifact(&self, name: &ArtifactFile) -> Result<File, StoreError> {
+        self.folder.open_file(name.as_str())
     }
 
     /// Writes the sidecars and flushes the folder. Returns the metadata's digest and the size of both sidecars in
@@ -380,6 +451,13 @@ impl Batch {
         let folder = self.folder.make_folder(&model_id.to_string())?;
         fault::point(Point::RegisterStaged);
         Ok(Staged { folder })
+    }
+}
+
+impl Batch {
+    /// The batch's folder.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
     }
 }
 

@@ -59,7 +59,8 @@ pub fn check(claims: &Map<String, Value>, rules: &Rules, now: u64) -> Result<Ver
     let client = ["client_id", "azp", "cid", "appid"].into_iter().find_map(text);
     let mut principal = Principal::new(ROLE, subject, scopes(claims, rules));
     principal.client_id = client.map(ToOwned::to_owned);
-    Ok(Verified { principal, until })
+    principal.issuer = Some(rules.issuer.clone());
+    Ok(Verified { principal: principal.into(), until })
 }
 
 /// Seconds since 1970 (RFC 7519's `NumericDate`). A fraction is cut off, as it is from the present time; a time
@@ -120,8 +121,9 @@ fn scopes(claims: &Map<String, Value>, rules: &Rules) -> Vec<Scope> {
         }
         _ => Vec::new(),
     };
+    let now = rules.policy.now();
     let mut granted: Vec<Scope> =
-        values.into_iter().flat_map(|value| rules.policy.granted_by(value)).copied().collect();
+        values.into_iter().flat_map(|value| now.policy.granted_by(value)).copied().collect();
     granted.sort_unstable();
     granted.dedup();
     granted
@@ -133,13 +135,13 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::Policy;
+    use crate::policy::{self, PolicyInForce};
 
     const NOW: u64 = 1_800_000_000;
 
     pub fn rules() -> Rules {
-        let policy =
-            Policy::parse("[roles]\nquant-admin = [\"model:admin\"]", &[]).expect("policy");
+        let policy = policy::parse("[roles]\nquant-admin = [\"model:admin\"]").expect("policy");
+        let policy = PolicyInForce::fixed(policy);
         Rules {
             issuer: "https://idp.example/".into(),
             audience: "model-registry".into(),

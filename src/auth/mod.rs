@@ -29,6 +29,8 @@ pub struct Principal {
     pub subject: Option<String>,
     /// The program that the token was issued to, where the token names one. Sanitise it before it is logged.
     pub client_id: Option<String>,
+    /// The identity provider that issued the token; `None` for a configured token.
+    pub issuer: Option<String>,
     scopes: Vec<Scope>,
 }
 
@@ -36,7 +38,23 @@ impl Principal {
     /// A caller with these scopes.
     #[must_use]
     pub fn new(role: &'static str, subject: Option<String>, scopes: Vec<Scope>) -> Self {
-        Self { role, subject, client_id: None, scopes }
+        Self { role, subject, client_id: None, issuer: None, scopes }
+    }
+
+    /// The name of the caller: the token's subject or name; for a token without one, the program that it was issued to, or
+    /// its role.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.subject.as_deref().or(self.client_id.as_deref()).unwrap_or(self.role)
+    }
+
+    /// Who the caller is to the registry's history: the name, with the issuer that vouches for it.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match &self.issuer {
+            Some(issuer) => format!("{} ({issuer})", self.name()),
+            None => format!("{} (token)", self.name()),
+        }
     }
 
     /// Whether one of the caller's scopes grants the required one.

@@ -1,7 +1,7 @@
 //! Valid access tokens, by digest, so that a client that polls costs a look-up and not a signature check. Bounded:
 //! the tokens that were not used for the longest time are forgotten first.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Principal, rules::Verified};
 use crate::domain::Sha256Digest;
@@ -17,17 +17,19 @@ pub struct RememberedTokens {
     half: usize,
     young: HashMap<Sha256Digest, Entry>,
     old: HashMap<Sha256Digest, Entry>,
+    /// The generation of the policy that granted the principals their scopes.
+    policy: u64,
 }
 
 impl RememberedTokens {
     /// An empty memory for this many tokens.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { half: capacity / 2, young: HashMap::new(), old: HashMap::new() }
+        Self { half: capacity / 2, young: HashMap::new(), old: HashMap::new(), policy: 0 }
     }
 
     /// The principal of a token that is remembered and has not expired.
-    pub fn find(&mut self, token: &Sha256Digest, now: u64) -> Option<&Principal> {
+    pub fn find(&mut self, token: &Sha256Digest, now: u64) -> Option<&Arc<Principal>> {
         if let Some(entry) = self.old.remove(token) {
             self.put(*token, entry);
         }
@@ -36,6 +38,15 @@ impl RememberedTokens {
             self.young.remove(token);
         }
         self.young.get(token).map(|entry| &entry.verified.principal)
+    }
+
+    /// Forgets everything where the policy is another one.
+    pub fn follow(&mut self, policy: u64) {
+        if self.policy != policy {
+            self.young.clear();
+            self.old.clear();
+            self.policy = policy;
+        }
     }
 
     /// Remembers a token, and the key that it was checked with.
@@ -81,7 +92,11 @@ mod tests {
         let mut memory = RememberedTokens::new(100);
         for number in 0..tokens {
             let principal = Principal::new("jwt", Some(number.to_string()), Vec::new());
-            memory.insert(digest(number), Verified { principal, until: 60 }, digest(number % 2));
+            memory.insert(
+                digest(number),
+                Verified { principal: principal.into(), until: 60 },
+                digest(number % 2),
+            );
         }
         memory
     }
@@ -99,10 +114,23 @@ mod tests {
         let mut memory = memory(0);
         for number in 0..10_000 {
             let principal = Principal::new("jwt", None, Vec::new());
-            memory.insert(digest(number), Verified { principal, until: 60 }, digest(0));
+            memory.insert(
+                digest(number),
+                Verified { principal: principal.into(), until: 60 },
+                digest(0),
+            );
             assert!(memory.find(&digest(0), 0).is_some(), "{number}");
             assert!(memory.len() <= 100, "{number}");
         }
+    }
+
+    #[test]
+    fn tokens_go_with_the_policy_that_gave_them_scopes() {
+        let mut memory = memory(2);
+        memory.follow(0);
+        assert_eq!(memory.len(), 2);
+        memory.follow(1);
+        assert!(memory.is_empty());
     }
 
     #[test]

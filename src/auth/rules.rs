@@ -1,9 +1,11 @@
 //! What access tokens must be, and what comes of checking one.
 
+use std::sync::Arc;
+
 use jsonwebtoken::Algorithm;
 
 use super::{Principal, claim_path::ClaimPath};
-use crate::domain::Policy;
+use crate::policy::PolicyInForce;
 
 /// What every token must be.
 #[derive(Debug, Clone)]
@@ -21,14 +23,14 @@ pub struct Rules {
     /// Whether a token with the claim `at_hash`, which marks ID tokens, can be an access token.
     pub accept_at_hash: bool,
     /// The scopes that the provider's roles grant.
-    pub policy: Policy,
+    pub policy: PolicyInForce,
 }
 
 /// A valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The principal that it stands for.
-    pub principal: Principal,
+    pub principal: Arc<Principal>,
     /// The second at which it expires, leeway included.
     pub until: u64,
 }

@@ -81,7 +81,7 @@ impl TokenSource {
         };
         // An empty token is no token.
         let tokens = tokens.iter().filter(|token| !token.secret.expose_secret().is_empty());
-        Ok(tokens.map(Known::of).collect())
+        Ok(tokens.map(|token| Known::of(token, self.role)).collect())
     }
 
     fn stamp(&self) -> Option<FileStamp> {
@@ -98,15 +98,22 @@ struct Known {
     digest: Sha256Digest,
     name: Option<String>,
     short: bool,
+    /// Whom the token stands for.
+    principal: Arc<Principal>,
 }
 
 impl Known {
-    fn of(token: &NamedToken) -> Self {
+    fn of(token: &NamedToken, role: TokenRole) -> Self {
         let secret = token.secret.expose_secret();
         Self {
             digest: Sha256Digest::of(secret.as_bytes()),
             name: token.name.clone(),
             short: secret.len() < SHORTEST,
+            principal: Arc::new(Principal::new(
+                role.name(),
+                token.name.clone(),
+                role.scopes().to_vec(),
+            )),
         }
     }
 }
@@ -161,19 +168,17 @@ impl StaticTokens {
     /// Digests are compared, in constant time and all of them, so that the time taken tells neither how much of a
     /// guess was right nor which token it came close to.
     #[must_use]
-    pub fn resolve(&self, token: &[u8]) -> Option<Principal> {
+    pub fn resolve(&self, token: &[u8]) -> Option<Arc<Principal>> {
         let presented = Sha256Digest::of(token);
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut found: Option<(TokenRole, &Known)> = None;
-        for (role, known) in each(&table) {
+        let mut found = None;
+        for (_, known) in each(&table) {
             let equal: Choice = known.digest.as_bytes().ct_eq(presented.as_bytes());
             if bool::from(equal) && found.is_none() {
-                found = Some((role, known));
+                found = Some(&known.principal);
             }
         }
-        found.map(|(role, known)| {
-            Principal::new(role.name(), known.name.clone(), role.scopes().to_vec())
-        })
+        found.cloned()
     }
 
     /// Reads files again that changed, and logs what came of it. The tokens of a file that cannot be used stay as
@@ -293,7 +298,7 @@ mod tests {
     }
 
     fn subject(tokens: &StaticTokens, token: &str) -> Option<String> {
-        tokens.resolve(token.as_bytes())?.subject
+        tokens.resolve(token.as_bytes())?.subject.clone()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! uses it, so that no keys are lost when the actor is replaced.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,7 @@ pub struct Moment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
     /// It is valid.
-    Good(Principal),
+    Good(Arc<Principal>),
     /// It is not valid, whatever other keys there may be.
     Refused(Refusal),
     /// Its key is not in the key set.
@@ -117,7 +117,10 @@ impl TokenVerifier {
             return Look::Refused("too long");
         }
         let digest = Sha256Digest::of(token);
+        let generation = self.rules.policy.generation();
         let mut state = self.state();
+        // Another policy may grant other scopes.
+        state.remembered.follow(generation);
         let keys = state.cache.usable(now.instant).cloned();
         if keys.is_some()
             && let Some(principal) = state.remembered.find(&digest, now.unix)
@@ -146,8 +149,10 @@ impl TokenVerifier {
         };
         let principal = verified.principal.clone();
         let mut state = self.state();
-        // The set may have been replaced meanwhile.
-        if state.cache.usable(now.instant).is_some_and(|keys| keys.holds(&key.fingerprint)) {
+        // The set and the policy may have been replaced meanwhile.
+        if self.rules.policy.generation() == generation
+            && state.cache.usable(now.instant).is_some_and(|keys| keys.holds(&key.fingerprint))
+        {
             state.remembered.insert(digest, verified, key.fingerprint);
         }
         Look::Good(principal)

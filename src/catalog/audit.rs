@@ -3,7 +3,7 @@
 //! Included once in each database's module. Rows are read in pages, so that neither the database nor this program
 //! needs memory for more than a page; only the last digest of each version is kept, 48 bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::{ExpressionMethods as _, QueryDsl as _};
 use diesel_async::RunQueryDsl;
@@ -12,14 +12,14 @@ use futures_util::future::join;
 use super::{
     Conn,
     queries::{TreeState, tree_state},
-    rows::{EntryRow, VersionRow},
-    schema::{log_entries, log_subtrees, used_versions, versions},
+    rows::{CollectedRow, EntryRow, VersionRow},
+    schema::{collected, log_entries, log_subtrees, used_versions, versions},
 };
 use crate::{
     catalog::{Audit, CatalogError, Discrepancy, DiscrepancyKind},
     domain::{
         ModelId, Sha256Digest, Status, VersionRecord,
-        log::{Entry, RightEdge, state_sha256},
+        log::{Action, Entry, RightEdge, state_sha256},
     },
 };
 
@@ -40,28 +40,35 @@ struct Auditor {
     edge: RightEdge,
     subtrees: BTreeMap<(i32, i64), String>,
     logged: HashMap<ModelId, Logged>,
+    /// The versions that the log calls collected.
+    collected: HashSet<ModelId>,
+    /// Versions that have their files, and the size of those.
+    kept: u64,
     bytes: u64,
     /// Discrepancies beyond [`MAX_LISTED`].
     omitted: u64,
 }
 
-/// Audits the catalog.
+/// Audits the catalog. Where it is not `whole`, it lacks the table of collections.
 ///
 /// # Errors
 /// The database's error. Faults of the rows are in the audit.
-pub(super) async fn audit(conn: &mut Conn) -> Result<Audit, CatalogError> {
+pub(super) async fn audit(conn: &mut Conn, whole: bool) -> Result<Audit, CatalogError> {
     let subtrees: Vec<(i32, i64, String)> = log_subtrees::table.load(conn).await?;
     let mut auditor = Auditor {
         audit: Audit::default(),
         edge: RightEdge::EMPTY,
         subtrees: subtrees.into_iter().map(|(level, at, hash)| ((level, at), hash)).collect(),
         logged: HashMap::new(),
+        collected: HashSet::new(),
+        kept: 0,
         bytes: 0,
         omitted: 0,
     };
     auditor.read_log(conn).await?;
     auditor.read_versions(conn).await?;
     auditor.read_tombstones(conn).await?;
+    auditor.read_collections(conn, whole).await?;
     match tree_state(conn).await {
         Ok(recorded) => auditor.compare_totals(&recorded),
         Err(CatalogError::Damaged(what)) => {
@@ -142,6 +149,11 @@ impl Auditor {
     }
 
     fn remember(&mut self, entry: Entry) {
+        if entry.said.action == Action::Collect
+            && let Some(subject) = &entry.said.subject
+        {
+            self.collected.insert(subject.model_id);
+        }
         let (Some(subject), Some(state)) = (entry.said.subject, entry.said.state_sha256) else {
             return;
         };
@@ -189,6 +201,7 @@ impl Auditor {
             Ok(record) => record,
             Err(error) => return self.tell(DiscrepancyKind::Row, name, error.to_string()),
         };
+        self.kept += 1;
         self.bytes = self.bytes.saturating_add(record.total_size_bytes);
         let Some(logged) = self.logged.remove(&record.model_id) else {
             let detail = format!("{name}: in the catalog, not in the log");
@@ -224,10 +237,40 @@ impl Auditor {
         Ok(())
     }
 
+    /// Every collection is in the log, and every one of the log is here.
+    async fn read_collections(&mut self, conn: &mut Conn, whole: bool) -> Result<(), CatalogError> {
+        let rows: Vec<CollectedRow> =
+            if whole { collected::table.load(conn).await? } else { Vec::new() };
+        for row in rows {
+            let (model_id, bytes) = match row.freed() {
+                Ok(freed) => freed,
+                Err(error) => {
+                    self.tell(DiscrepancyKind::Row, "collected".to_owned(), error.to_string());
+                    continue;
+                }
+            };
+            self.kept = self.kept.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(bytes);
+            if !self.collected.remove(&model_id) {
+                let subject = name_of(conn, model_id).await?;
+                let detail = format!("{subject}: collected in the catalog, not in the log");
+                self.tell(DiscrepancyKind::Row, subject, detail);
+            }
+        }
+        let mut missing: Vec<ModelId> = self.collected.drain().collect();
+        missing.sort_unstable();
+        for model_id in missing {
+            let subject = name_of(conn, model_id).await?;
+            let detail = format!("{subject}: collected in the log, not in the catalog");
+            self.tell(DiscrepancyKind::Row, subject, detail);
+        }
+        Ok(())
+    }
+
     fn compare_totals(&mut self, recorded: &TreeState) {
         let totals = [
             ("log_size", self.edge.size(), recorded.edge.size()),
-            ("artifact_count", self.audit.versions, recorded.artifact_count),
+            ("artifact_count", self.kept, recorded.artifact_count),
             ("total_size_bytes", self.bytes, recorded.total_size_bytes),
         ];
         for (what, rows, recorded) in totals {

@@ -3,28 +3,35 @@
 //! Each change of status, hashes and history is one transaction. This module knows no files, actors or HTTP.
 
 mod connection;
+pub mod history;
+mod marker;
 pub mod postgres;
 pub mod sqlite;
+pub mod tables;
 
 use std::{
+    collections::{BTreeMap, HashMap},
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use tokio::sync::mpsc;
 
 use crate::{
     domain::{
-        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        LoadCheck, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
-        log::{Entry, RightEdge},
+        log::{Draft, Entry, RightEdge},
         manifest::CatalogSummary,
         status::InvalidTransition,
     },
     metrics::PoolState,
 };
 
+pub use history::{HistoryFilter, HistoryPage, InProduction, Moment, TypeSummary};
+pub use marker::Marker;
 pub use postgres::{DatabaseUrl, PostgresCatalog};
 pub use sqlite::SqliteCatalog;
 
@@ -34,6 +41,9 @@ pub enum CatalogError {
     /// The database cannot be reached, cannot write, or is locked for too long.
     #[error("the catalog cannot be used: {0}")]
     Unavailable(String),
+    /// The disk of the registry directory is full. (The disk of a database server is not this program's concern.)
+    #[error("the catalog cannot be written: {0}")]
+    DiskFull(String),
     /// The database can never hold the catalog; the operator must choose another one.
     #[error("the catalog cannot be in this database: {0}")]
     Unsuitable(String),
@@ -55,6 +65,9 @@ pub enum CatalogError {
     /// The status does not allow the transition.
     #[error(transparent)]
     InvalidTransition(#[from] InvalidTransition),
+    /// The version's files were removed before.
+    #[error("the version's files were removed before")]
+    Collected,
     /// This program cannot have written the row.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),
@@ -105,6 +118,7 @@ impl KnownLayout {
 /// Keeps other writers out of a catalog while it lives.
 pub struct WriterLock {
     held: Option<Box<dyn HeldLock>>,
+    clock: Option<Timestamp>,
 }
 
 /// A lock in the database.
@@ -117,11 +131,17 @@ trait HeldLock: Send + Sync {
 impl WriterLock {
     /// The lock of a catalog for which the directory's lock is enough.
     fn none() -> Self {
-        Self { held: None }
+        Self { held: None, clock: None }
     }
 
-    fn held(by: impl HeldLock + 'static) -> Self {
-        Self { held: Some(Box::new(by)) }
+    fn held(by: impl HeldLock + 'static, clock: Timestamp) -> Self {
+        Self { held: Some(Box::new(by)), clock: Some(clock) }
+    }
+
+    /// The time of the database server's clock when the lock was taken; `None` where the database is a file.
+    #[must_use]
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.clock
     }
 
     /// Releases the lock. Dropping it also releases it, but costs a connection.
@@ -162,6 +182,10 @@ impl From<DieselError> for CatalogError {
             {
                 Self::ReadOnly(info.message().to_owned())
             }
+            // SQLite's message for its code 13.
+            DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => {
+                Self::DiskFull(info.message().to_owned())
+            }
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -178,7 +202,7 @@ pub enum Order {
 }
 
 /// The versions to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionFilter {
     /// Only versions of this type.
     pub model_type: Option<ModelType>,
@@ -197,6 +221,28 @@ pub struct VersionFilter {
 pub struct VersionPage {
     /// The versions.
     pub records: Vec<VersionRecord>,
+    /// The number of all matching versions.
+    pub total: u64,
+}
+
+/// What may change of a version. Everything else is as it was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// The version.
+    pub model_id: ModelId,
+    /// Its status.
+    pub status: Status,
+    /// When it last entered production.
+    pub promoted_at: Option<Timestamp>,
+    /// When it was last archived.
+    pub archived_at: Option<Timestamp>,
+}
+
+/// A page of versions, by what may change of them, in the requested order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlinedPage {
+    /// The versions.
+    pub versions: Vec<Outline>,
     /// The number of all matching versions.
     pub total: u64,
 }
@@ -251,6 +297,37 @@ pub enum CatalogChange {
     },
     /// Imports versions and history of another registry.
     Import(ImportBatch),
+    /// Marks a version whose files are about to be removed.
+    Collect {
+        /// The model type.
+        model_type: ModelType,
+        /// The version number.
+        version: Version,
+        /// Why its files are removed.
+        cause: CollectionCause,
+    },
+    /// Gives the changes from now on the times of the clock, although the last change has a later one.
+    ResetClock,
+}
+
+/// Why a version's files are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectionCause {
+    /// Its time is over.
+    Retention,
+    /// Somebody asked for it.
+    Request,
+}
+
+impl CollectionCause {
+    /// The cause as log entries name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Request => "request",
+        }
+    }
 }
 
 /// The result of a change.
@@ -350,11 +427,41 @@ pub struct ImportBatch {
     pub transitions: Vec<Transition>,
 }
 
+/// A restoration of the whole catalog from a dump.
+#[derive(Debug, Clone)]
+pub struct Restoration {
+    /// The root of the dumped log.
+    pub backed_up_root: Sha256Digest,
+    /// The entry that the restored log gets; `None` where nothing is replaced.
+    pub note: Option<RestoreNote>,
+    /// The root that the restored log must have, with that entry.
+    pub restored_root: Sha256Digest,
+    /// Whether this is the registry's own catalog, and not a rehearsal.
+    pub live: bool,
+}
+
+/// The log entry of a restoration that replaces something.
+#[derive(Debug, Clone)]
+pub struct RestoreNote {
+    /// The entry.
+    pub draft: Draft,
+    /// The root of the log that is replaced.
+    pub replaced_root: Sha256Digest,
+}
+
 /// A catalog. Its futures stay on the calling thread.
 #[async_trait(?Send)]
 pub trait Catalog: Send + Sync {
     /// The load of the connection pool.
     fn pool_state(&self) -> PoolState;
+
+    /// Identifies the present state of the catalog; `None` where it is not known without asking the database. What was
+    /// read after a marker was taken is the present as long as the marker is the same.
+    fn marker(&self) -> Option<Marker>;
+
+    /// Notices commits of all processes, so that [`Catalog::marker`] can tell. Ends only where other files took the
+    /// place of the catalog's.
+    async fn follow(&self) -> CatalogError;
 
     /// The layout of the catalog. It is read once, before anything else.
     async fn layout(&self) -> Result<Layout, CatalogError>;
@@ -396,6 +503,12 @@ pub trait Catalog: Send + Sync {
     /// The versions that match, in the requested order, and their number.
     async fn list_versions(&self, filter: &VersionFilter) -> Result<VersionPage, CatalogError>;
 
+    /// As [`Catalog::list_versions`], with what may change of the versions alone.
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError>;
+
+    /// The versions with these ids, in their order. One that does not exist is left out.
+    async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError>;
+
     /// The history of one version, or of the whole registry, oldest first.
     async fn list_transitions(
         &self,
@@ -408,6 +521,17 @@ pub trait Catalog: Send + Sync {
     /// The state that the last change recorded. Its cost does not depend on the number of versions.
     async fn state(&self) -> Result<CatalogState, CatalogError>;
 
+    /// Sends every row of every table, as one snapshot shows them, and returns the state of that snapshot.
+    async fn dump(&self, pieces: mpsc::Sender<tables::Piece>)
+    -> Result<CatalogState, CatalogError>;
+
+    /// Replaces the whole content by a dump, in one transaction, and returns the new state.
+    async fn restore(
+        &self,
+        pieces: mpsc::Receiver<tables::Piece>,
+        order: &Restoration,
+    ) -> Result<CatalogState, CatalogError>;
+
     /// Checks every row against the log, in one pass over both.
     async fn audit(&self) -> Result<Audit, CatalogError>;
 
@@ -419,6 +543,16 @@ pub trait Catalog: Send + Sync {
 
     /// Makes a change: rows, log entries and the new root in one transaction.
     async fn apply(&self, change: &CatalogChange, stamp: &Stamp) -> Result<Applied, CatalogError>;
+
+    /// Keeps the last load check of a version. It is no change of the registry: it has no log entry. Returns `false`
+    /// where the catalog cannot keep it, because it lacks the last steps.
+    async fn keep_check(&self, model_id: ModelId, check: &LoadCheck) -> Result<bool, CatalogError>;
+
+    /// The types that have versions.
+    async fn types(&self) -> Result<Vec<ModelType>, CatalogError>;
+
+    /// When each failed version was marked so.
+    async fn failures(&self) -> Result<HashMap<ModelId, Timestamp>, CatalogError>;
 
     /// Takes the lock that keeps every other writer of this catalog out, on any host, until it is released. It
     /// returns after the last transaction of any earlier writer has ended.
@@ -436,6 +570,25 @@ pub trait Catalog: Send + Sync {
         model_type: &ModelType,
         version: Version,
     ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// A page of the log: the entries that match, in its order. The number of entries that it reads is bounded: where few
+    /// of them match, a page may be short, or even empty, and still have a next one.
+    async fn history(&self, filter: &HistoryFilter) -> Result<HistoryPage, CatalogError>;
+
+    /// The entries by which versions of a type entered or left production, the latest first, before a moment, at most
+    /// `count`. Time orders them, and the log those of the same time.
+    async fn production_entries(
+        &self,
+        model_type: &ModelType,
+        before: Option<Moment>,
+        count: u32,
+    ) -> Result<Vec<Entry>, CatalogError>;
+
+    /// The version of each type that is in production.
+    async fn productions(&self) -> Result<BTreeMap<ModelType, InProduction>, CatalogError>;
+
+    /// What the catalog holds of each type that has versions.
+    async fn summaries(&self) -> Result<BTreeMap<ModelType, TypeSummary>, CatalogError>;
 
     /// Hashes of one level of the log's tree from a position on, at most `count`: leaves on level 0, roots of
     /// complete subtrees of 2^`level` leaves on levels 8, 16, ….

@@ -3,32 +3,39 @@
 //! Included once in each database's module, which provides its connection (`Conn`), its catalog (`Store`), its
 //! schema, and what differs between the databases.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use diesel::{
-    ExpressionMethods as _, JoinOnDsl as _, NullableExpressionMethods as _, OptionalExtension as _,
-    QueryDsl as _, SelectableHelper as _,
+    BoolExpressionMethods as _, ExpressionMethods as _, JoinOnDsl as _,
+    NullableExpressionMethods as _, OptionalExtension as _, QueryDsl as _, SelectableHelper as _,
     dsl::{exists, not, sql},
     sql_types::Bool,
 };
 use diesel_async::RunQueryDsl;
+use tokio::sync::mpsc;
 
 use super::{
-    Conn, Store,
-    rows::{CheckRow, CollectedRow, EntryRow, VersionRow},
+    Conn, Store, dump,
+    listing::{self, load_records},
+    rows::{CheckRow, CollectedRow, EntryRow, VersionRow, column},
     schema::{collected, load_checks, log_entries, log_subtrees, registry_state, versions},
-    schema_steps, upgrade,
+    schema_steps, timeline, upgrade,
     writer::Writer,
 };
 use crate::{
     catalog::{
-        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, Layout, Order, Roots,
-        Stamp, VersionFilter, VersionPage, WriterLock,
+        Applied, Audit, Catalog, CatalogChange, CatalogError, CatalogState, HistoryFilter,
+        HistoryPage, InProduction, Layout, Marker, Moment, OutlinedPage, Restoration, Roots, Stamp,
+        TypeSummary, VersionFilter, VersionPage, WriterLock,
         connection::{CatalogConnection as _, Scope},
+        tables::Piece,
     },
     domain::{
-        ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
+        LoadCheck, ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
         history::Transition,
         log::{Entry, RightEdge, tree},
         manifest::CatalogSummary,
@@ -39,7 +46,7 @@ use crate::{
 
 /// The condition for the production version of a type. It is a literal in the statement: with a bound parameter,
 /// SQLite would not use the partial index and would read every version of the type.
-const IN_PRODUCTION: &str = "versions.status = 'production'";
+pub(super) const IN_PRODUCTION: &str = "versions.status = 'production'";
 
 #[async_trait(?Send)]
 impl Catalog for Store {
@@ -53,6 +60,14 @@ impl Catalog for Store {
         }
     }
 
+    fn marker(&self) -> Option<Marker> {
+        self.commits.marker()
+    }
+
+    async fn follow(&self) -> CatalogError {
+        self.follow_commits().await
+    }
+
     async fn layout(&self) -> Result<Layout, CatalogError> {
         let layout = self.run(Scope::Snapshot, schema_steps::layout).await?;
         self.layout.set(layout);
@@ -61,6 +76,7 @@ impl Catalog for Store {
 
     async fn create(&self) -> Result<(), CatalogError> {
         self.run_within(limits::MIGRATION_WAIT, Scope::Change, schema_steps::create).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(())
     }
@@ -72,6 +88,7 @@ impl Catalog for Store {
     ) -> Result<CatalogState, CatalogError> {
         let work = async |conn: &mut Conn| upgrade::upgrade(conn, manifest, stamp).await;
         let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(state)
     }
@@ -85,6 +102,7 @@ impl Catalog for Store {
             )),
             other => other,
         })?;
+        self.commits.notice();
         self.layout.set(Layout::Current);
         Ok(extended)
     }
@@ -130,7 +148,19 @@ impl Catalog for Store {
         // One snapshot, so that the page and the total agree.
         self.run(Scope::Snapshot, async |conn| {
             let whole = self.is_whole(conn).await?;
-            page_of(conn, whole, filter).await
+            listing::page(conn, whole, filter).await
+        })
+        .await
+    }
+
+    async fn outline(&self, filter: &VersionFilter) -> Result<OutlinedPage, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| listing::outline(conn, filter).await).await
+    }
+
+    async fn versions_by_id(&self, ids: &[ModelId]) -> Result<Vec<VersionRecord>, CatalogError> {
+        self.run(Scope::Statement, async |conn| {
+            let whole = self.is_whole(conn).await?;
+            listing::by_id(conn, whole, ids).await
         })
         .await
     }
@@ -166,12 +196,34 @@ impl Catalog for Store {
         self.run(Scope::Snapshot, async |conn| state(conn).await).await
     }
 
+    async fn dump(&self, pieces: mpsc::Sender<Piece>) -> Result<CatalogState, CatalogError> {
+        self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Snapshot, async |conn| {
+            dump::dump(conn, &pieces).await
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        mut pieces: mpsc::Receiver<Piece>,
+        order: &Restoration,
+    ) -> Result<CatalogState, CatalogError> {
+        let work = async |conn: &mut Conn| dump::restore(conn, &mut pieces, order).await;
+        let state = self.run_within(limits::LONG_WORK_TIMEOUT, Scope::Change, work).await?;
+        self.layout.set(Layout::Current);
+        Ok(state)
+    }
+
     async fn audit(&self) -> Result<Audit, CatalogError> {
         let time = limits::LONG_WORK_TIMEOUT;
         if self.layout.is_the_one_before() {
             return self.run_within(time, Scope::Snapshot, upgrade::audit).await;
         }
-        self.run_within(time, Scope::Snapshot, super::audit::audit).await
+        let work = async |conn: &mut Conn| {
+            let whole = self.is_whole(conn).await?;
+            super::audit::audit(conn, whole).await
+        };
+        self.run_within(time, Scope::Snapshot, work).await
     }
 
     async fn find_rollback_target(
@@ -190,8 +242,66 @@ impl Catalog for Store {
             CatalogChange::Import(_) => limits::LONG_WORK_TIMEOUT,
             _ => limits::CATALOG_ANSWER_WAIT,
         };
-        self.run_within(time, Scope::Change, async |conn: &mut Conn| {
-            Writer::begin(conn, stamp).await?.apply(change).await
+        let work = async |conn: &mut Conn| Writer::begin(conn, stamp).await?.apply(change).await;
+        let applied = self.run_within(time, Scope::Change, work).await;
+        // Before the answer, so that the next read in this process sees the change.
+        self.commits.notice();
+        applied
+    }
+
+    async fn keep_check(&self, model_id: ModelId, check: &LoadCheck) -> Result<bool, CatalogError> {
+        let row = CheckRow::of(model_id, check)?;
+        let work = async |conn: &mut Conn| {
+            if !self.is_whole(conn).await? {
+                return Ok(false);
+            }
+            diesel::insert_into(load_checks::table)
+                .values(&row)
+                .on_conflict(load_checks::model_id)
+                .do_update()
+                .set(&row)
+                .execute(conn)
+                .await?;
+            Ok(true)
+        };
+        let kept = self.run(Scope::Change, work).await;
+        self.commits.notice();
+        kept
+    }
+
+    async fn types(&self) -> Result<Vec<ModelType>, CatalogError> {
+        self.run(Scope::Statement, async |conn| {
+            let rows: Vec<String> = versions::table
+                .select(versions::model_type)
+                .distinct()
+                .order(versions::model_type)
+                .load(conn)
+                .await?;
+            let parse = |text: String| column(&text, "model_type", ModelType::parse(&text));
+            rows.into_iter().map(parse).collect()
+        })
+        .await
+    }
+
+    async fn failures(&self) -> Result<HashMap<ModelId, Timestamp>, CatalogError> {
+        self.run(Scope::Statement, async |conn| {
+            let rows: Vec<EntryRow> = log_entries::table
+                .inner_join(
+                    versions::table.on(log_entries::model_type
+                        .eq(versions::model_type.nullable())
+                        .and(log_entries::version.eq(versions::version.nullable()))),
+                )
+                .filter(versions::status.eq(Status::Failed.as_str()))
+                .filter(log_entries::to_status.eq(Status::Failed.as_str()))
+                .order(log_entries::sequence)
+                .select(EntryRow::as_select())
+                .load(conn)
+                .await?;
+            let mut found = HashMap::new();
+            for entry in entries_of(rows)? {
+                found.extend(entry.said.subject.map(|subject| (subject.model_id, entry.said.time)));
+            }
+            Ok(found)
         })
         .await
     }
@@ -233,6 +343,49 @@ impl Catalog for Store {
             entries_of(rows)
         })
         .await
+    }
+
+    async fn history(&self, filter: &HistoryFilter) -> Result<HistoryPage, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Statement, async |conn| {
+                    Ok(upgrade::page_of(upgrade::entries(conn).await?, filter))
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::history(conn, filter).await).await
+    }
+
+    async fn production_entries(
+        &self,
+        model_type: &ModelType,
+        before: Option<Moment>,
+        count: u32,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            let all = self.run(Scope::Statement, upgrade::entries).await?;
+            return Ok(upgrade::production_of(all, model_type, before, count));
+        }
+        self.run(Scope::Statement, async |conn| {
+            timeline::production_entries(conn, model_type, before, count).await
+        })
+        .await
+    }
+
+    async fn productions(&self) -> Result<BTreeMap<ModelType, InProduction>, CatalogError> {
+        self.run(Scope::Snapshot, async |conn| timeline::productions(conn, None).await).await
+    }
+
+    async fn summaries(&self) -> Result<BTreeMap<ModelType, TypeSummary>, CatalogError> {
+        if self.layout.is_the_one_before() {
+            return self
+                .run(Scope::Snapshot, async |conn| {
+                    let entries = upgrade::entries(conn).await?;
+                    timeline::summaries(conn, Some(&entries)).await
+                })
+                .await;
+        }
+        self.run(Scope::Snapshot, async |conn| timeline::summaries(conn, None).await).await
     }
 
     async fn log_hashes(
@@ -294,62 +447,12 @@ impl Store {
     }
 }
 
-/// Loads versions with what is known beside their rows. Where tables of the latter are missing (`$whole` is false),
-/// nothing is known.
-macro_rules! load_records {
-    ($conn:expr, $whole:expr, |$versions:ident| $query:expr) => {{
-        let rows: Vec<(VersionRow, Option<CheckRow>, Option<CollectedRow>)> = if $whole {
-            let $versions =
-                versions::table.left_join(load_checks::table).left_join(collected::table).select((
-                    VersionRow::as_select(),
-                    Option::<CheckRow>::as_select(),
-                    Option::<CollectedRow>::as_select(),
-                ));
-            $query.load($conn).await?
-        } else {
-            let $versions = versions::table.select(VersionRow::as_select());
-            let rows: Vec<VersionRow> = $query.load($conn).await?;
-            rows.into_iter().map(|row| (row, None, None)).collect()
-        };
-        rows.into_iter()
-            .map(|(row, check, collected)| row.into_whole_record(check, collected))
-            .collect::<Result<Vec<VersionRecord>, CatalogError>>()
-    }};
-}
-
-fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
+/// The entries of rows.
+///
+/// # Errors
+/// [`CatalogError::Damaged`].
+pub(super) fn entries_of(rows: Vec<EntryRow>) -> Result<Vec<Entry>, CatalogError> {
     rows.into_iter().map(|row| row.into_entry().map(|(entry, _)| entry)).collect()
-}
-
-async fn page_of(
-    conn: &mut Conn,
-    whole: bool,
-    filter: &VersionFilter,
-) -> Result<VersionPage, CatalogError> {
-    macro_rules! matching {
-        ($versions:expr) => {{
-            let mut query = $versions.into_boxed();
-            if let Some(model_type) = &filter.model_type {
-                query = query.filter(versions::model_type.eq(model_type.as_str().to_owned()));
-            }
-            if let Some(status) = filter.status {
-                query = query.filter(versions::status.eq(status.as_str()));
-            }
-            query
-        }};
-    }
-    let total: i64 = matching!(versions::table).count().get_result(conn).await?;
-    let records = load_records!(conn, whole, |all| {
-        let matching = matching!(all);
-        let ordered = match filter.order {
-            Order::Newest => {
-                matching.order((versions::created_at.desc(), versions::model_id.desc()))
-            }
-            Order::Oldest => matching.order((versions::created_at.asc(), versions::model_id.asc())),
-        };
-        ordered.limit(filter.limit.map_or(i64::MAX, i64::from)).offset(i64::from(filter.offset))
-    })?;
-    Ok(VersionPage { records, total: total.unsigned_abs() })
 }
 
 /// The production version of a type.

@@ -42,7 +42,7 @@ pub(super) struct VersionRow {
 
 /// A row of `load_checks`.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = load_checks)]
+#[diesel(table_name = load_checks, primary_key(model_id))]
 pub(super) struct CheckRow {
     model_id: String,
     verdict: String,
@@ -54,6 +54,22 @@ pub(super) struct CheckRow {
 }
 
 impl CheckRow {
+    /// The row of a version's check.
+    ///
+    /// # Errors
+    /// None in practice: a list of texts can be written as JSON.
+    pub(super) fn of(model_id: ModelId, check: &LoadCheck) -> Result<Self, CatalogError> {
+        Ok(Self {
+            model_id: model_id.to_string(),
+            verdict: check.verdict.to_string(),
+            format: check.format.clone(),
+            depth: check.depth.clone(),
+            errors: column(&model_id, "errors", stored_json(&check.errors))?,
+            checker: check.checker.clone(),
+            checked_at: stored_time(check.checked_at),
+        })
+    }
+
     /// The check of a version.
     ///
     /// # Errors
@@ -81,6 +97,30 @@ pub(super) struct CollectedRow {
 }
 
 impl CollectedRow {
+    /// The row of a collection.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] for files of more than 2^63 bytes.
+    pub(super) fn of(model_id: ModelId, gone: Collected) -> Result<Self, CatalogError> {
+        Ok(Self {
+            model_id: model_id.to_string(),
+            collected_at: stored_time(gone.collected_at),
+            bytes_freed: column(&model_id, "bytes_freed", i64::try_from(gone.bytes_freed))?,
+        })
+    }
+
+    /// The version that was collected, and the size of its files, in bytes.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`], which names row and column.
+    pub(super) fn freed(&self) -> Result<(ModelId, u64), CatalogError> {
+        let row = format!("collection of {}", self.model_id);
+        Ok((
+            column(&row, "model_id", ModelId::parse(&self.model_id))?,
+            column(&row, "bytes_freed", u64::try_from(self.bytes_freed))?,
+        ))
+    }
+
     /// The collection of a version.
     ///
     /// # Errors

@@ -16,7 +16,8 @@ use crate::{
     fault::{self, Point},
 };
 
-const RECORDS: &str = "__diesel_schema_migrations";
+/// The table that says which steps were taken.
+pub(super) const RECORDS: &str = "__diesel_schema_migrations";
 
 #[derive(QueryableByName)]
 struct Found {

@@ -13,11 +13,11 @@ use diesel_async::{
     SimpleAsyncConnection as _,
     pooled_connection::{
         self,
-        deadpool::{Object, PoolError},
+        deadpool::{Object, Pool, PoolError},
     },
 };
 
-use super::{Conn, DATABASE, Store};
+use super::{Conn, DATABASE, Store, none_left};
 use crate::{
     catalog::{
         CatalogError,
@@ -65,7 +65,30 @@ impl Store {
     /// # Errors
     /// [`CatalogError::Unavailable`] where no connection becomes free or can be opened in time.
     async fn borrow(&self) -> Result<Borrowed, CatalogError> {
-        match tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, self.pool.get()).await {
+        self.borrow_from(&self.pool).await
+    }
+
+    /// Waits for a connection from a pool. If the server has no connection left, it waits for one of the pool's own.
+    ///
+    /// # Errors
+    /// As [`Self::borrow`].
+    async fn borrow_from(&self, pool: &Pool<Conn>) -> Result<Borrowed, CatalogError> {
+        let mut refused = None;
+        let got = async {
+            loop {
+                match pool.get().await {
+                    Err(PoolError::Backend(pooled_connection::PoolError::ConnectionError(
+                        error,
+                    ))) if none_left(&error) => {
+                        refused = Some(error.to_string());
+                        tokio::time::sleep(limits::CATALOG_CONNECTION_POLL).await;
+                    }
+                    got => return got,
+                }
+            }
+        };
+        let got = tokio::time::timeout(limits::CATALOG_CONNECTION_WAIT, got).await;
+        match got {
             Ok(Ok(conn)) => Ok(Borrowed(Some(conn))),
             Ok(Err(PoolError::Backend(pooled_connection::PoolError::ConnectionError(
                 ConnectionError::InvalidConnectionUrl(why),
@@ -74,9 +97,13 @@ impl Store {
                 Err(CatalogError::Unavailable(format!("{DATABASE}: {error}")))
             }
             Ok(Err(error)) => Err(CatalogError::Unavailable(format!("{DATABASE}: {error}"))),
-            Err(_) => {
-                Err(CatalogError::Unavailable("no connection became free in time".to_owned()))
-            }
+            Err(_) => Err(CatalogError::Unavailable(match refused {
+                Some(error) => format!(
+                    "{DATABASE} has no connection left, and none of this process became free in time; raise its \
+                     max_connections or end other clients: {error}"
+                ),
+                None => "no connection became free in time".to_owned(),
+            })),
         }
     }
 
@@ -112,7 +139,7 @@ impl Store {
             };
             conn.batch_execute(&begin).await?;
             match work(conn).await {
-                Ok(done) => borrowed.end("COMMIT").await.map(|()| done),
+                Ok(done) => borrowed.end(Conn::commit(scope)).await.map(|()| done),
                 Err(error) => {
                     // Report the work's error; a connection that cannot roll back is closed.
                     drop(borrowed.end("ROLLBACK").await);
@@ -125,12 +152,16 @@ impl Store {
             .unwrap_or_else(|_| Err(CatalogError::InDoubt("it took too long".to_owned())))
     }
 
-    /// Begins a transaction that ends by [`Borrowed::end`] or when the connection closes.
+    /// Begins a transaction on a connection of a pool. It ends by [`Borrowed::end`] or when the connection closes.
     ///
     /// # Errors
     /// The database's error; [`CatalogError::InDoubt`] after the time limit.
-    pub(super) async fn begin(&self, begin: &str) -> Result<Borrowed, CatalogError> {
-        let mut borrowed = self.borrow().await?;
+    pub(super) async fn begin(
+        &self,
+        pool: &Pool<Conn>,
+        begin: &str,
+    ) -> Result<Borrowed, CatalogError> {
+        let mut borrowed = self.borrow_from(pool).await?;
         let begun = async {
             borrowed.conn()?.batch_execute(begin).await?;
             Ok(borrowed)

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        Audit, CatalogError, CatalogState, Discrepancy, DiscrepancyKind, Stamp, schema_version,
+        Audit, CatalogError, CatalogState, Discrepancy, DiscrepancyKind, HistoryFilter,
+        HistoryPage, Moment, Stamp, schema_version,
     },
     domain::{
         ModelId, ModelType, Sha256Digest, Status, Version,
@@ -27,7 +28,7 @@ use crate::{
             chain::{ChainHead, Link},
             digest::CatalogDigest,
         },
-        log::{Action, state_sha256},
+        log::{Action, Entry, state_sha256},
     },
     fault::{self, Point},
 };
@@ -96,6 +97,7 @@ impl TransitionRow {
                 to_status: column(&row, "to_status", Status::parse(&self.to_status))?,
                 changed_at: column(&row, "changed_at", loaded_time(&self.changed_at))?,
                 changed_by: self.changed_by,
+                authenticated_as: None,
                 reason: self.reason,
                 gates_skipped: self.gates_skipped,
             },
@@ -121,6 +123,50 @@ pub(super) async fn transitions(
     }
     let rows: Vec<TransitionRow> = query.load(conn).await?;
     rows.into_iter().map(|row| row.into_link().map(|link| link.said)).collect()
+}
+
+/// The whole history of layout 2.0.0, as the entries that an upgrade would make of it.
+///
+/// # Errors
+/// The database's; [`CatalogError::Damaged`].
+pub(super) async fn entries(conn: &mut Conn) -> Result<Vec<Entry>, CatalogError> {
+    let steps = transitions(conn, None).await?;
+    let before = [None].into_iter().chain(steps.iter().map(Some));
+    let entries = steps.iter().zip(before).zip(0..);
+    let entries = entries.map(|((step, before), sequence)| {
+        let said = imported(step, action_of(step, before), None, None);
+        Entry { sequence, said }
+    });
+    Ok(entries.collect())
+}
+
+/// A page of these entries.
+pub(super) fn page_of(entries: Vec<Entry>, filter: &HistoryFilter) -> HistoryPage {
+    let mut entries = entries.into_iter().filter(|entry| {
+        filter.after.is_none_or(|after| entry.sequence > after) && filter.matches(entry)
+    });
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    let page: Vec<_> = entries.by_ref().take(limit).collect();
+    let next = entries.next().and(page.last()).map(|last| last.sequence);
+    HistoryPage { entries: page, next }
+}
+
+/// Those of these entries by which versions of a type entered or left production, the latest first.
+pub(super) fn production_of(
+    mut entries: Vec<Entry>,
+    model_type: &ModelType,
+    before: Option<Moment>,
+    count: u32,
+) -> Vec<Entry> {
+    let production = Some(Status::Production);
+    entries.retain(|entry| {
+        entry.said.subject.as_ref().is_some_and(|subject| subject.model_type == *model_type)
+            && [entry.said.from_status, entry.said.to_status].contains(&production)
+            && before.is_none_or(|before| Moment::of(entry) < before)
+    });
+    entries.sort_by_key(|entry| std::cmp::Reverse(Moment::of(entry)));
+    entries.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    entries
 }
 
 /// The part of a version's row that an upgrade needs.

@@ -13,21 +13,23 @@ use super::{
     queries::{
         TreeState, last_change, production_of, rollback_target, state_of, tree_state, version_of,
     },
-    rows::{EntryRow, VersionRow},
-    schema::{log_entries, log_subtrees, registry_state, versions},
+    rows::{CheckRow, CollectedRow, EntryRow, VersionRow},
+    schema::{collected, load_checks, log_entries, log_subtrees, registry_state, versions},
     stored_time,
 };
 use crate::{
-    catalog::{Applied, CatalogChange, CatalogError, CatalogState, ImportBatch, Stamp},
+    catalog::{
+        Applied, CatalogChange, CatalogError, CatalogState, CollectionCause, ImportBatch, Stamp,
+    },
     domain::{
-        ModelId, Sha256Digest, Status, Timestamp, VersionRecord,
+        Collected, ModelId, Sha256Digest, Status, Timestamp, VersionRecord,
         history::Transition,
         log::{
             self, Draft, Entry, Subject,
             entry::{MAX_ENTRY_BYTES, state_sha256},
             tree,
         },
-        status::Action,
+        status::{Action, InvalidTransition},
     },
 };
 
@@ -99,8 +101,17 @@ impl<'a> Writer<'a> {
                 let found = found.ok_or(CatalogError::NotFound)?;
                 (Some(self.step(found, Action::Fail, false).await?), None)
             }
+            CatalogChange::Collect { model_type, version, cause } => {
+                let found = version_of(self.conn, true, model_type, *version).await?;
+                let found = found.ok_or(CatalogError::NotFound)?;
+                (Some(self.collect(found, *cause).await?), None)
+            }
             CatalogChange::Import(batch) => {
                 self.import(batch).await?;
+                (None, None)
+            }
+            CatalogChange::ResetClock => {
+                self.reset_clock().await?;
                 (None, None)
             }
         };
@@ -114,11 +125,49 @@ impl<'a> Writer<'a> {
         Ok(record.clone())
     }
 
+    /// Marks a version as collected, and logs it. The row itself stays as it is.
+    async fn collect(
+        &mut self,
+        mut record: VersionRecord,
+        cause: CollectionCause,
+    ) -> Result<VersionRecord, CatalogError> {
+        if record.collected.is_some() {
+            return Err(CatalogError::Collected);
+        }
+        if record.status == Status::Production {
+            return Err(InvalidTransition::RemovingProduction.into());
+        }
+        self.require_logged(&record).await?;
+        let gone = Collected { collected_at: self.at, bytes_freed: record.total_size_bytes };
+        diesel::insert_into(collected::table)
+            .values(CollectedRow::of(record.model_id, gone)?)
+            .execute(self.conn)
+            .await?;
+        self.tree.artifact_count = self.tree.artifact_count.saturating_sub(1);
+        self.tree.total_size_bytes =
+            self.tree.total_size_bytes.saturating_sub(record.total_size_bytes);
+        let detail = [
+            ("bytes_freed", record.total_size_bytes.to_string()),
+            ("cause", cause.as_str().to_owned()),
+        ];
+        let detail = detail.map(|(name, value)| (name.to_owned(), value)).into();
+        let note = self.note(log::Action::Collect, detail);
+        self.append(Draft { subject: Some(Subject::of(&record)), ..note }).await?;
+        record.collected = Some(gone);
+        Ok(record)
+    }
+
     async fn insert(&mut self, record: &VersionRecord) -> Result<(), CatalogError> {
         diesel::insert_into(versions::table)
             .values(VersionRow::of(record)?)
             .execute(self.conn)
             .await?;
+        if let Some(check) = &record.check {
+            diesel::insert_into(load_checks::table)
+                .values(CheckRow::of(record.model_id, check)?)
+                .execute(self.conn)
+                .await?;
+        }
         self.tree.artifact_count += 1;
         self.tree.total_size_bytes =
             self.tree.total_size_bytes.saturating_add(record.total_size_bytes);
@@ -248,6 +297,16 @@ impl<'a> Writer<'a> {
         self.append(draft).await
     }
 
+    /// Logs that times follow the clock again. This is the only entry whose time may be before that of the one before
+    /// it; it says so, and by how much.
+    async fn reset_clock(&mut self) -> Result<(), CatalogError> {
+        let times = [("from", self.at), ("to", self.stamp.at)];
+        self.at = self.stamp.at;
+        let detail = times.map(|(name, time)| (name.to_owned(), time.to_string())).into();
+        let draft = self.note(log::Action::ResetClock, detail);
+        self.append(draft).await
+    }
+
     /// An entry about the registry as a whole.
     pub(super) fn note(&self, action: log::Action, detail: BTreeMap<String, String>) -> Draft {
         Draft {
@@ -312,6 +371,11 @@ impl<'a> Writer<'a> {
         self.tree.artifact_count = versions;
         self.tree.total_size_bytes = bytes;
         self.tree.roots.current = root_before;
+    }
+
+    /// Makes the root of the log that a restoration replaced the previous one: the manifest still records it.
+    pub(super) fn replaces(&mut self, root: Sha256Digest) {
+        self.tree.roots.current = root;
     }
 
     /// Records the new root, and raises the revision, by which readers notice a change.

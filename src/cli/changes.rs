@@ -1,12 +1,12 @@
 //! `promote`, `rollback` and `fail`.
 
 use clap::Args;
-use serde_json::json;
 
 use super::{Context, Outcome, VersionArguments, operator::author};
 use crate::{
     domain::{ModelType, Version},
     registry::promote,
+    schemas::written::{FailedResponse, PromotionResponse, RollbackResponse},
     startup::Opening,
 };
 
@@ -43,11 +43,7 @@ impl Promote {
                 skip_gates: self.skip_gates,
             })
             .await?;
-        let document = json!({
-            "model_type": promoted.model_type, "version": promoted.version,
-            "archived_version": promoted.archived, "promoted_at": promoted.promoted_at,
-            "gates": promoted.gates, "gates_skipped": promoted.gates_skipped,
-        });
+        let document = PromotionResponse::from(&promoted);
         context.output.result(&document, || {
             let archived = promoted
                 .archived
@@ -82,11 +78,7 @@ impl Rollback {
         let author = author(self.user);
         let done =
             core.registry.roll_back(&self.model_type, &author, self.reason.as_deref()).await?;
-        let document = json!({
-            "model_type": done.model_type, "from_version": done.from_version,
-            "to_version": done.to_version, "rolled_back_at": done.rolled_back_at,
-            "message": done.message,
-        });
+        let document = RollbackResponse::from(&done);
         context.output.result(&document, || done.message.clone());
         Ok(())
     }
@@ -119,10 +111,7 @@ impl Fail {
         let author = author(self.user);
         let record =
             core.registry.fail(&self.model_type, self.version, &author, &self.reason).await?;
-        let document = json!({
-            "model_id": record.model_id, "model_type": record.model_type,
-            "version": record.version, "status": record.status,
-        });
+        let document = FailedResponse::from(&record);
         context.output.result(&document, || {
             format!(
                 "{} {} is marked failed and can never be promoted",

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Context, Failure, Outcome, VersionArguments, operator::author, output::table, progress,
 };
-use load_checks::{LoadReport, Sandbox, TrustedGlobals, Verdict};
+use load_checks::{LoadReport, Sandbox, Verdict};
 
 use crate::{
     config::Settings,
@@ -31,8 +31,11 @@ pub async fn validate(version: VersionArguments, context: Context) -> Outcome {
     let validated = core.registry.validate(&version.model_type, version.version, progress).await?;
     context.output.result(&ValidationResultResponse::from(&validated), || {
         let load = validated.validation.load.as_ref();
-        let load = load.map_or(String::new(), |load| format!(" ({}, {})", load.format, load.depth));
-        format!("{} {} is intact and would load{load}", version.model_type, version.version)
+        let read = load.map_or(String::new(), |load| format!(" ({}, {})", load.format, load.depth));
+        let said =
+            format!("{} {} is intact and would load{read}", version.model_type, version.version);
+        let notes = load.into_iter().flat_map(|load| load.notes.iter());
+        notes.fold(said, |said, note| format!("{said}\nnote     {note}"))
     });
     Ok(())
 }
@@ -61,14 +64,16 @@ impl Inspect {
         let refused = |error: std::io::Error| {
             RegistryError::new(ErrorKind::InvalidRequest, format!("cannot read {shown}: {error}"))
         };
-        let trusted = TrustedGlobals::new(settings.policy.trusted_globals.iter().cloned());
+        let rules = settings.policy.now();
         let file = open_regular(&self.file).map_err(refused)?;
-        Sandbox::new(settings.sandbox).check(&file, &trusted, None, &|| true).map_err(|error| {
-            RegistryError::new(
-                ErrorKind::RegistryUnavailable,
-                format!("cannot check {shown}: {error}"),
-            )
-        })
+        Sandbox::new(settings.sandbox).check(&file, &rules.trusted, None, &|| true).map_err(
+            |error| {
+                RegistryError::new(
+                    ErrorKind::RegistryUnavailable,
+                    format!("cannot check {shown}: {error}"),
+                )
+            },
+        )
     }
 }
 
@@ -158,6 +163,9 @@ pub struct Verify {
     /// Repair what can be repaired safely, and report the repairs
     #[arg(long)]
     repair: bool,
+    /// Re-hash the files of only N versions, chosen at random, and of those in production
+    #[arg(long, value_name = "N", conflicts_with = "repair")]
+    sample: Option<usize>,
 }
 
 impl Verify {
@@ -171,11 +179,11 @@ impl Verify {
         let (repairs, found) = if self.repair {
             core.registry.repair(&progress).await?
         } else {
-            (Vec::new(), core.registry.verify(&progress).await?)
+            (Vec::new(), core.registry.verify(self.sample, &progress).await?)
         };
         drop(progress);
         let document = json!({
-            "valid": found.findings.is_empty(), "versions": found.versions,
+            "valid": found.findings.is_empty(), "versions": found.versions, "sample_of": found.sample_of,
             "transitions": found.transitions, "bytes": found.bytes,
             "findings": found.findings, "repairs": repairs,
         });
@@ -196,8 +204,9 @@ impl Verify {
 }
 
 fn describe(found: &Verification) -> String {
+    let of = found.sample_of.map_or_else(String::new, |all| format!(" (a sample of {all})"));
     let looked_at = format!(
-        "{} versions, {} bytes and {} rows of history re-hashed",
+        "{} versions{of}, {} bytes and {} log entries re-hashed",
         found.versions, found.bytes, found.transitions
     );
     if found.findings.is_empty() {

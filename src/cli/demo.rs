@@ -18,10 +18,12 @@ use crate::{
         TokenSource,
     },
     domain::{
-        ArtifactFile, ModelType, Policy, Version, log::publisher::Publisher, metadata,
+        ArtifactFile, ModelType, Version, log::publisher::Publisher, metadata,
         registration::Registration,
     },
     error::RegistryError,
+    limits,
+    policy::PolicyInForce,
     registry::{Registry, promote::Promote, register::Incoming},
     startup::{Application, Core, Opening, Signals},
 };
@@ -134,7 +136,8 @@ impl Demo {
             environment: Environment::Dev,
             log_format: LogFormat::Text,
             log_filter: context.variables.text("RUST_LOG"),
-            policy: Policy::default(),
+            policy: PolicyInForce::default(),
+            strict_versions: true,
             // Its artifacts are its own.
             sandbox: Mode::BestEffort,
             require_existing: false,
@@ -148,6 +151,7 @@ impl Demo {
         }
         let (read, admin) = (throw_away_token(), throw_away_token());
         let server = ServerSettings {
+            largest_artifact: Some(limits::LARGEST_ARTIFACT),
             host: HOST.to_owned(),
             port: self.free_port(),
             tokens: vec![

@@ -11,7 +11,10 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{Context, Failure, Outcome, VersionArguments, on_system, output::table, start_logging};
+use super::{
+    Context, Failure, Outcome, VersionArguments, on_system, operator::author, output::table,
+    start_logging,
+};
 use crate::{
     config::load_publisher,
     domain::{
@@ -41,6 +44,8 @@ pub enum Log {
     Prove(Prove),
     /// Check a proof without a registry, or check that the log only grew since a checkpoint
     Check(Check),
+    /// Let the times of later changes follow this machine's clock again, after a change under a clock that was ahead
+    ResetClock(ResetClock),
     /// Make a key that signs checkpoints, for MODEL_REGISTRY_LOG_KEY_FILE
     NewKey(NewKey),
 }
@@ -69,7 +74,36 @@ pub struct Check {
     key: Option<VerifierKey>,
 }
 
-/// Arguments of `log key`.
+/// Arguments of `log reset-clock`.
+#[derive(Debug, Args)]
+pub struct ResetClock {
+    /// The reason, for the log
+    #[arg(long)]
+    reason: String,
+    /// Confirm that this machine's clock is right; without it, only print both times
+    #[arg(long)]
+    yes: bool,
+    /// Who resets the clock [default: the user who runs the command]
+    #[arg(long)]
+    user: Option<String>,
+}
+
+impl ResetClock {
+    async fn run(self, context: Context) -> Outcome {
+        let core = context.open(Opening::Changing).await?;
+        let done = core.registry.reset_clock(&author(self.user), &self.reason, self.yes).await?;
+        let document = json!({ "from": done.from, "to": done.to });
+        context.output.result(&document, || {
+            format!(
+                "Times follow the clock again: the last change had {}, this one {}",
+                done.from, done.to
+            )
+        });
+        Ok(())
+    }
+}
+
+/// Arguments of `log new-key`.
 #[derive(Debug, Args)]
 pub struct NewKey {
     /// The log's name, for example registry.example.com/models
@@ -89,6 +123,7 @@ impl Log {
             Self::Checkpoint => on_system(checkpoint(context)),
             Self::Prove(prove) => on_system(prove.run(context)),
             Self::Check(check) => check.run(context),
+            Self::ResetClock(reset) => on_system(reset.run(context)),
             Self::NewKey(key) => key.run(&context),
         }
     }
@@ -189,7 +224,7 @@ fn check_evidence(file: &Path, key: Option<&VerifierKey>, context: &Context) -> 
 
 /// Prints that a check failed, and why.
 fn say_no(context: &Context, fault: &dyn std::fmt::Display) -> Failure {
-    let fault = printable(&fault.to_string());
+    let fault = printable(&fault.to_string()).into_owned();
     context.output.result(&json!({ "valid": false, "fault": fault }), || format!("NO: {fault}"));
     Failure::Verdict(1)
 }
@@ -201,7 +236,7 @@ fn describe_report(report: &Report) -> String {
         .iter()
         .map(|proven| {
             let said: Value = serde_json::from_str(&proven.entry).unwrap_or_default();
-            let member = |name: &str| printable(said[name].as_str().unwrap_or("-"));
+            let member = |name: &str| printable(said[name].as_str().unwrap_or("-")).into_owned();
             vec![
                 proven.index.to_string(),
                 member("time"),

@@ -1,16 +1,22 @@
 //! The command line: the argument tree, one file for each command, and the report of the result.
 
+pub mod backup;
 pub mod changes;
 pub mod check;
+pub mod collect;
+pub mod compatibility;
 pub mod demo;
 pub mod health;
 pub mod log;
 pub mod operator;
 pub mod output;
+pub mod policy;
 pub mod progress;
 pub mod queries;
 pub mod register;
+pub mod restore;
 pub mod serve;
+pub mod timeline;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,7 +24,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Flags, LogFormat, Settings, Variables},
-    domain::{ModelType, Status, Version},
+    domain::{ModelType, Status, Timestamp, Version},
     error::{ErrorKind, RegistryError},
     startup::{Core, Opening},
     telemetry,
@@ -57,12 +63,18 @@ pub enum Command {
     Rollback(changes::Rollback),
     /// Mark a version failed; it can then never be promoted
     Fail(changes::Fail),
+    /// Remove the files of one version; its history stays
+    Delete(collect::Delete),
+    /// Tell which versions are no longer kept; with --execute, remove their files
+    Gc(collect::Gc),
     /// List versions, newest first
     List(queries::List),
     /// Show everything about a version
     Show(VersionArguments),
-    /// Show the transitions of a version: from which status to which, who, when and why
-    History(VersionArguments),
+    /// Show which version is in production, or was at a moment
+    Current(timeline::Current),
+    /// Show the history: what changed, who did it, when and why; of a type, also what was in production when
+    History(timeline::History),
     /// Check that a version is intact and would load
     Validate(VersionArguments),
     /// Check that an unregistered file would load
@@ -73,6 +85,16 @@ pub enum Command {
     Verify(check::Verify),
     /// Import a registry directory of the Python service
     Import(check::Import),
+    /// Check whether data sets are the versions that a model was trained on
+    CheckCompatibility(compatibility::CheckCompatibility),
+    /// Check a policy file, or show the policy in force
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Make, list, check and remove backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Replace the registry by a backup, after a copy of its present state
+    Restore(restore::Restore),
     /// Prove what happened, and check that the history was not changed
     #[command(subcommand)]
     Log(log::Log),
@@ -141,7 +163,10 @@ pub fn run() -> ExitCode {
         flags: Flags { registry_dir: arguments.registry_dir, ..Flags::default() },
         output,
     };
-    match dispatch(arguments.command, context) {
+    let outcome = dispatch(arguments.command, context);
+    // What the log tells comes before the command's last word.
+    telemetry::flush();
+    match outcome {
         Ok(()) if output::is_lost() => ExitCode::from(ErrorKind::RegistryUnavailable.exit_status()),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(output.failure(&failure)),
@@ -156,14 +181,21 @@ fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Promote(promote) => on_system(promote.run(context)),
         Command::Rollback(rollback) => on_system(rollback.run(context)),
         Command::Fail(fail) => on_system(fail.run(context)),
+        Command::Delete(delete) => on_system(delete.run(context)),
+        Command::Gc(gc) => on_system(gc.run(context)),
+        Command::CheckCompatibility(check) => on_system(check.run(context)),
+        Command::Policy(policy) => policy.run(&context),
         Command::List(list) => on_system(list.run(context)),
         Command::Show(version) => on_system(queries::show(version, context)),
-        Command::History(version) => on_system(queries::history(version, context)),
+        Command::Current(current) => on_system(current.run(context)),
+        Command::History(history) => on_system(history.run(context)),
         Command::Validate(version) => on_system(check::validate(version, context)),
         Command::Inspect(inspect) => inspect.run(&context),
         Command::Sandbox(sandbox) => sandbox.run(&context),
         Command::Verify(verify) => on_system(verify.run(context)),
         Command::Import(import) => on_system(import.run(context)),
+        Command::Backup(backup) => on_system(backup.run(context)),
+        Command::Restore(restore) => on_system(restore.run(context)),
         Command::Log(log) => log.run(context),
         Command::Health(health) => health.run(&context),
     }
@@ -221,6 +253,11 @@ pub fn start_logging(settings: &Settings, default_filter: &str) {
 /// Parses a port, for clap.
 fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "must be a port, 0 to 65535".to_owned())
+}
+
+/// Parses a time, for clap.
+fn time(text: &str) -> Result<Timestamp, crate::domain::timestamp::InvalidTimestamp> {
+    Timestamp::parse(text)
 }
 
 /// Parses a status, for clap.

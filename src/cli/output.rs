@@ -48,6 +48,11 @@ impl Output {
         print(text);
     }
 
+    /// Prints bytes of a format that is made to be read by programs, as they are.
+    pub fn bytes(self, bytes: &[u8]) {
+        write_out(bytes);
+    }
+
     /// Prints why a command failed, and returns the exit status.
     #[must_use]
     pub fn failure(self, failure: &Failure) -> u8 {
@@ -101,10 +106,14 @@ pub fn complain(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// Prints a line. A closed pipe, for example of `head`, is not an error.
 fn print(text: &str) {
+    write_out(format!("{text}\n").as_bytes());
+}
+
+/// Writes to standard output. A closed pipe, for example of `head`, is not an error.
+fn write_out(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => lose(&error),
         _ => {}
     }

@@ -1,14 +1,17 @@
-//! `list`, `show` and `history`.
+//! `list` and `show`.
+
+use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Outcome, VersionArguments, output::table, status};
+use super::{Context, Failure, Outcome, VersionArguments, output::table, status};
 use crate::{
     catalog::VersionFilter,
-    domain::{ModelType, Status},
-    schemas::{HistoryResponse, ModelListResponse, ModelMetadataResponse},
-    startup::Opening,
+    domain::{ModelType, Status, Version, timeline::Period},
+    registry::read::ListedModel,
+    schemas::{ListedModelResponse, ModelListResponse},
+    startup::{Core, Opening},
 };
 
 /// Arguments of `list`.
@@ -52,33 +55,70 @@ impl List {
             ..VersionFilter::default()
         };
         let page = core.registry.list(filter).await?;
+        let periods = if context.output.is_json() {
+            Periods::default()
+        } else {
+            Periods::of(&core, &page.models).await?
+        };
         context.output.result(&ModelListResponse::from(&page), || {
-            let rows: Vec<_> = page
-                .models
-                .iter()
-                .map(|model| {
-                    let record = &model.record;
-                    let promoted = record.promoted_at.map(|at| at.to_string());
-                    vec![
-                        record.model_type.to_string(),
-                        record.version.to_string(),
-                        record.status.to_string(),
-                        record.created_at.to_string(),
-                        promoted.unwrap_or_else(|| "-".to_owned()),
-                        model.metadata.as_ref().map_or_else(
-                            || {
-                                "? (metadata.json is damaged: run `model-registry verify`)"
-                                    .to_owned()
-                            },
-                            |metadata| metadata.env.created_by.clone(),
-                        ),
-                    ]
-                })
-                .collect();
-            let header = ["TYPE", "VERSION", "STATUS", "CREATED", "PROMOTED", "CREATED BY"];
+            let rows: Vec<_> = page.models.iter().map(|model| row(model, &periods)).collect();
+            let header =
+                ["TYPE", "VERSION", "STATUS", "CREATED", "IN PRODUCTION", "VERDICT", "CREATED BY"];
             format!("{}\n{} of {}", table(&header, &rows), rows.len(), page.total)
         });
         Ok(())
+    }
+}
+
+fn row(model: &ListedModel, periods: &Periods) -> Vec<String> {
+    let record = &model.record;
+    let created_by = match (&model.metadata, record.collected) {
+        (Some(metadata), _) => metadata.env.created_by.clone(),
+        (None, Some(gone)) => format!("? (files removed {})", gone.collected_at),
+        (None, None) => "? (metadata.json is damaged: run `model-registry verify`)".to_owned(),
+    };
+    vec![
+        record.model_type.to_string(),
+        record.version.to_string(),
+        record.status.to_string(),
+        record.created_at.to_string(),
+        periods.describe(&record.model_type, record.version),
+        record.check.as_ref().map_or("-", |it| it.verdict.as_str()).to_owned(),
+        created_by,
+    ]
+}
+
+/// When versions were in production, by type and version.
+#[derive(Default)]
+struct Periods(BTreeMap<ModelType, BTreeMap<Version, Vec<Period>>>);
+
+impl Periods {
+    async fn of(core: &Core, models: &[ListedModel]) -> Result<Self, Failure> {
+        let mut found = Self::default();
+        for model in models {
+            let model_type = &model.record.model_type;
+            if !found.0.contains_key(model_type) {
+                let periods = core.registry.production_periods(model_type).await?;
+                found.0.insert(model_type.clone(), periods);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last period of a version, and how many there were before it.
+    fn describe(&self, model_type: &ModelType, version: Version) -> String {
+        let periods = self.0.get(model_type).and_then(|of_type| of_type.get(&version));
+        let Some((last, before)) = periods.and_then(|periods| periods.split_last()) else {
+            return "-".to_owned();
+        };
+        let since = last.entered.said.time;
+        let until = last.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
+        let before = match before.len() {
+            0 => String::new(),
+            1 => ", and once before".to_owned(),
+            times => format!(", and {times} times before"),
+        };
+        format!("{since} to {until}{before}")
     }
 }
 
@@ -88,8 +128,8 @@ impl List {
 /// [`super::Failure`].
 pub async fn show(version: VersionArguments, context: Context) -> Outcome {
     let core = context.open(Opening::Reading).await?;
-    let model = core.registry.find(&version.model_type, version.version).await?;
-    let document = ModelMetadataResponse::from(&model);
+    let model = core.registry.describe(&version.model_type, version.version).await?;
+    let document = ListedModelResponse::from(&model);
     context.output.result(&document, || {
         let value = json!(document);
         let fields = value.as_object().into_iter().flatten();
@@ -100,32 +140,6 @@ pub async fn show(version: VersionArguments, context: Context) -> Outcome {
             })
             .collect();
         lines.join("\n")
-    });
-    Ok(())
-}
-
-/// `history`: prints the transitions of a version.
-///
-/// # Errors
-/// [`super::Failure`].
-pub async fn history(version: VersionArguments, context: Context) -> Outcome {
-    let core = context.open(Opening::Reading).await?;
-    let transitions = core.registry.history(&version.model_type, version.version).await?;
-    context.output.result(&HistoryResponse::from(transitions.as_slice()), || {
-        let rows: Vec<_> = transitions
-            .iter()
-            .map(|link| {
-                let skipped = if link.gates_skipped { " (gates skipped)" } else { "" };
-                vec![
-                    link.changed_at.to_string(),
-                    link.from_status.map_or("-", Status::as_str).to_owned(),
-                    format!("{}{skipped}", link.to_status),
-                    link.changed_by.clone(),
-                    link.reason.clone().unwrap_or_else(|| "-".to_owned()),
-                ]
-            })
-            .collect();
-        table(&["WHEN", "FROM", "TO", "WHO", "WHY"], &rows)
     });
     Ok(())
 }

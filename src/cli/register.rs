@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Context, Outcome,
@@ -13,23 +12,14 @@ use super::{
     operator::{author, operator},
     progress,
 };
-use load_checks::json::scan_slice;
-
 use crate::{
-    domain::{
-        ArtifactFile, ModelType, Version,
-        json_text::{self, MAX_NESTING},
-        metadata::Environment,
-        registration::Registration,
-        text::echo,
-    },
+    domain::{ArtifactFile, ModelType, Version, registration::Registration},
     error::{ErrorKind, RegistryError},
-    registry::register::Incoming,
+    registry::{documents, register::Incoming},
+    schemas::{requests::EnvironmentRequest, written::RegisteredResponse},
     startup::Opening,
 };
 
-/// The most characters of an invalid document that an error shows.
-const SHOWN_CHARACTERS: usize = 20;
 /// The largest JSON document that a flag may name with `@`, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
@@ -88,20 +78,6 @@ pub struct Register {
     reason: Option<String>,
 }
 
-/// `--env`: the facts that the trainer knows; all others become "unknown".
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct EnvironmentDocument {
-    python_version: Option<String>,
-    dependencies_hash: Option<String>,
-    platform: Option<String>,
-    created_by: Option<String>,
-    numpy_version: Option<String>,
-    polars_version: Option<String>,
-    sklearn_version: Option<String>,
-    cvxpy_version: Option<String>,
-}
-
 impl Register {
     /// Registers the version.
     ///
@@ -119,29 +95,38 @@ impl Register {
         let file = open_regular(&self.artifact).map_err(refused)?;
         let size = file.metadata().map_err(refused)?.len();
         let core = crate::startup::Core::open(&settings, Opening::Creating).await?;
-        let incoming =
-            Incoming { bytes: Box::new(file), size, progress: progress::bar(context.output) };
+        let incoming = Incoming {
+            size,
+            progress: progress::bar(context.output),
+            ..Incoming::new(Box::new(file))
+        };
         let author = author(Some(registration.env.created_by.clone()));
         let reason = self.reason.as_deref();
         let record = core.registry.register(registration, incoming, &author, reason).await?;
-        let document = json!({
-            "model_id": record.model_id, "model_type": record.model_type,
-            "version": record.version, "status": record.status,
-            "artifact_path": record.artifact_path(), "checksum_sha256": record.checksum_sha256,
-            "config_hash": record.config_hash, "created_at": record.created_at,
-        });
+        let document = RegisteredResponse::from(&record);
         context.output.result(&document, || {
-            format!(
+            let mut lines = vec![format!(
                 "{} {} is registered as staged, SHA-256 {}",
                 record.model_type, record.version, record.checksum_sha256
-            )
+            )];
+            if let Some(check) = &record.check {
+                lines.push(format!(
+                    "verdict  {} ({}, {})",
+                    check.verdict, check.format, check.depth
+                ));
+                lines.extend(check.errors.iter().map(|error| format!("error    {error}")));
+            }
+            lines.join("\n")
         });
         Ok(())
     }
 
     fn registration(&self) -> Result<Registration, RegistryError> {
-        let environment: EnvironmentDocument = document("--env", &self.env)?;
-        let unknown = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
+        let environment: EnvironmentRequest = document("--env", &self.env)?;
+        let created_by = self.created_by.clone();
+        let environment =
+            EnvironmentRequest { created_by: created_by.or(environment.created_by), ..environment };
+        let created_by = operator();
         let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         let extension = self.artifact.extension().map(|extension| extension.to_string_lossy());
         let artifact_file = ArtifactFile::for_extension(extension.as_deref()).map_err(|error| {
@@ -165,20 +150,7 @@ impl Register {
             config: document("--config", &self.config)?,
             factor_list: self.factors.clone(),
             feature_formulas: formulas,
-            env: Environment {
-                created_by: self
-                    .created_by
-                    .clone()
-                    .or(environment.created_by)
-                    .unwrap_or_else(operator),
-                cvxpy_version: environment.cvxpy_version,
-                dependencies_hash: unknown(environment.dependencies_hash),
-                numpy_version: unknown(environment.numpy_version),
-                platform: environment.platform.unwrap_or(platform),
-                polars_version: unknown(environment.polars_version),
-                python_version: unknown(environment.python_version),
-                sklearn_version: environment.sklearn_version,
-            },
+            env: environment.complete(&created_by, &platform),
             experiment_id: self.experiment_id.clone(),
             run_id: self.run_id.clone(),
             dataset_uri: self.dataset_uri.clone(),
@@ -200,26 +172,8 @@ fn document<T: DeserializeOwned>(flag: &str, value: &str) -> Result<T, RegistryE
         }
         None => (value.to_owned(), "in its value".to_owned()),
     };
-    let faults = json_text::faults(text.as_bytes(), MAX_NESTING);
-    if !faults.is_empty() {
-        return Err(refused(format!("cannot be kept: {}", faults.join("; "))));
-    }
-    // serde_json would silently keep the last of two equal keys.
-    scan_slice(text.as_bytes()).map_err(|fault| {
-        let offset = usize::try_from(fault.offset).unwrap_or(usize::MAX);
-        let rest = String::from_utf8_lossy(text.as_bytes().get(offset..).unwrap_or_default());
-        let there = if rest.is_empty() {
-            format!("at the end, after {offset} bytes")
-        } else {
-            let shown: String = rest.chars().take(SHOWN_CHARACTERS).collect();
-            format!("at \"{}\", byte {offset}", echo(&shown))
-        };
-        refused(format!(
-            "must be JSON, or @FILE for a file that holds JSON; {} {there} {place}",
-            fault.what
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|error| refused(format!("has the wrong form: {error}")))
+    let expected = "must be JSON, or @FILE for a file that holds JSON";
+    documents::parse(text.as_bytes(), expected, &place).map_err(refused)
 }
 
 fn read_document(path: &str) -> std::io::Result<String> {

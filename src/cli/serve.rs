@@ -41,6 +41,7 @@ impl Serve {
         let (settings, server) = ServerSettings::load(&context.variables, &context.flags)
             .map_err(Failure::Configuration)?;
         start_logging(&settings, DEFAULT_FILTER);
+        telemetry::write_behind();
         follow_hangups(&settings, server.edge.log_filter_file.clone())?;
         let mut signals = Signals::new()?;
         let application = tokio::select! {

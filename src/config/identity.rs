@@ -10,7 +10,7 @@ use crate::{
         IdentitySettings, KeySource, algorithm, claim_path::InvalidClaimPath,
         provider::check_address, rules::Rules,
     },
-    domain::Policy,
+    policy::PolicyInForce,
 };
 
 pub(super) const ISSUER: &str = "MODEL_REGISTRY_JWT_ISSUER";
@@ -47,7 +47,7 @@ const MIN_MAX_STALE: u64 = 10;
 const MAX_MAX_STALE: u64 = 31 * 24 * 60 * 60;
 
 /// Reads the settings of the identity provider; `None` where none is configured, or there is a problem with them.
-pub(super) fn read(reader: &mut Reader<'_>, policy: &Policy) -> Option<IdentitySettings> {
+pub(super) fn read(reader: &mut Reader<'_>, policy: &PolicyInForce) -> Option<IdentitySettings> {
     let issuer = reader.text(ISSUER).map(|text| text.trim().to_owned());
     let audience = reader.text(AUDIENCE).map(|text| text.trim().to_owned());
     let url = reader.text(JWKS_URL).map(|text| text.trim().to_owned());

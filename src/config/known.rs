@@ -6,7 +6,7 @@ use super::Variables;
 const PREFIX: &str = "MODEL_REGISTRY_";
 
 /// Every variable that is read. A name that is not here is a slip of the operator's.
-const KNOWN: [&str; 44] = [
+const KNOWN: [&str; 48] = [
     "ALLOWED_ORIGINS",
     "DATABASE_URL",
     "DATABASE_URL_FILE",
@@ -17,6 +17,8 @@ const KNOWN: [&str; 44] = [
     "MODEL_REGISTRY_ALLOWED_HOSTS",
     "MODEL_REGISTRY_AUTH_DISABLED",
     "MODEL_REGISTRY_CA_FILE",
+    "MODEL_REGISTRY_DB_LISTEN_URL",
+    "MODEL_REGISTRY_DB_LISTEN_URL_FILE",
     "MODEL_REGISTRY_DB_POOL",
     "MODEL_REGISTRY_DIR",
     "MODEL_REGISTRY_DRAIN_SECONDS",
@@ -36,6 +38,7 @@ const KNOWN: [&str; 44] = [
     "MODEL_REGISTRY_LOG_FORMAT",
     "MODEL_REGISTRY_LOG_KEY_FILE",
     "MODEL_REGISTRY_LOG_ORIGIN",
+    "MODEL_REGISTRY_MAX_ARTIFACT_BYTES",
     "MODEL_REGISTRY_METRICS_PORT",
     "MODEL_REGISTRY_POLICY",
     "MODEL_REGISTRY_PORT",
@@ -51,6 +54,7 @@ const KNOWN: [&str; 44] = [
     "MODEL_REGISTRY_TRUSTED_PROXIES",
     "MODEL_REGISTRY_WRITE_API",
     "SSL_CERT_FILE",
+    "STRICT_VERSION_MODE",
 ];
 
 /// Characters that may be wrong in a name that is still taken for a known one.

@@ -116,11 +116,7 @@ impl<'a> Reader<'a> {
 
     /// A switch, off where it is not set.
     pub fn flag(&mut self, name: &str) -> bool {
-        self.parsed(name, false, |text| match text {
-            "true" | "1" => Ok(true),
-            "false" | "0" => Ok(false),
-            _ => Err("must be true or false".to_owned()),
-        })
+        self.parsed(name, false, truth)
     }
 
     /// A text from the variable, or from the file that `<name>_FILE` names.
@@ -146,6 +142,18 @@ impl<'a> Reader<'a> {
                 }
             },
         }
+    }
+}
+
+/// A switch's value.
+///
+/// # Errors
+/// What it may be.
+pub fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 

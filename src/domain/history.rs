@@ -23,6 +23,8 @@ pub struct Transition {
     pub changed_at: Timestamp,
     /// The author of the transition.
     pub changed_by: String,
+    /// The authenticated principal; `None` where it is not known: in a history from before the log.
+    pub authenticated_as: Option<String>,
     /// The reason, where one was given.
     pub reason: Option<String>,
     /// Whether the promotion gates were skipped.

@@ -4,8 +4,10 @@
 //! `parse` can make always holds a valid value.
 
 pub mod artifact_file;
+pub mod backup;
 pub mod canonical_json;
 pub mod check;
+pub mod compatibility;
 pub mod digest;
 pub mod gates;
 pub mod history;
@@ -18,9 +20,11 @@ pub mod model_type;
 pub mod policy;
 pub mod record;
 pub mod registration;
+pub mod retention;
 pub mod scope;
 pub mod status;
 pub mod text;
+pub mod timeline;
 pub mod timestamp;
 pub mod version;
 

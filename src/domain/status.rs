@@ -55,6 +55,9 @@ pub enum InvalidTransition {
     /// A version in production cannot be marked failed.
     #[error("it is in production; promote another version or roll back first")]
     FailingProduction,
+    /// The files of a version in production are never removed.
+    #[error("it is in production, so its files stay; promote another version or roll back first")]
+    RemovingProduction,
     /// The status is not the one from which this step of a promotion or rollback starts.
     #[error("a version that is {0} cannot take this step")]
     WrongStart(Status),

@@ -1,5 +1,7 @@
 //! Short free text that clients and operators supply: names, identifiers, reasons.
 
+use std::borrow::Cow;
+
 /// The longest short text, in bytes.
 pub const MAX_SHORT_TEXT: usize = 1024;
 
@@ -30,20 +32,18 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A foreign text without control characters and reordering characters.
+/// A foreign text that is safe on one line of a terminal or a log: control characters, line ends too, and reordering
+/// characters are replaced.
 #[must_use]
-pub fn printable(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_control() || reorders(c) { char::REPLACEMENT_CHARACTER } else { c }
-    };
-    text.chars().map(shown).collect()
+pub fn printable(text: &str) -> Cow<'_, str> {
+    shown(text, |_| false, |_| char::REPLACEMENT_CHARACTER.to_string())
 }
 
 /// A client's text, shortened and without control characters, so that it is safe to repeat.
 #[must_use]
 pub fn echo(text: &str) -> String {
     let cut: String = text.chars().take(MAX_ECHO).collect();
-    let mut shown = printable(&cut);
+    let mut shown = printable(&cut).into_owned();
     if text.chars().nth(MAX_ECHO).is_some() {
         shown.push('…');
     }
@@ -53,16 +53,22 @@ pub fn echo(text: &str) -> String {
 /// A text that is safe for a terminal: control characters and reordering characters are written as escapes. Line ends
 /// and tabs stay.
 #[must_use]
-pub fn for_terminal(text: &str) -> std::borrow::Cow<'_, str> {
-    let unfit = |c: char| (c.is_control() && c != '\n' && c != '\t') || reorders(c);
+pub fn for_terminal(text: &str) -> Cow<'_, str> {
+    shown(text, |c| c == '\n' || c == '\t', |c| c.escape_unicode().to_string())
+}
+
+/// A text with something else in place of each control character and reordering character that is not kept.
+fn shown(
+    text: &str,
+    kept: impl Fn(char) -> bool,
+    instead: impl Fn(char) -> String,
+) -> Cow<'_, str> {
+    let unfit = |c: char| (c.is_control() || reorders(c)) && !kept(c);
     if !text.contains(unfit) {
         return text.into();
     }
-    let escape = |c: char| match unfit(c) {
-        true => c.escape_unicode().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect::<String>().into()
+    let replace = |c| if unfit(c) { instead(c) } else { c.to_string() };
+    text.chars().map(replace).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -81,7 +87,7 @@ mod tests {
             for_terminal("a\u{1b}[2J\u{9b}\u{202e}\n\tb"),
             "a\\u{1b}[2J\\u{9b}\\u{202e}\n\tb"
         );
-        assert!(matches!(for_terminal("é\n"), std::borrow::Cow::Borrowed("é\n")));
+        assert!(matches!(for_terminal("é\n"), Cow::Borrowed("é\n")));
     }
 
     #[test]

@@ -3,19 +3,21 @@
 //! [`open`] one.
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route,
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder,
     http::{
         Method,
         header::{self, HeaderValue},
     },
-    web::{self, ServiceConfig},
+    web,
 };
 
 use super::{
     edge::{
         guard::{Guard, HttpState, RequiredScope},
         lifecycle::Lifecycle,
-        rules::{Body, Duration, RouteRules, RuleBook},
+        routing::{PathRows, Paths, Routing},
+        rules::{Body, Duration, RouteRules},
+        service::{Endpoint, endpoint},
     },
     errors::{ApiError, Surface},
     openapi::{ApiDocument, Description, DocumentedRoute},
@@ -31,17 +33,17 @@ pub struct RouteSpec {
     pub method: Method,
     /// The path, with parameters in braces.
     pub path: &'static str,
-    /// The pattern that the framework matches; the path, unless a parameter spans segments.
-    pattern: &'static str,
+    /// The path's last parameter takes all that follows, slashes included, and may be empty.
+    spans_segments: bool,
     /// The scope that a token needs; `None` where no token is needed.
     pub scope: Option<Scope>,
     /// What the layers around the handler have to know.
     pub rules: RouteRules,
+    /// Whether it belongs to the API that changes the registry, which the operator turns on.
+    pub changes: bool,
     /// Its description in the OpenAPI document.
     pub describe: fn() -> Description,
-    route: Route,
-    /// The same for `HEAD`, where the method is `GET`.
-    head: Option<Route>,
+    endpoint: Endpoint,
 }
 
 impl RouteSpec {
@@ -66,6 +68,20 @@ impl RouteSpec {
         self
     }
 
+    /// The route belongs to the API that changes the registry.
+    #[must_use]
+    pub fn changing(mut self) -> Self {
+        self.changes = true;
+        self
+    }
+
+    /// The handler receives a file of up to this many bytes: see [`Duration::Upload`].
+    #[must_use]
+    pub fn upload(mut self, limit: u64) -> Self {
+        self.rules.duration = Duration::Upload;
+        self.reads_body(limit)
+    }
+
     /// The handler reads a body of up to this many bytes.
     #[must_use]
     pub fn reads_body(mut self, limit: u64) -> Self {
@@ -73,10 +89,10 @@ impl RouteSpec {
         self
     }
 
-    /// Requests are matched by this pattern of the framework, since the path's last parameter spans segments.
+    /// The path's last parameter takes all that follows, slashes included.
     #[must_use]
-    pub fn matched_by(mut self, pattern: &'static str) -> Self {
-        self.pattern = pattern;
+    pub fn spans_segments(mut self) -> Self {
+        self.spans_segments = true;
         self
     }
 
@@ -95,6 +111,10 @@ pub trait Guarded {
 }
 
 impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest) {
+    const SCOPE: Scope = S::SCOPE;
+}
+
+impl<S: RequiredScope> Guarded for (Guard<S>, HttpRequest, web::Payload) {
     const SCOPE: Scope = S::SCOPE;
 }
 
@@ -189,45 +209,45 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let head = (method == Method::GET).then(|| web::head().to(handler.clone()));
-    let route = web::method(method.clone()).to(handler);
-    RouteSpec { method, path, pattern: path, scope, rules, describe, route, head }
+    let endpoint = endpoint(handler);
+    let (spans_segments, changes) = (false, false);
+    RouteSpec { method, path, spans_segments, scope, rules, changes, describe, endpoint }
 }
 
-/// Mounts rows, of which those of one path stand together, and makes their rules known.
-pub fn mount(rows: Vec<RouteSpec>, config: &mut ServiceConfig) {
-    let rules = rows.iter().map(|row| (row.pattern, row.method.clone(), row.rules));
-    config.app_data(web::Data::new(RuleBook::new(rules)));
+/// The paths of rows.
+#[must_use]
+pub fn paths(rows: &[RouteSpec]) -> Paths {
+    Paths::new(rows.iter().map(|row| (row.path, row.spans_segments)))
+}
+
+/// The routes of rows, of which those of one path stand together, and what answers a path that no row has.
+#[must_use]
+pub fn routing(rows: Vec<RouteSpec>, unmatched: Endpoint) -> Routing<Endpoint> {
+    let mut paths = Vec::new();
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.next() {
-        let path = first.path;
-        let mut resource = web::resource(first.pattern);
-        let mut methods = Vec::new();
-        let mut heads = Vec::new();
-        let mut next = Some(first);
-        while let Some(row) = next {
-            methods.push(row.method.to_string());
-            heads.extend(row.head);
-            resource = resource.route(row.route);
-            next = rows.next_if(|row| row.path == path);
+        let (path, spans_segments) = (first.path, first.spans_segments);
+        let mut of_path = vec![(first.method, first.rules, first.endpoint)];
+        while let Some(row) = rows.next_if(|row| row.path == path) {
+            of_path.push((row.method, row.rules, row.endpoint));
         }
-        // A row of its own comes first, and is the one that answers.
-        for head in heads {
-            if !methods.iter().any(|method| method == "HEAD") {
-                methods.insert(1, "HEAD".to_owned());
-            }
-            resource = resource.route(head);
+        let mut methods: Vec<_> = of_path.iter().map(|(method, ..)| method.to_string()).collect();
+        let has = |method: Method| of_path.iter().any(|(known, ..)| *known == method);
+        if has(Method::GET) && !has(Method::HEAD) {
+            methods.insert(1, "HEAD".to_owned());
         }
         methods.push("OPTIONS".to_owned());
         let allow = methods.join(", ");
         let told = allow.clone();
-        let options = move || std::future::ready(options(&told));
-        config.service(
-            resource
-                .route(web::method(Method::OPTIONS).to(options))
-                .default_service(web::to(move || method_not_allowed(allow.clone()))),
-        );
+        paths.push(PathRows {
+            path,
+            spans_segments,
+            rows: of_path,
+            options: endpoint(move || std::future::ready(options(&told))),
+            otherwise: endpoint(move || method_not_allowed(allow.clone())),
+        });
     }
+    Routing::new(paths, unmatched)
 }
 
 /// The answer to `OPTIONS`: which methods there are, and nothing that wants a token.

@@ -7,25 +7,47 @@ use actix_web::{
 
 use super::{
     docs,
+    edge::routing::Paths,
     errors::ApiError,
     openapi::{self, operations},
     route::{RouteSpec, guarded, open, options},
-    v1::{artifact::artifact, log, models, service},
+    v1::{
+        artifact::artifact,
+        log, models, service, timeline,
+        writes::{self, WriteRules},
+    },
 };
-use crate::error::{ErrorKind, RegistryError};
+use crate::{
+    error::{ErrorKind, RegistryError},
+    limits,
+};
 
-/// The table. A path's rows stand together; a fixed segment stands before a parameter in its place.
+/// The table of a service that accepts changes by these rules, or none. A path's rows stand together; a fixed segment
+/// stands before a parameter in its place.
 #[must_use]
-pub fn table() -> Vec<RouteSpec> {
+pub fn table(writes: Option<WriteRules>) -> Vec<RouteSpec> {
+    let mut rows = all_rows(writes.map_or(0, WriteRules::largest_body));
+    rows.retain(|row| writes.is_some() || !row.changes);
+    rows
+}
+
+fn all_rows(largest_upload: u64) -> Vec<RouteSpec> {
+    const TYPES: &str = "/api/v1/models";
     const TYPE: &str = "/api/v1/models/{model_type}";
     const CURRENT: &str = "/api/v1/models/{model_type}/current";
+    const OF_TYPE: &str = "/api/v1/models/{model_type}/history";
     const VERSION: &str = "/api/v1/models/{model_type}/{version}";
     const VALIDATE: &str = "/api/v1/models/{model_type}/{version}/validate";
     const ARTIFACT: &str = "/api/v1/models/{model_type}/{version}/artifact";
     const HISTORY: &str = "/api/v1/models/{model_type}/{version}/history";
+    const COMPATIBILITY: &str = "/api/v1/models/{model_type}/{version}/compatibility";
+    const PROMOTION: &str = "/api/v1/models/{model_type}/{version}/promotion";
+    const PROMOTE: &str = "/api/v1/models/{model_type}/{version}/promote";
+    const ROLLBACK: &str = "/api/v1/models/{model_type}/rollback";
+    const FAIL: &str = "/api/v1/models/{model_type}/{version}/fail";
+    const WHOLE_HISTORY: &str = "/api/v1/history";
     const CHECKPOINT: &str = "/api/v1/log/checkpoint";
     const TILE: &str = "/api/v1/log/tile/{tile}";
-    const TILE_PATTERN: &str = "/api/v1/log/tile/{tile:.*}";
     vec![
         open(Method::GET, "/", service::root, operations::root),
         open(Method::GET, "/health", service::health, operations::health).probe(),
@@ -34,28 +56,49 @@ pub fn table() -> Vec<RouteSpec> {
         open(Method::GET, "/docs", docs::page, operations::docs),
         open(Method::GET, "/docs/{asset}", docs::asset, operations::asset),
         open(Method::GET, "/redoc", docs::redoc, operations::redoc),
+        guarded(Method::GET, TYPES, timeline::types, operations::types),
         guarded(Method::GET, TYPE, models::list, operations::list),
+        guarded(Method::POST, TYPE, writes::register, operations::register)
+            .changing()
+            .upload(largest_upload),
+        guarded(Method::POST, ROLLBACK, writes::rollback, operations::rollback)
+            .changing()
+            .reads_body(limits::CHANGE_BODY)
+            .load_check(),
         guarded(Method::GET, CURRENT, models::current, operations::current),
+        guarded(Method::GET, OF_TYPE, timeline::of_type, operations::type_history),
         guarded(Method::GET, VERSION, models::metadata, operations::metadata),
         guarded(Method::POST, VALIDATE, models::validate, operations::validate).load_check(),
+        guarded(Method::GET, PROMOTION, writes::promotion, operations::promotion)
+            .changing()
+            .load_check(),
+        guarded(Method::POST, PROMOTE, writes::promote, operations::promote)
+            .changing()
+            .reads_body(limits::CHANGE_BODY)
+            .load_check(),
+        guarded(Method::POST, FAIL, writes::fail, operations::fail)
+            .changing()
+            .reads_body(limits::CHANGE_BODY),
         guarded(Method::GET, ARTIFACT, artifact, operations::artifact).download(),
         guarded(Method::GET, HISTORY, models::history, operations::history),
+        guarded(Method::GET, COMPATIBILITY, models::compatibility, operations::compatibility),
+        guarded(Method::GET, WHOLE_HISTORY, timeline::whole, operations::whole_history),
         guarded(Method::GET, CHECKPOINT, log::checkpoint, operations::log_checkpoint),
-        guarded(Method::GET, TILE, log::tile, operations::log_tile).matched_by(TILE_PATTERN),
+        guarded(Method::GET, TILE, log::tile, operations::log_tile).spans_segments(),
     ]
 }
 
-/// The largest request body that any route accepts, in bytes.
+/// The largest request body that any of these routes accepts, in bytes.
 #[must_use]
-pub fn largest_body() -> u64 {
-    table().iter().map(|row| row.rules.body.limit()).max().unwrap_or(0)
+pub fn largest_body(rows: &[RouteSpec]) -> u64 {
+    rows.iter().map(|row| row.rules.body.limit()).max().unwrap_or(0)
 }
 
 /// The methods of all rows, and those that every path answers.
 #[must_use]
 pub fn methods() -> Vec<Method> {
     let mut methods = vec![Method::GET, Method::HEAD, Method::OPTIONS];
-    for row in table() {
+    for row in all_rows(0) {
         if !methods.contains(&row.method) {
             methods.push(row.method);
         }
@@ -63,17 +106,17 @@ pub fn methods() -> Vec<Method> {
     methods
 }
 
-/// The answer to a path that no row has: a redirect where only a slash at its end is wrong, and the answer to
+/// The answer to a path that is none of these: a redirect where only a slash at its end is wrong, and the answer to
 /// `OPTIONS *`.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub fn not_found(paths: &Paths, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
     if request.method() == Method::OPTIONS && request.path() == "*" {
         let methods: Vec<_> = methods().iter().map(Method::to_string).collect();
         return Ok(options(&methods.join(", ")));
     }
-    without_slash(&request)
+    without_slash(paths, request)
         .map(|address| {
             HttpResponse::PermanentRedirect().insert_header((header::LOCATION, address)).finish()
         })
@@ -81,10 +124,10 @@ pub async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
 }
 
 /// A path relative to the one asked, so that it holds behind any gateway and leads to no other host.
-fn without_slash(request: &HttpRequest) -> Option<String> {
+fn without_slash(paths: &Paths, request: &HttpRequest) -> Option<String> {
     let path = request.uri().path().strip_suffix('/')?;
     let (_, last) = path.rsplit_once('/')?;
-    if matches!(last, "" | "." | "..") || !request.resource_map().has_resource(path) {
+    if matches!(last, "" | "." | "..") || !paths.has(path) {
         return None;
     }
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
@@ -102,9 +145,19 @@ mod tests {
         },
     };
 
+    const WRITES: WriteRules = WriteRules { largest_artifact: 1000 };
+
+    #[test]
+    fn a_service_that_accepts_no_changes_has_no_route_for_them() {
+        let reading: Vec<_> = table(None).into_iter().map(|row| row.method).collect();
+        assert_eq!(reading.iter().filter(|method| **method != Method::GET).count(), 1);
+        assert_eq!(largest_body(&table(None)), limits::REQUEST_BODY as u64);
+        assert!(largest_body(&table(Some(WRITES))) > 1000);
+    }
+
     #[test]
     fn the_table_is_the_contracts() {
-        let rows: Vec<_> = table()
+        let rows: Vec<_> = table(Some(WRITES))
             .into_iter()
             .map(|row| {
                 format!("{} {} {}", row.method, row.path, row.scope.map_or("none", Scope::as_str))
@@ -120,12 +173,21 @@ mod tests {
                 "GET /docs none",
                 "GET /docs/{asset} none",
                 "GET /redoc none",
+                "GET /api/v1/models model:read",
                 "GET /api/v1/models/{model_type} model:read",
+                "POST /api/v1/models/{model_type} model:write",
+                "POST /api/v1/models/{model_type}/rollback model:admin",
                 "GET /api/v1/models/{model_type}/current model:read",
+                "GET /api/v1/models/{model_type}/history model:read",
                 "GET /api/v1/models/{model_type}/{version} model:read",
                 "POST /api/v1/models/{model_type}/{version}/validate model:write",
+                "GET /api/v1/models/{model_type}/{version}/promotion model:read",
+                "POST /api/v1/models/{model_type}/{version}/promote model:admin",
+                "POST /api/v1/models/{model_type}/{version}/fail model:admin",
                 "GET /api/v1/models/{model_type}/{version}/artifact model:read",
                 "GET /api/v1/models/{model_type}/{version}/history model:read",
+                "GET /api/v1/models/{model_type}/{version}/compatibility model:read",
+                "GET /api/v1/history model:read",
                 "GET /api/v1/log/checkpoint model:read",
                 "GET /api/v1/log/tile/{tile} model:read",
             ]
@@ -135,7 +197,7 @@ mod tests {
     #[test]
     fn probes_and_downloads_are_these() {
         let paths = |is: fn(&RouteRules) -> bool| -> Vec<_> {
-            table().iter().filter(|row| is(&row.rules)).map(|row| row.path).collect()
+            table(Some(WRITES)).iter().filter(|row| is(&row.rules)).map(|row| row.path).collect()
         };
         assert_eq!(paths(|rules| rules.probe), ["/health", "/ready"]);
         assert_eq!(
@@ -144,10 +206,23 @@ mod tests {
         );
         assert_eq!(
             paths(|rules| rules.duration == Duration::LoadCheck),
-            ["/api/v1/models/{model_type}/{version}/validate"]
+            [
+                "/api/v1/models/{model_type}/rollback",
+                "/api/v1/models/{model_type}/{version}/validate",
+                "/api/v1/models/{model_type}/{version}/promotion",
+                "/api/v1/models/{model_type}/{version}/promote",
+            ]
         );
-        assert_eq!(paths(|rules| rules.body != Body::Ignored), [""; 0]);
-        for row in table() {
+        assert_eq!(
+            paths(|rules| rules.body != Body::Ignored),
+            [
+                "/api/v1/models/{model_type}",
+                "/api/v1/models/{model_type}/rollback",
+                "/api/v1/models/{model_type}/{version}/promote",
+                "/api/v1/models/{model_type}/{version}/fail",
+            ]
+        );
+        for row in table(Some(WRITES)) {
             let of_models = row.path.starts_with("/api/");
             assert_eq!(row.rules.surface == Surface::Models, of_models, "{}", row.path);
         }
@@ -155,7 +230,7 @@ mod tests {
 
     #[test]
     fn rows_of_one_path_stand_together() {
-        let mut paths: Vec<_> = table().iter().map(|row| row.path).collect();
+        let mut paths: Vec<_> = table(Some(WRITES)).iter().map(|row| row.path).collect();
         paths.dedup();
         let mut unique = paths.clone();
         unique.sort_unstable();

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,10 +20,9 @@ use actix_tls::accept::{
     rustls_0_23::{Acceptor, TlsStream},
 };
 use actix_web::{
-    App,
+    App, HttpRequest,
     dev::{AppConfig, Server},
     http::header,
-    middleware::from_fn,
     web,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,15 +34,16 @@ use tokio::{
 
 use super::{
     edge::{
-        admission::{RequestLimits, admit},
+        admission::RequestLimits,
         client::Gateways,
-        guard::HttpState,
+        guard::{HttpState, WorkerActors},
         lifecycle::Lifecycle,
-        middleware::observe,
+        service::{Edge, Layers, endpoint},
     },
     openapi::ApiDocument,
     route::{self, RouteSpec},
     routes,
+    v1::writes::WriteRules,
     wire::{
         connection::Connection,
         mailbox::{check_expectation, serve},
@@ -54,16 +55,37 @@ use crate::limits;
 /// waits for ever for a client that does not receive its answer.
 const HTTP_1: &[u8] = b"http/1.1";
 
+/// Starts the actors of a worker, on its thread.
+pub type StartWorker = Arc<dyn Fn() -> WorkerActors + Send + Sync>;
+
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
     state: web::Data<HttpState>,
+    start_worker: StartWorker,
     lifecycle: web::Data<Lifecycle>,
-    gateways: web::Data<Gateways>,
+    gateways: Gateways,
     request_limits: web::Data<RequestLimits>,
     document: web::Data<ApiDocument>,
+    writes: Option<WriteRules>,
     allowed_origins: Vec<String>,
     stopping: GracefulShutdownSignal,
+}
+
+/// What a server serves, and to whom.
+pub struct Serving {
+    /// The registry, and what the handlers share.
+    pub state: HttpState,
+    /// Starts the actors of a worker.
+    pub start_worker: StartWorker,
+    /// Whether the service is stopping.
+    pub lifecycle: Lifecycle,
+    /// Who is believed about clients, and which hosts are served.
+    pub gateways: Gateways,
+    /// Origins that browsers may call from.
+    pub allowed_origins: Vec<String>,
+    /// What clients may change; `None` where the API only reads.
+    pub writes: Option<WriteRules>,
 }
 
 /// Starts to serve on a listening socket.
@@ -72,13 +94,11 @@ struct Shared {
 /// The system's, where workers cannot be started.
 pub fn start(
     listener: TcpListener,
-    state: HttpState,
-    lifecycle: Lifecycle,
-    gateways: Gateways,
-    allowed_origins: Vec<String>,
+    serving: Serving,
     tls: Option<ServerConfig>,
 ) -> io::Result<Server> {
-    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let Serving { state, start_worker, lifecycle, gateways, allowed_origins, writes } = serving;
+    let workers = workers();
     let connections = connections_per_worker(workers);
     let server = Server::build()
         .workers(workers)
@@ -91,13 +111,16 @@ pub fn start(
         limits::REGISTRY_REQUESTS,
         limits::TURN_WAIT,
     );
-    let document = ApiDocument::new(routes::table().iter().map(RouteSpec::documented).collect());
+    let document =
+        ApiDocument::new(routes::table(writes).iter().map(RouteSpec::documented).collect());
     let shared = Shared {
         state: web::Data::new(state),
+        start_worker,
         lifecycle: web::Data::new(lifecycle),
-        gateways: web::Data::new(gateways),
+        gateways,
         request_limits: web::Data::new(request_limits),
         document: web::Data::new(document),
+        writes,
         allowed_origins,
         stopping: server.graceful_shutdown_signal(),
     };
@@ -126,6 +149,12 @@ pub fn start(
         }
     };
     Ok(server.run())
+}
+
+/// The number of threads that answer requests.
+#[must_use]
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZero::get)
 }
 
 /// How many connections each worker may hold, so that enough open files are left for everything else. First raises the
@@ -166,21 +195,33 @@ fn protocol<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     Error = DispatchError,
     InitError = (),
 > {
-    let app = App::new()
+    let actors = web::Data::new((shared.start_worker)());
+    let table = routes::table(shared.writes);
+    let paths = route::paths(&table);
+    let not_found = endpoint(move |request: HttpRequest| {
+        std::future::ready(routes::not_found(&paths, &request))
+    });
+    let edge = Edge {
+        routing: route::routing(table, not_found),
+        gateways: shared.gateways,
+        lifecycle: shared.lifecycle.get_ref().clone(),
+        limits: shared.request_limits.get_ref().clone(),
+    };
+    let mut app = App::new();
+    if let Some(writes) = shared.writes {
+        app = app.app_data(web::Data::new(writes));
+    }
+    let app = app
         .app_data(shared.state)
+        .app_data(actors)
         .app_data(shared.lifecycle)
-        .app_data(shared.gateways)
         .app_data(shared.request_limits)
         .app_data(shared.document)
-        .wrap(from_fn(admit))
-        .wrap(cors(&shared.allowed_origins))
-        .wrap(from_fn(observe))
-        .configure(|config| route::mount(routes::table(), config))
-        .default_service(web::to(routes::not_found));
+        .wrap(Layers::new(edge, cors(&shared.allowed_origins)));
     let app = app.into_factory().map_err(|error| error.error_response());
     let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), serve);
     let stopping = shared.stopping;
-    let largest_body = routes::largest_body();
+    let largest_body = routes::largest_body(&routes::table(shared.writes));
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let stopping = stopping.clone();

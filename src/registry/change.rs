@@ -7,17 +7,20 @@
 
 use std::sync::Arc;
 
-use super::{Registry, recovery};
+use super::{Registry, recovery, room::no_room};
 use crate::{
     actors::{
         blocking,
         db::{ApplyChange, FindVersion, Locks},
         manifest::RecordChange,
     },
-    artifacts::store::{Batch, Intent, Published},
+    artifacts::{
+        reserve::Room,
+        store::{Batch, Intent, Published, Purpose},
+    },
     catalog::{Applied, Author, CatalogChange, CatalogState, Stamp},
     clock,
-    domain::{Timestamp, text::check_short_text},
+    domain::{Timestamp, VersionRecord, text::check_short_text},
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
     limits,
@@ -28,6 +31,9 @@ pub(super) struct Change {
     registry: Registry,
     locks: Arc<Locks>,
     now: Timestamp,
+    /// The number of entries in the log.
+    log_size: u64,
+    room: Room,
 }
 
 /// The change that an operation asks for.
@@ -36,8 +42,28 @@ pub(super) struct Wanted {
     pub(super) change: CatalogChange,
     /// The folders to move into place before the catalog changes.
     pub(super) files: Option<Files>,
+    /// The folder to remove after the catalog changed.
+    pub(super) removal: Option<Intent>,
     /// The author and the reason.
     pub(super) request: Request,
+}
+
+impl Wanted {
+    /// A change of the catalog alone.
+    pub(super) fn row(change: CatalogChange, request: Request) -> Self {
+        Self { change, files: None, removal: None, request }
+    }
+
+    /// A change that removes the folder of a version.
+    pub(super) fn removal(change: CatalogChange, record: &VersionRecord, request: Request) -> Self {
+        let intent = Intent {
+            model_id: record.model_id,
+            model_type: record.model_type.clone(),
+            version: record.version,
+            purpose: Purpose::Collect,
+        };
+        Self { change, files: None, removal: Some(intent), request }
+    }
 }
 
 /// Prepared folders and their versions.
@@ -70,6 +96,16 @@ impl Request {
         }
         Ok(Self { author: author.clone(), reason: reason.map(ToOwned::to_owned) })
     }
+
+    /// The author.
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// The reason, where one was given.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
 }
 
 impl Registry {
@@ -79,28 +115,85 @@ impl Registry {
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; `CHECKSUM_MISMATCH` where manifest and catalog disagree.
     pub(super) async fn begin_change(&self) -> Result<Change, RegistryError> {
         let locks = Arc::new(self.lock().await?);
+        let room = self.make_room().await?;
         let state = recovery::settle_if_behind(self).await?;
-        let now = present(&state)?;
+        let now = present(&state, locks.database_clock())?;
         fault::point(Point::ChangeLocked);
-        Ok(Change { registry: self.clone(), locks, now })
+        let log_size = state.summary.log_size;
+        Ok(Change { registry: self.clone(), locks, now, log_size, room })
+    }
+
+    /// As [`Self::begin_change`], for a change that adds versions: it is refused while the disk is full.
+    ///
+    /// # Errors
+    /// As [`Self::begin_change`]; `REGISTRY_UNAVAILABLE` where the disk is full.
+    pub(super) async fn begin_addition(&self) -> Result<Change, RegistryError> {
+        let change = self.begin_change().await?;
+        if change.room == Room::Ample {
+            return Ok(change);
+        }
+        change.release().await;
+        Err(no_room())
     }
 }
 
 /// The current time, but never earlier than the last change, even if the clock is behind it.
-fn present(state: &CatalogState) -> Result<Timestamp, RegistryError> {
+///
+/// # Errors
+/// `REGISTRY_UNAVAILABLE` where the clock is far ahead of the database server's.
+fn present(state: &CatalogState, database: Option<Timestamp>) -> Result<Timestamp, RegistryError> {
     let now = clock::now()?;
-    let Some(last) = state.last_change.filter(|last| *last > now) else { return Ok(now) };
-    if last.unix_seconds() - now.unix_seconds() > limits::CLOCK_TOLERANCE_SECONDS {
+    require_sane(now, database)?;
+    let Some(last) = state.last_change else { return Ok(now) };
+    let behind = last.unix_seconds() - now.unix_seconds();
+    if -behind > limits::CLOCK_LEAP_SECONDS {
+        tracing::warn!(
+            clock = %now, last_change = %last,
+            "more than a year has passed since the registry's last change, if this machine's clock is right: if it is \
+             not, `model-registry log reset-clock` lets the times of later changes follow the right clock again"
+        );
+    }
+    if last <= now {
+        return Ok(now);
+    }
+    if behind > limits::CLOCK_TOLERANCE_SECONDS {
         tracing::warn!(
             clock = %now, last_change = %last,
             "this machine's clock is behind the registry's last change, whose time the next changes are given as well: \
-             one of the two clocks is wrong"
+             one of the two clocks is wrong; if the last change's was, `model-registry log reset-clock` lets times follow \
+             the clock again"
         );
     }
     Ok(last)
 }
 
+/// Refuses a clock that is far ahead of the database server's: its time would be given to all later changes.
+///
+/// # Errors
+/// `REGISTRY_UNAVAILABLE`.
+pub(super) fn require_sane(
+    now: Timestamp,
+    database: Option<Timestamp>,
+) -> Result<(), RegistryError> {
+    let Some(database) = database else { return Ok(()) };
+    if now.unix_seconds() - database.unix_seconds() <= limits::CLOCK_AHEAD_SECONDS {
+        return Ok(());
+    }
+    Err(RegistryError::new(
+        ErrorKind::RegistryUnavailable,
+        "A clock is wrong: this machine's is more than a day ahead of the database server's, and the times of the log \
+         never run backwards; correct it and try again",
+    )
+    .because(format!("this machine says {now}, the database server {database}")))
+}
+
 impl Change {
+    /// Takes the time of the clock for this change, although the last change has a later one, and returns the time that
+    /// the change would have had.
+    pub(super) fn follow_clock(&mut self) -> Result<Timestamp, RegistryError> {
+        Ok(std::mem::replace(&mut self.now, clock::now()?))
+    }
+
     /// The time of the change.
     pub(super) fn now(&self) -> Timestamp {
         self.now
@@ -112,24 +205,24 @@ impl Change {
     /// Errors of the disk and the catalog. They leave the registry unchanged. Only where the catalog did not answer
     /// in time is the outcome unknown; the next holder of the locks finds it out.
     pub(super) async fn commit(self, wanted: Wanted) -> Result<Applied, RegistryError> {
-        let Wanted { change, files, request } = wanted;
+        let Wanted { change, files, removal, request } = wanted;
         let published = match files {
             Some(files) => Some(self.publish(files).await?),
             None => None,
         };
-        let apply = ApplyChange {
-            locks: self.locks.clone(),
-            change: change.clone(),
-            stamp: Stamp {
-                at: self.now,
-                author: request.author.clone(),
-                reason: request.reason.clone(),
-            },
-        };
-        let applied = match self.registry.db.ask_within(time_of(&change), apply).await {
-            Ok(applied) => applied,
+        if let Some(intent) = removal.clone() {
+            let store = self.registry.store.clone();
+            blocking(move || Ok(store.announce_removal(&intent)?)).await?;
+        }
+        let own = self.registry.observed.begin(self.log_size);
+        let applied = match self.apply(&change, &request).await {
+            Ok(applied) => {
+                own.end(applied.state.summary.log_size);
+                applied
+            }
             Err(error) => {
                 self.take_back(published, &error).await;
+                self.keep_folder(removal, &error).await;
                 return Err(error);
             }
         };
@@ -138,6 +231,9 @@ impl Change {
         if let Some(published) = published {
             confirm(published).await;
         }
+        if let Some(intent) = removal {
+            self.remove_folder(intent).await;
+        }
         tell(&change, &applied, &request);
         self.release().await;
         Ok(applied)
@@ -145,6 +241,29 @@ impl Change {
 }
 
 impl Change {
+    /// Commits the change in the catalog. Another program may have used the room that was made for it.
+    async fn apply(
+        &self,
+        change: &CatalogChange,
+        request: &Request,
+    ) -> Result<Applied, RegistryError> {
+        loop {
+            let apply = ApplyChange {
+                locks: self.locks.clone(),
+                change: change.clone(),
+                stamp: Stamp {
+                    at: self.now,
+                    author: request.author.clone(),
+                    reason: request.reason.clone(),
+                },
+            };
+            match self.registry.db.ask_within(time_of(change), apply).await {
+                Err(error) if error.is_out_of_room() && self.registry.free_some().await => {}
+                applied => return applied,
+            }
+        }
+    }
+
     async fn publish(&self, files: Files) -> Result<Published, RegistryError> {
         let store = self.registry.store.clone();
         blocking(move || Ok(store.publish(files.batch, files.intents)?)).await
@@ -158,6 +277,28 @@ impl Change {
             tracing::warn!(%error, "a change with files is left in doubt; the next change settles it");
         } else if let Err(second) = blocking(move || Ok(published.take_back()?)).await {
             tracing::warn!(error = %second, "an unfinished registration is left to the janitor");
+        }
+    }
+
+    /// Withdraws the intent to remove a folder where the catalog certainly did not commit.
+    async fn keep_folder(&self, removal: Option<Intent>, error: &RegistryError) {
+        let Some(intent) = removal else { return };
+        if error.is_in_doubt() {
+            tracing::warn!(%error, "a removal of files is left in doubt; the next change settles it");
+            return;
+        }
+        let store = self.registry.store.clone();
+        if let Err(second) = blocking(move || Ok(store.confirm(&intent)?)).await {
+            tracing::warn!(error = %second, "the intent of a refused removal is left to the janitor");
+        }
+    }
+
+    /// Removes the folder of a version that the catalog calls collected. A failure does no harm: the janitor removes
+    /// it later.
+    async fn remove_folder(&self, intent: Intent) {
+        let store = self.registry.store.clone();
+        if let Err(error) = blocking(move || Ok(store.remove_collected(&intent)?)).await {
+            tracing::warn!(%error, "the files of a collected version are left to the janitor");
         }
     }
 
@@ -189,7 +330,15 @@ impl Change {
         }
     }
 
+    /// Releases the locks without a change.
+    pub(super) async fn give_up(self) {
+        self.release().await;
+    }
+
     async fn release(self) {
+        if self.room == Room::Short {
+            self.registry.refill().await;
+        }
         // While the transaction's message still exists, it holds the locks too; then they are not released here.
         if let Some(locks) = Arc::into_inner(self.locks) {
             locks.release(&self.registry.db).await;
@@ -227,6 +376,8 @@ fn tell(change: &CatalogChange, applied: &Applied, request: &Request) {
         CatalogChange::RollBack { .. } => "rolled back",
         CatalogChange::Fail { .. } => "marked failed",
         CatalogChange::Import(_) => "imported",
+        CatalogChange::Collect { .. } => "collected",
+        CatalogChange::ResetClock => "reset the log's clock",
     };
     tracing::info!(
         model_type,

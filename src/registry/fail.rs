@@ -26,7 +26,7 @@ impl Registry {
         let request = Request::new(author, Some(reason))?;
         self.record_of(model_type, version).await?;
         let fail = CatalogChange::Fail { model_type: model_type.clone(), version };
-        let wanted = Wanted { change: fail, files: None, request };
+        let wanted = Wanted::row(fail, request);
         let applied = self
             .begin_change()
             .await?

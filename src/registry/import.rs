@@ -21,7 +21,7 @@ use crate::{
     },
     artifacts::{
         legacy::{LegacyRegistry, LegacyVersion},
-        store::{Batch, Intent},
+        store::{Batch, Intent, Purpose},
     },
     catalog::{Author, CatalogChange, ImportBatch, VersionFilter},
     domain::{ModelId, ModelType, Status, Version, VersionRecord, history::Transition},
@@ -95,9 +95,10 @@ impl Registry {
         if first.is_empty() {
             return Ok(first.outcome(&legacy.left_out));
         }
+        self.require_room().await?;
         let batch = self.stage_all(&legacy, &first, progress).await?;
 
-        let change = self.begin_change().await?;
+        let change = self.begin_addition().await?;
         // Another process may have changed the registry while files were copied.
         let plan = self.plan(&legacy).await?;
         if plan != first {
@@ -110,6 +111,7 @@ impl Registry {
         let wanted = Wanted {
             change: CatalogChange::Import(plan.batch),
             files: Some(Files { batch, intents }),
+            removal: None,
             request,
         };
         change.commit(wanted).await.map_err(|error| match error.kind() {
@@ -131,11 +133,11 @@ impl Registry {
         invalid: Invalid,
         progress: &Progress,
     ) -> Result<LegacyRegistry, RegistryError> {
-        let (directory, policy) = (directory.to_owned(), self.policy.clone());
+        let (directory, policy) = (directory.to_owned(), self.rules());
         let progress = progress.clone();
         blocking(move || {
             let tell = |bytes| progress(bytes, 0, "checking");
-            LegacyRegistry::read(&directory, &policy, invalid, &tell).map_err(|faults| {
+            LegacyRegistry::read(&directory, &policy.policy, invalid, &tell).map_err(|faults| {
                 RegistryError::new(
                     ErrorKind::ChecksumMismatch,
                     format!("nothing was imported: {faults}"),
@@ -218,10 +220,12 @@ impl Plan {
         history: &[Transition],
     ) -> Result<Self, RegistryError> {
         let known: HashMap<_, _> = history.iter().map(|link| (link.transition_id, link)).collect();
-        let changed = legacy
-            .transitions
-            .iter()
-            .find(|draft| known.get(&draft.transition_id).is_some_and(|known| *known != *draft));
+        // Who imported a row is not a part of it.
+        let as_exported =
+            |known: &Transition| Transition { authenticated_as: None, ..known.clone() };
+        let changed = legacy.transitions.iter().find(|draft| {
+            known.get(&draft.transition_id).is_some_and(|known| as_exported(known) != **draft)
+        });
         if let Some(draft) = changed {
             return Err(RegistryError::new(
                 ErrorKind::ChecksumMismatch,
@@ -274,6 +278,15 @@ impl Plan {
                         ),
                     ));
                 }
+                Some(ours) if ours.collected.is_some() && record.status == Status::Production => {
+                    return Err(RegistryError::new(
+                        ErrorKind::InvalidTransition,
+                        format!(
+                            "nothing was imported: {} is in production there, and its files were removed here",
+                            record.name()
+                        ),
+                    ));
+                }
                 Some(_) => batch.moved_versions.push(record.clone()),
             }
         }
@@ -287,6 +300,7 @@ impl Plan {
             model_id: record.model_id,
             model_type: record.model_type.clone(),
             version: record.version,
+            purpose: Purpose::Register,
         })
         .collect()
     }

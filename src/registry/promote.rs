@@ -4,6 +4,8 @@ use super::{
     Registry,
     change::{Request, Wanted},
     named,
+    register::require_format,
+    require_files,
     validate::{require_intact, require_loadable},
 };
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     domain::{
         ModelType, Timestamp, Version,
         gates::{self, GateOutcome},
+        policy::TypeRules,
         status::Action,
     },
     error::{ErrorKind, RegistryError},
@@ -54,7 +57,8 @@ impl Registry {
     ///
     /// # Errors
     /// `INVALID_REQUEST` where gates are skipped without a reason; `MODEL_NOT_FOUND`; `INVALID_TRANSITION`;
-    /// `PROMOTION_GATE_FAILED` with every gate's value and threshold; `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`.
+    /// `PROMOTION_GATE_FAILED` with every gate's value and threshold, or where approvals are missing;
+    /// `CHECKSUM_MISMATCH`; `VALIDATION_FAILED`; `VERSION_COLLECTED`.
     /// Each leaves the registry unchanged.
     pub async fn promote(&self, ask: Promote) -> Result<Promoted, RegistryError> {
         let (model_type, version) = (&ask.model_type, ask.version);
@@ -66,6 +70,8 @@ impl Registry {
             ));
         }
         let record = self.record_of(model_type, version).await?;
+        require_files(&record)?;
+        let rules = self.rules_of(model_type)?;
         record
             .status
             .after(Action::Promote)
@@ -75,12 +81,15 @@ impl Registry {
         let validation = self.examine(record.clone(), unwatched()).await?;
         require_intact(&validation)?;
         let model = self.with_metadata(record).await?;
-        let rules = self.rules(model_type).map(|rules| rules.gates.as_slice());
-        let outcomes = gates::evaluate(rules.unwrap_or_default(), &model.metadata.metrics);
+        let outcomes = gates::evaluate(&rules.gates, &model.metadata.metrics);
         if !ask.skip_gates {
             require_gates(&outcomes)?;
         }
+        require_approvals(&rules, model_type, version)?;
         require_loadable(&validation)?;
+        if let Some(report) = &validation.load {
+            require_format(&report.format.to_string(), &rules, model_type, version)?;
+        }
 
         let promote = CatalogChange::Promote {
             model_type: model_type.clone(),
@@ -90,7 +99,7 @@ impl Registry {
         let change = self.begin_change().await?;
         let now = change.now();
         let applied = change
-            .commit(Wanted { change: promote, files: None, request })
+            .commit(Wanted::row(promote, request))
             .await
             .map_err(|error| named(error, model_type, version))?;
         Ok(Promoted {
@@ -102,6 +111,26 @@ impl Registry {
             gates_skipped: ask.skip_gates,
         })
     }
+}
+
+/// Refuses a version of a type whose promotions need approvals. This version of the program records none, so a policy
+/// that asks for them keeps its versions out of production.
+pub(super) fn require_approvals(
+    rules: &TypeRules,
+    model_type: &ModelType,
+    version: Version,
+) -> Result<(), RegistryError> {
+    if rules.approvals == 0 {
+        return Ok(());
+    }
+    Err(RegistryError::new(
+        ErrorKind::PromotionGateFailed,
+        format!(
+            "{model_type}/{version} has 0 of the {} approvals that the policy asks for, and this version of the \
+             program cannot record approvals; set approvals = 0 for [types.{model_type}] in the policy file",
+            rules.approvals
+        ),
+    ))
 }
 
 fn require_gates(outcomes: &[GateOutcome]) -> Result<(), RegistryError> {

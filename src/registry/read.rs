@@ -2,15 +2,16 @@
 
 use std::{fs::File, sync::Arc};
 
-use super::{Registry, no_production, no_version};
+use super::{Registry, no_production, no_version, require_files};
 use crate::{
     actors::{
         db::{FindProduction, FindVersion, ListTransitions, ListVersions},
         manifest::{OpenArtifact, ReadMetadata},
     },
+    artifacts::{Seal, VerifiedSidecar},
     catalog::VersionFilter,
     domain::{Metadata, ModelType, Version, VersionRecord, history::Transition},
-    error::RegistryError,
+    error::{ErrorKind, RegistryError},
     limits, metrics,
     progress::CancelOnDrop,
 };
@@ -22,6 +23,8 @@ pub struct Model {
     pub record: VersionRecord,
     /// The content of the sidecar.
     pub metadata: Arc<Metadata>,
+    /// Tells whether the sidecar is still the file that was read.
+    pub seal: Option<Seal>,
 }
 
 /// A version on a page. A version with a damaged sidecar keeps its place, with its catalog row only.
@@ -29,8 +32,11 @@ pub struct Model {
 pub struct ListedModel {
     /// The catalog row.
     pub record: VersionRecord,
-    /// The content of the sidecar; `None` where it differs from the catalog or cannot be read.
+    /// The content of the sidecar; `None` where it differs from the catalog or cannot be read, and where the version's
+    /// files were removed.
     pub metadata: Option<Arc<Metadata>>,
+    /// Tells whether the sidecar is still the file that was read.
+    pub seal: Option<Seal>,
 }
 
 /// A page of versions, in the requested order.
@@ -55,7 +61,6 @@ impl Registry {
     /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
     pub async fn current(&self, model_type: &ModelType) -> Result<Model, RegistryError> {
         let missing = || no_production(model_type.as_str());
-        self.rules(model_type).ok_or_else(missing)?;
         let find = FindProduction { model_type: model_type.clone() };
         let record = self.db.ask(find).await?.ok_or_else(missing)?;
         self.with_metadata(record).await
@@ -71,15 +76,40 @@ impl Registry {
         version: Version,
     ) -> Result<VersionRecord, RegistryError> {
         let missing = || no_version(model_type.as_str(), &version.to_string());
-        self.rules(model_type).ok_or_else(missing)?;
         let find = FindVersion { model_type: model_type.clone(), version };
         self.db.ask(find).await?.ok_or_else(missing)
+    }
+
+    /// What is known of a version: of one whose files were removed, only its catalog row.
+    ///
+    /// # Errors
+    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
+    pub async fn describe(
+        &self,
+        model_type: &ModelType,
+        version: Version,
+    ) -> Result<ListedModel, RegistryError> {
+        let record = self.record_of(model_type, version).await?;
+        if record.collected.is_some() {
+            return Ok(ListedModel { record, metadata: None, seal: None });
+        }
+        match self.with_metadata(record).await {
+            Ok(Model { record, metadata, seal }) => {
+                Ok(ListedModel { record, metadata: Some(metadata), seal })
+            }
+            // It was collected between the two reads.
+            Err(error) if error.kind() == ErrorKind::VersionCollected => {
+                let record = self.record_of(model_type, version).await?;
+                Ok(ListedModel { record, metadata: None, seal: None })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A version with its metadata.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
+    /// `MODEL_NOT_FOUND`; `VERSION_COLLECTED`; `CHECKSUM_MISMATCH` where its sidecar differs from the catalog.
     pub async fn find(
         &self,
         model_type: &ModelType,
@@ -93,11 +123,30 @@ impl Registry {
         &self,
         record: VersionRecord,
     ) -> Result<Model, RegistryError> {
+        require_files(&record)?;
         let read = ReadMetadata { records: vec![record.clone()] };
-        let metadata = self.manifest.ask(read).await?.pop();
-        let metadata =
-            metadata.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))??;
-        Ok(Model { record, metadata })
+        let sidecar = self.manifest.ask(read).await?.pop();
+        let sidecar = sidecar.ok_or_else(|| RegistryError::internal("no sidecar in the reply"))?;
+        match sidecar {
+            Ok(VerifiedSidecar { metadata, seal }) => Ok(Model { record, metadata, seal }),
+            Err(error) => Err(self.unless_collected(&record, error).await),
+        }
+    }
+
+    /// The error of a read of a version's files, or that the version was collected since its row was read.
+    async fn unless_collected(
+        &self,
+        record: &VersionRecord,
+        error: RegistryError,
+    ) -> RegistryError {
+        if !error.kind().is_integrity() {
+            return error;
+        }
+        let now = self.record_of(&record.model_type, record.version).await;
+        match now.and_then(|now| require_files(&now)) {
+            Err(gone) if gone.kind() == ErrorKind::VersionCollected => gone,
+            _ => error,
+        }
     }
 
     /// Lists versions of one type or of all types. A damaged version is marked and does not stop the list.
@@ -106,18 +155,41 @@ impl Registry {
     /// `MODEL_NOT_FOUND` for an unknown type.
     pub async fn list(&self, filter: VersionFilter) -> Result<ModelPage, RegistryError> {
         if let Some(model_type) = &filter.model_type {
-            self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
+            self.require_known(model_type).await?;
         }
         let page = self.db.ask(ListVersions { filter }).await?;
-        let read = ReadMetadata { records: page.records.clone() };
-        let sidecars = self.manifest.ask(read).await?;
-        let models = page.records.into_iter().zip(sidecars);
-        let models = models.map(|(record, sidecar)| {
-            let metadata = sidecar.inspect_err(|error| tell_of_damage(&record, error)).ok();
-            ListedModel { record, metadata }
-        });
-        let models = models.collect();
+        let models = self.with_sidecars(page.records).await?;
         Ok(ModelPage { models, total: page.total })
+    }
+
+    /// Reads the sidecars of listed versions.
+    pub(super) async fn with_sidecars(
+        &self,
+        records: Vec<VersionRecord>,
+    ) -> Result<Vec<ListedModel>, RegistryError> {
+        let with_files = records.iter().filter(|record| record.collected.is_none());
+        let read = ReadMetadata { records: with_files.cloned().collect() };
+        let mut sidecars = self.manifest.ask(read).await?.into_iter();
+        let mut models = Vec::with_capacity(records.len());
+        for mut record in records {
+            let sidecar = if record.collected.is_some() { None } else { sidecars.next() };
+            let (metadata, seal) = match sidecar {
+                None => (None, None),
+                Some(Ok(VerifiedSidecar { metadata, seal })) => (Some(metadata), seal),
+                Some(Err(error)) => {
+                    let error = self.unless_collected(&record, error).await;
+                    if error.kind() == ErrorKind::VersionCollected {
+                        let now = self.record_of(&record.model_type, record.version).await?;
+                        record.collected = now.collected;
+                    } else {
+                        tell_of_damage(&record, &error);
+                    }
+                    (None, None)
+                }
+            };
+            models.push(ListedModel { record, metadata, seal });
+        }
+        Ok(models)
     }
 
     /// The status changes of a version with author, time and reason, oldest first.
@@ -136,11 +208,15 @@ impl Registry {
     /// Opens and verifies the artifact of a version.
     ///
     /// # Errors
-    /// `MODEL_NOT_FOUND`; `CHECKSUM_MISMATCH` where the artifact differs from the catalog.
+    /// `VERSION_COLLECTED`; `CHECKSUM_MISMATCH` where the artifact differs from the catalog.
     pub async fn open_artifact(&self, record: VersionRecord) -> Result<File, RegistryError> {
         // The first read hashes the whole file, so the time limit is long.
         let cancel = CancelOnDrop::default();
-        let open = OpenArtifact { record, cancelled: cancel.flag() };
-        self.manifest.ask_within(limits::LONG_WORK_TIMEOUT, open).await
+        require_files(&record)?;
+        let open = OpenArtifact { record: record.clone(), cancelled: cancel.flag() };
+        match self.manifest.ask_within(limits::LONG_WORK_TIMEOUT, open).await {
+            Ok(file) => Ok(file),
+            Err(error) => Err(self.unless_collected(&record, error).await),
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         db::{FindLayout, Ping, ReadRoots, ReadState},
         manifest::{ManifestVerdict, ReadManifest, VerifyManifest, disagreement},
     },
+    artifacts::lock::ReadLock,
     catalog::Roots,
     clock,
     domain::manifest::Manifest,
@@ -61,7 +62,10 @@ impl Registry {
         };
         let mut components = vec![
             state("catalog", catalog.map_err(|error| ("does not answer", error)), "answers"),
-            state("manifest", manifest, "agrees with the catalog"),
+            match manifest {
+                Ok(detail) => ComponentState { name: "manifest", ready: true, detail },
+                Err(why) => state("manifest", Err(why), ""),
+            },
             match validator {
                 // A full queue of load checks does not affect reads.
                 Err(error) if error.kind() == ErrorKind::Overloaded => ComponentState {
@@ -76,11 +80,16 @@ impl Registry {
                 ),
             },
         ];
-        // A read-only process is ready to serve reads. This line tells an operator that it refuses changes.
-        if matches!(self.takes_changes().await, Ok(false)) {
-            let detail = "are refused: the registry can only be read from here";
-            components.push(ComponentState { name: "changes", ready: true, detail });
-        }
+        // A process that refuses changes is ready to serve reads. This line tells an operator that it refuses them.
+        let refused = if matches!(self.takes_changes().await, Ok(false)) {
+            Some("are refused: the registry can only be read from here")
+        } else if self.is_short_of_room().await {
+            Some("that add versions are refused: the registry's disk is full")
+        } else {
+            None
+        };
+        let changes = |detail| ComponentState { name: "changes", ready: true, detail };
+        components.extend(refused.map(changes));
         components
     }
 
@@ -88,27 +97,46 @@ impl Registry {
         self.db.ask(Ping).await
     }
 
-    async fn manifest_ready(&self) -> Result<(), (&'static str, RegistryError)> {
-        match self.agreement().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(("differs from the catalog, or is missing", disagreement(&[]))),
+    async fn manifest_ready(&self) -> Result<&'static str, (&'static str, RegistryError)> {
+        let agreement = match self.agreement().await {
+            // A manifest that is behind while nobody changes the registry waits to be written.
+            Ok(Agreement::OneBehind) if self.is_at_rest() => self.agreement().await,
+            found => found,
+        };
+        match agreement {
+            Ok(Agreement::OneBehind) if self.is_at_rest() => {
+                Ok("is one change behind the catalog; it is written before the next change")
+            }
+            Ok(Agreement::Current | Agreement::OneBehind) => Ok("agrees with the catalog"),
+            Ok(Agreement::Differs) => {
+                Err(("differs from the catalog, or is missing", disagreement(&[])))
+            }
             Err(error) => Err(("cannot be compared with the catalog", error)),
         }
     }
 
-    /// Whether the manifest records the catalog's last change or the one before it. In the second case a change is
-    /// being written. The catalog is read before and after the manifest. Where both reads give the same roots and the
-    /// manifest matches neither of them, no change in progress explains the difference.
-    async fn agreement(&self) -> Result<bool, RegistryError> {
+    /// Whether no process is changing the registry at this moment.
+    fn is_at_rest(&self) -> bool {
+        ReadLock::is_free(self.store.root())
+    }
+
+    /// Compares the manifest with the catalog. The catalog is read before and after the manifest. Where both reads
+    /// give the same roots and the manifest matches neither of them, no change in progress explains the difference.
+    async fn agreement(&self) -> Result<Agreement, RegistryError> {
         let mut before = self.db.ask(ReadRoots).await?;
         loop {
             let manifest = self.manifest.ask(ReadManifest).await?;
             let after = self.db.ask(ReadRoots).await?;
-            if agrees(manifest.as_ref(), before) || agrees(manifest.as_ref(), after) {
-                return Ok(true);
+            let found = compare(manifest.as_ref(), after);
+            if found != Agreement::Differs {
+                return Ok(found);
+            }
+            if compare(manifest.as_ref(), before) != Agreement::Differs {
+                // A change was committed between the two reads.
+                return Ok(Agreement::Current);
             }
             if before == after {
-                return Ok(false);
+                return Ok(Agreement::Differs);
             }
             before = after;
         }
@@ -120,7 +148,7 @@ impl Registry {
     /// `CHECKSUM_MISMATCH`, naming the differences.
     pub async fn require_agreement(&self) -> Result<(), RegistryError> {
         let layout = self.db.ask(FindLayout).await?;
-        if self.agreement().await? {
+        if self.agreement().await? != Agreement::Differs {
             return Ok(());
         }
         if !layout.has_log() {
@@ -135,13 +163,25 @@ impl Registry {
     }
 }
 
-/// Whether the manifest records the current root or the previous one.
-fn agrees(manifest: Option<&Manifest>, roots: Option<Roots>) -> bool {
+/// The relation of the manifest to the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreement {
+    /// The manifest records the last change.
+    Current,
+    /// The manifest records the change before the last: the last one is being written, or its manifest could not be
+    /// written.
+    OneBehind,
+    /// The manifest records neither, or it is missing.
+    Differs,
+}
+
+fn compare(manifest: Option<&Manifest>, roots: Option<Roots>) -> Agreement {
     match (roots, manifest) {
-        (None, manifest) => manifest.is_some_and(|manifest| manifest.artifact_count == 0),
-        (Some(_), None) => false,
-        (Some(roots), Some(manifest)) => {
-            [roots.current, roots.previous].contains(&manifest.checksum)
+        (None, Some(manifest)) if manifest.artifact_count == 0 => Agreement::Current,
+        (Some(roots), Some(manifest)) if manifest.checksum == roots.current => Agreement::Current,
+        (Some(roots), Some(manifest)) if manifest.checksum == roots.previous => {
+            Agreement::OneBehind
         }
+        _ => Agreement::Differs,
     }
 }

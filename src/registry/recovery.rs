@@ -3,23 +3,27 @@
 
 use std::sync::Arc;
 
-use super::Registry;
+use super::{Registry, change::require_sane, findings, observer};
 use crate::{
     actors::{
         blocking,
         db::{
-            AuditCatalog, CreateCatalog, ExtendCatalog, FindLayout, FindVersion, ListVersions,
-            Locks, ReadState, TakesChanges, UpgradeCatalog,
+            AuditCatalog, CreateCatalog, ExtendCatalog, FindLayout, FindVersion, Locks, ReadRoots,
+            ReadState, TakesChanges, UpgradeCatalog,
         },
         janitor::{Chores, Round},
         manifest::{ManifestVerdict, ReadManifest, RecordChange, VerifyManifest, disagreement},
     },
-    artifacts::{integrity, store::Leftovers},
-    catalog::{Audit, Author, CatalogState, Layout, Stamp, VersionFilter},
+    artifacts::{
+        reserve::Room,
+        restoration,
+        store::{Leftovers, Purpose},
+    },
+    catalog::{Audit, Author, CatalogState, Layout, Stamp},
     clock,
     domain::manifest::{REGISTRY_VERSION, UPGRADED_VERSION},
     error::{ErrorKind, RegistryError},
-    limits, metrics,
+    limits,
 };
 
 /// The most discrepancies that a refusal lists.
@@ -69,6 +73,8 @@ impl Registry {
             self.db.ask_within(limits::MIGRATION_WAIT, CreateCatalog).await?;
         }
         let locks = Arc::new(self.lock().await?);
+        let room = self.make_room().await?;
+        settle_restore(self).await?;
         settle_leftovers(self).await?;
         // Another process may have upgraded the catalog while this one waited for the locks.
         match self.db.ask(FindLayout).await? {
@@ -77,6 +83,9 @@ impl Registry {
             Layout::Absent | Layout::Current => {}
         }
         settle_manifest(self).await?;
+        if room == Room::Short {
+            self.refill().await;
+        }
         if let Some(locks) = Arc::into_inner(locks) {
             locks.release(&self.db).await;
         }
@@ -120,6 +129,7 @@ async fn upgrade(
     // There is none where the process that created the registry was killed before it wrote the first one.
     let manifest = registry.manifest.ask(ReadManifest).await?.map(|manifest| manifest.checksum);
     let at = clock::now()?;
+    require_sane(at, locks.database_clock())?;
     let stamp = Stamp { at, author: author.clone(), reason: None };
     let upgrade = UpgradeCatalog { locks, manifest, stamp };
     let state = registry.db.ask_within(limits::LONG_WORK_TIMEOUT, upgrade).await?;
@@ -154,6 +164,7 @@ async fn extend(registry: &Registry, locks: Arc<Locks>) -> Result<(), RegistryEr
 /// # Errors
 /// As [`settle_manifest`].
 pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState, RegistryError> {
+    settle_restore(registry).await?;
     let state = registry.db.ask(ReadState).await?;
     let manifest = registry.manifest.ask(ReadManifest).await?;
     let agrees = match &manifest {
@@ -165,6 +176,29 @@ pub(super) async fn settle_if_behind(registry: &Registry) -> Result<CatalogState
         settle_manifest(registry).await?;
     }
     Ok(state)
+}
+
+/// Completes a restore that was cut off after its catalog was committed, and undoes one that was cut off before. The
+/// caller holds the locks.
+///
+/// # Errors
+/// Errors of the disk and the catalog.
+pub(super) async fn settle_restore(registry: &Registry) -> Result<(), RegistryError> {
+    let store = registry.store.clone();
+    let Some(intent) = blocking(move || Ok(restoration::read_intent(&store)?)).await? else {
+        return Ok(());
+    };
+    let committed =
+        registry.db.ask(ReadRoots).await?.is_some_and(|roots| roots.current == intent.root);
+    tracing::warn!(
+        backup_id = %intent.backup_id, committed,
+        "a restore was cut off; {}", if committed { "completing it" } else { "undoing it" }
+    );
+    if committed {
+        registry.complete_restore(&intent).await
+    } else {
+        registry.undo_restore(intent).await
+    }
 }
 
 /// Completes or undoes interrupted registrations. Skips those for which the disk fails, because they must not block
@@ -186,18 +220,30 @@ pub(super) async fn settle_leftovers(registry: &Registry) -> Result<(), Registry
     }
     for intent in leftovers.intents {
         let find = FindVersion { model_type: intent.model_type.clone(), version: intent.version };
-        let committed =
-            registry.db.ask(find).await?.is_some_and(|record| record.model_id == intent.model_id);
+        let found = registry.db.ask(find).await?;
+        let found = found.filter(|record| record.model_id == intent.model_id);
+        let committed = match intent.purpose {
+            Purpose::Register => found.is_some(),
+            Purpose::Collect => found.is_some_and(|record| record.collected.is_some()),
+        };
         let store = registry.store.clone();
         blocking(move || {
-            let ended = if committed { store.confirm(&intent) } else { store.take_back(&intent) };
+            let ended = match (intent.purpose, committed) {
+                (Purpose::Register, true) | (Purpose::Collect, false) => store.confirm(&intent),
+                (Purpose::Register, false) => store.take_back(&intent),
+                (Purpose::Collect, true) => store.remove_collected(&intent),
+            };
+            let what = match intent.purpose {
+                Purpose::Register => "registration",
+                Purpose::Collect => "removal",
+            };
             match ended {
                 Ok(()) => tracing::info!(
                     model_type = %intent.model_type, version = %intent.version, committed,
-                    "ended a registration that was cut short"
+                    "ended a {what} that was cut short"
                 ),
                 Err(error) => store.pass_over(
-                    &format!("registration of {}/{}", intent.model_type, intent.version),
+                    &format!("{what} of {}/{}", intent.model_type, intent.version),
                     &error,
                 ),
             }
@@ -254,14 +300,26 @@ impl Chores for Registry {
 
     fn rehash(&self) -> Round {
         let registry = self.clone();
-        Box::pin(async move { rehash(&registry).await })
+        Box::pin(async move { findings::rehash(&registry).await })
+    }
+
+    fn look_again(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { findings::look_again(&registry).await })
+    }
+
+    fn observe(&self) -> Round {
+        let registry = self.clone();
+        Box::pin(async move { observer::observe(&registry).await })
     }
 }
 
 async fn tidy(registry: &Registry) -> Result<(), RegistryError> {
     let Some(locks) = lock_in_passing(registry).await? else { return Ok(()) };
+    settle_restore(registry).await?;
     settle_leftovers(registry).await?;
     settle_if_behind(registry).await?;
+    registry.refill().await;
     locks.release(&registry.db).await;
     Ok(())
 }
@@ -280,25 +338,4 @@ async fn lock_in_passing(registry: &Registry) -> Result<Option<Locks>, RegistryE
         }
         tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
     }
-}
-
-async fn rehash(registry: &Registry) -> Result<(), RegistryError> {
-    let all = ListVersions { filter: VersionFilter::default() };
-    for record in registry.db.ask(all).await?.records {
-        let (store, verified) = (registry.store.clone(), registry.verified.clone());
-        let name = record.name();
-        let found =
-            blocking(move || Ok(integrity::examine(&store, &verified, &record, &|_| true))).await?;
-        for finding in found {
-            metrics::integrity_error("rehash");
-            tracing::error!(
-                model = name,
-                kind = finding.kind,
-                detail = finding.detail,
-                remedy = finding.remedy,
-                "integrity error"
-            );
-        }
-    }
-    Ok(())
 }

@@ -78,7 +78,7 @@ impl Registry {
         for repair in &repairs {
             tracing::warn!(subject = repair.subject, done = repair.done, "repaired");
         }
-        Ok((repairs, self.verify(progress).await?))
+        Ok((repairs, self.verify(None, progress).await?))
     }
 
     fn unfinished(&self) -> usize {
@@ -142,14 +142,14 @@ impl Registry {
                     // A failed repair is skipped; the verification still reports the orphan.
                     match quarantine::orphan(&store, &finding.subject) {
                         Ok(place) => {
-                            let done = format!("not in the catalog; moved to {place}");
+                            let done = format!("no version's; moved to {place}");
                             repairs.push(Repair { subject: finding.subject, done });
                         }
                         Err(error) => store.pass_over(&finding.subject, &error),
                     }
                 }
             }
-            for record in &records {
+            for record in records.iter().filter(|record| record.collected.is_none()) {
                 // The folder cannot be read; the verification reports this.
                 let Ok(names) = integrity::strangers(&store, record) else { continue };
                 if !names.is_empty() {

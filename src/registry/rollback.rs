@@ -44,7 +44,6 @@ impl Registry {
         reason: Option<&str>,
     ) -> Result<RolledBack, RegistryError> {
         let request = Request::new(author, reason)?;
-        self.rules(model_type).ok_or_else(|| no_production(model_type.as_str()))?;
         let production = FindProduction { model_type: model_type.clone() };
         if self.db.ask(production).await?.is_none() {
             return Err(no_production(model_type.as_str()));
@@ -63,7 +62,7 @@ impl Registry {
         let change = self.begin_change().await?;
         let now = change.now();
         let applied = change
-            .commit(Wanted { change: roll_back, files: None, request })
+            .commit(Wanted::row(roll_back, request))
             .await
             .map_err(|error| named(error, model_type, version))?;
         let from = applied.displaced.map_or(version, |displaced| displaced.version);

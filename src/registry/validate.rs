@@ -1,9 +1,13 @@
 //! Validating: whether a version is intact and its artifact would load.
 
-use super::Registry;
+use super::{Registry, require_files};
 use crate::{
-    actors::validator::{ValidateArtifact, Validation},
-    domain::{ModelId, ModelType, Version, VersionRecord},
+    actors::{
+        db::KeepCheck,
+        validator::{self, ValidateArtifact, Validation},
+    },
+    clock,
+    domain::{LoadCheck, ModelId, ModelType, Version, VersionRecord},
     error::{ErrorKind, RegistryError},
     fault::{self, Point},
     limits,
@@ -31,6 +35,7 @@ impl Registry {
         progress: Progress,
     ) -> Result<Validated, RegistryError> {
         let record = self.record_of(model_type, version).await?;
+        require_files(&record)?;
         let model_id = record.model_id;
         let validation = self.examine(record, progress).await?;
         require_loadable(&validation)?;
@@ -45,8 +50,33 @@ impl Registry {
     ) -> Result<Validation, RegistryError> {
         let cancel = CancelOnDrop::default();
         fault::pause(Point::RegistryValidate).await;
+        let model_id = record.model_id;
         let ask = ValidateArtifact { record, cancelled: cancel.flag(), progress };
-        self.validator.ask_within(limits::LONG_WORK_TIMEOUT, ask).await
+        let validation = self.validator.ask_within(limits::LONG_WORK_TIMEOUT, ask).await?;
+        if let Some(report) = &validation.load {
+            self.keep_check(model_id, validator::kept(report, clock::now()?)).await;
+        }
+        Ok(validation)
+    }
+
+    /// Keeps the result of a load check in the catalog. A result that cannot be kept is still an answer.
+    async fn keep_check(&self, model_id: ModelId, check: LoadCheck) {
+        let kept = async {
+            if !self.takes_changes().await? {
+                return Ok(false);
+            }
+            self.db.ask(KeepCheck { model_id, check }).await
+        };
+        match kept.await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(%model_id, "the verdict is not kept: this process only reads")
+            }
+            Err(error) => {
+                let error: RegistryError = error;
+                tracing::warn!(%model_id, %error, "the verdict of a load check could not be kept");
+            }
+        }
     }
 }
 

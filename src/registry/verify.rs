@@ -1,11 +1,14 @@
 //! Verifying: re-reads and re-hashes manifest, catalog, history, sidecars and artifacts.
 
+use uuid::Uuid;
+
 use super::Registry;
 use crate::{
     actors::{
         Handle, blocking,
         db::{
-            AuditCatalog, DbActor, FindLayout, ListVersions, LockWriters, ReadState, ReleaseWriters,
+            AuditCatalog, DbActor, FindLayout, FindVersion, ListVersions, LockWriters, ReadState,
+            ReleaseWriters,
         },
         manifest::{ManifestVerdict, VerifyManifest},
     },
@@ -15,6 +18,7 @@ use crate::{
     },
     catalog::{Discrepancy, DiscrepancyKind, Layout, VersionFilter, WriterLock},
     clock,
+    domain::{ModelType, Status, Version, VersionRecord},
     error::{ErrorKind, RegistryError},
     limits,
     progress::Progress,
@@ -25,6 +29,8 @@ use crate::{
 pub struct Verification {
     /// The number of versions whose files were re-hashed.
     pub versions: usize,
+    /// The number of all versions, where only a sample of them was re-hashed.
+    pub sample_of: Option<usize>,
     /// The number of log entries that were checked against the log's root.
     pub transitions: u64,
     /// The number of hashed bytes.
@@ -66,12 +72,18 @@ impl Quiet {
 }
 
 impl Registry {
-    /// Re-reads and re-hashes everything. Changes nothing. Waits for writers where its permissions allow it, so that
-    /// it does not report a change in progress as a disagreement.
+    /// Re-reads and re-hashes everything; with `sample`, the files only of that many versions, chosen at random, and of
+    /// those in production. Changes nothing. Waits for writers where its permissions allow it, so that it does not
+    /// report a change in progress as a disagreement.
     ///
     /// # Errors
     /// `REGISTRY_LOCKED`, `REGISTRY_UNAVAILABLE`; a disagreement is a finding, not an error.
-    pub async fn verify(&self, progress: &Progress) -> Result<Verification, RegistryError> {
+    pub async fn verify(
+        &self,
+        sample: Option<usize>,
+        progress: &Progress,
+    ) -> Result<Verification, RegistryError> {
+        progress(0, 0, "catalog and log");
         let layout = self.db.ask(FindLayout).await?;
         let quiet = Quiet::wait_for(self).await?;
         let records = self.db.ask(ListVersions { filter: VersionFilter::default() }).await?.records;
@@ -82,17 +94,26 @@ impl Registry {
         let store = self.store.clone();
         let known = records.clone();
         findings.extend(blocking(move || Ok(integrity::orphans(&store, &known)?)).await?);
-        // The files of a registered version never change, so hashing them needs no lock.
+        // The files of a registered version never change until they are removed, so hashing them needs no lock.
         quiet.end(&self.db).await;
 
+        let records: Vec<_> =
+            records.into_iter().filter(|record| record.collected.is_none()).collect();
+        let sample_of = sample.map(|_| records.len());
+        let records = match sample {
+            Some(number) => sampled(records, number),
+            None => records,
+        };
+        let versions = records.len();
         let total: u64 = records.iter().map(|record| record.total_size_bytes).sum();
         let mut done = 0;
-        let versions = records.len();
         for record in records {
-            let (name, size) = (record.name(), record.total_size_bytes);
+            let (name, size) =
+                (format!("{}/{}", record.name(), record.artifact_file), record.total_size_bytes);
             progress(done, total, &name);
             let (store, verified) = (self.store.clone(), self.verified.clone());
             let (before, watched) = (done, progress.clone());
+            let (model_type, version) = (record.model_type.clone(), record.version);
             let found = blocking(move || {
                 let tell = |bytes| {
                     watched(before + bytes, total, &name);
@@ -100,11 +121,25 @@ impl Registry {
                 };
                 Ok(integrity::examine(&store, &verified, &record, &tell))
             });
-            findings.extend(found.await?);
+            let found = found.await?;
+            // Its files may have been removed meanwhile.
+            if found.is_empty() || !self.was_collected(&model_type, version).await? {
+                findings.extend(found);
+            }
             done += size;
         }
         progress(total, total, "done");
-        Ok(Verification { versions, transitions, bytes: total, findings })
+        Ok(Verification { versions, sample_of, transitions, bytes: total, findings })
+    }
+
+    /// Whether a version's files were removed by now.
+    pub(super) async fn was_collected(
+        &self,
+        model_type: &ModelType,
+        version: Version,
+    ) -> Result<bool, RegistryError> {
+        let find = FindVersion { model_type: model_type.clone(), version };
+        Ok(self.db.ask(find).await?.is_some_and(|record| record.collected.is_some()))
     }
 
     async fn verify_manifest(&self, layout: Layout) -> Vec<Finding> {
@@ -125,6 +160,16 @@ impl Registry {
             Err(error) => vec![manifest_finding(error.to_string())],
         }
     }
+}
+
+/// The versions in production, and this many of the others, chosen at random.
+fn sampled(records: Vec<VersionRecord>, number: usize) -> Vec<VersionRecord> {
+    let (mut chosen, mut others): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(|record| record.status == Status::Production);
+    others.sort_by_cached_key(|_| Uuid::new_v4());
+    others.truncate(number);
+    chosen.append(&mut others);
+    chosen
 }
 
 fn manifest_finding(detail: String) -> Finding {

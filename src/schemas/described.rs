@@ -8,7 +8,7 @@ use utoipa::{
     },
 };
 
-use crate::domain::{ModelId, ModelType, Sha256Digest, Status, Timestamp, Version};
+use crate::domain::{ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, log::Action};
 
 /// The longest version: three numbers of 64 bits, two dots and the `v`.
 const VERSION_LENGTH: usize = 63;
@@ -141,4 +141,23 @@ pub fn integrity() -> Object {
 /// `integrity` where a damaged version has an error for an answer.
 pub fn intact() -> Object {
     text("Always `ok`: damaged metadata is answered with 503.").enum_values(Some(["ok"])).build()
+}
+
+/// `id` of a change.
+pub fn change_id() -> Object {
+    text("The id of the change.").format(Some(SchemaFormat::Custom("uuid".to_owned()))).build()
+}
+
+/// `action` of a change.
+pub fn action() -> Object {
+    text("What was done. Further actions may be added.")
+        .enum_values(Some(Action::ALL.map(Action::as_str)))
+        .build()
+}
+
+/// `aliases` of a type.
+pub fn aliases() -> Object {
+    object("The versions that aliases name, by alias. There are no aliases yet.")
+        .additional_properties(Some(text("A version.")))
+        .build()
 }

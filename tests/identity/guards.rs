@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use actix_cors::Cors;
 use actix_web::{
     App, HttpRequest, HttpResponse,
     dev::Service as _,
@@ -9,23 +10,29 @@ use actix_web::{
         Method,
         header::{AUTHORIZATION, HOST},
     },
-    middleware::from_fn,
     test::{TestRequest, call_service, init_service, read_body_json},
     web::Data,
 };
 use model_registry::{
-    actors::{AuthActor, auth::RefreshKeys, supervise},
+    actors::{
+        AuthActor,
+        auth::{RefreshKeys, Rounds},
+        supervise,
+    },
     auth::{StaticTokens, TokenVerifier},
     config::{Flags, ServerSettings, Variables},
     domain::{Scope, log::publisher::Publisher},
     http::{
         edge::{
-            admission::{RequestLimits, admit},
-            guard::{Admin, Guard, HttpState, Read, RequiredScope, Write},
-            middleware::observe,
+            admission::RequestLimits,
+            client::Gateways,
+            guard::{Admin, Guard, HttpState, Read, RequiredScope, WorkerActors, Write},
+            lifecycle::Lifecycle,
+            service::{Edge, Layers, endpoint},
         },
+        errors::ApiError,
         openapi::operations,
-        route::{RouteSpec, guarded, mount},
+        route::{RouteSpec, guarded, routing},
     },
     startup::{Core, Opening},
 };
@@ -58,8 +65,8 @@ fn a_route_has_the_scope_of_its_guard() {
     assert_eq!(scopes, [Some(Scope::Read), Some(Scope::Write), Some(Scope::Admin)]);
 }
 
-/// A registry of its own, and the actor that knows static tokens and these keys.
-async fn state(keys: &Keys, directory: &Path) -> HttpState {
+/// A registry of its own, and the actors that know static tokens and these keys.
+async fn state(keys: &Keys, directory: &Path) -> (HttpState, WorkerActors) {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let variables = Variables::from_iter([
         ("MODEL_REGISTRY_DIR", text(&directory.join("registry"))),
@@ -75,9 +82,25 @@ async fn state(keys: &Keys, directory: &Path) -> HttpState {
     let tokens = Arc::new(StaticTokens::load(server.tokens.clone()).unwrap());
     let verifier = server.identity.clone().map(TokenVerifier::new).map(Arc::new);
     let (fatal, _lost) = mpsc::unbounded_channel();
-    let auth = supervise::start(move || AuthActor::new(tokens.clone(), verifier.clone()), fatal);
+    let auth = supervise::start(
+        move || AuthActor::new(tokens.clone(), verifier.clone(), Rounds::Made),
+        fatal,
+    );
     auth.ask(RefreshKeys).await.unwrap();
-    HttpState::new(core.registry, auth, Publisher::default())
+    let actors = WorkerActors { auth: auth.clone(), db: core.registry.db.clone() };
+    (HttpState::new(core.registry, auth, Publisher::default()), actors)
+}
+
+/// The layers in front of these rows' handlers.
+fn layers(rows: Vec<RouteSpec>, limits: &RequestLimits) -> Layers {
+    let not_found = endpoint(|| std::future::ready(HttpResponse::NotFound().finish()));
+    let edge = Edge {
+        routing: routing(rows, not_found),
+        gateways: Gateways::default(),
+        lifecycle: Lifecycle::default(),
+        limits: limits.clone(),
+    };
+    Layers::new(edge, Cors::default())
 }
 
 /// How many requests are in their handler, and how many may leave it.
@@ -86,17 +109,18 @@ struct Gate {
     open: Semaphore,
 }
 
-async fn held(_: Guard<Read>, request: HttpRequest) -> HttpResponse {
+async fn held(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    guard.registry().await?;
     let gate = request.app_data::<Data<Gate>>().unwrap();
     gate.inside.add_permits(1);
     gate.open.acquire().await.unwrap().forget();
-    HttpResponse::NoContent().finish()
+    Ok(HttpResponse::NoContent().finish())
 }
 
 #[actix_web::test]
 async fn a_caller_waits_for_its_turn_after_it_was_authorised_and_load_checks_take_none() {
     let (keys, directory) = (Keys::new(), tempfile::tempdir().unwrap());
-    let state = state(&keys, directory.path()).await;
+    let (state, actors) = state(&keys, directory.path()).await;
     let gate = Data::new(Gate { inside: Semaphore::new(0), open: Semaphore::new(0) });
     let rows = || {
         vec![
@@ -104,13 +128,13 @@ async fn a_caller_waits_for_its_turn_after_it_was_authorised_and_load_checks_tak
             guarded(Method::POST, "/check", held, operations::root).load_check(),
         ]
     };
+    let limits = RequestLimits::new(9, 9, 1, Duration::from_millis(200));
     let app = App::new()
         .app_data(Data::new(state))
+        .app_data(Data::new(actors))
         .app_data(gate.clone())
-        .app_data(Data::new(RequestLimits::new(9, 9, 1, Duration::from_millis(200))))
-        .wrap(from_fn(admit))
-        .wrap(from_fn(observe))
-        .configure(|config| mount(rows(), config));
+        .app_data(Data::new(limits.clone()))
+        .wrap(layers(rows(), &limits));
     let app = init_service(app).await;
     let ask = |request: TestRequest, token: &str| {
         let request = request.insert_header((AUTHORIZATION, format!("Bearer {token}")));
@@ -137,8 +161,13 @@ async fn a_caller_waits_for_its_turn_after_it_was_authorised_and_load_checks_tak
 #[actix_web::test]
 async fn each_guard_lets_in_exactly_who_holds_its_scope() {
     let (keys, directory) = (Keys::new(), tempfile::tempdir().unwrap());
-    let state = state(&keys, directory.path()).await;
-    let app = App::new().app_data(Data::new(state)).configure(|config| mount(rows(), config));
+    let (state, actors) = state(&keys, directory.path()).await;
+    let limits = RequestLimits::new(9, 9, 9, Duration::from_secs(60));
+    let app = App::new()
+        .app_data(Data::new(state))
+        .app_data(Data::new(actors))
+        .app_data(Data::new(limits.clone()))
+        .wrap(layers(rows(), &limits));
     let app = init_service(app).await;
     let jwt =
         |scope: &str| keys.token(&header(), &with(claims(ISSUER), &[("scope", json!(scope))]));
@@ -153,11 +182,11 @@ async fn each_guard_lets_in_exactly_who_holds_its_scope() {
     ];
     for row in rows() {
         let required = row.scope.unwrap();
-        let stranger = call_service(&app, TestRequest::with_uri(row.path).to_request()).await;
+        let request = || TestRequest::with_uri(row.path).insert_header((HOST, "x"));
+        let stranger = call_service(&app, request().to_request()).await;
         assert_eq!(stranger.status(), 401, "{}", row.path);
         for (name, token, holds) in &callers {
-            let request = TestRequest::with_uri(row.path)
-                .insert_header((AUTHORIZATION, format!("Bearer {token}")));
+            let request = request().insert_header((AUTHORIZATION, format!("Bearer {token}")));
             let answer = call_service(&app, request.to_request()).await;
             let status = answer.status().as_u16();
             if holds.contains(&required) {

@@ -151,6 +151,45 @@ async fn of_many_promotions_at_once_none_leaves_two_in_production() {
     assert_eq!(audited(fresh.catalog.as_ref()).await, 8 + 8 + 7);
 }
 
+const CHECK: &str =
+    "INSERT INTO load_checks (model_id, verdict, format, depth, errors, checker, checked_at)";
+
+#[actix::test]
+async fn every_change_of_what_a_read_shows_raises_the_revision() {
+    let fresh = fresh().await;
+    let risk = ModelType::parse("risk_model").unwrap();
+    let first = Version::parse("v1.0.0").unwrap();
+    // A wrong revision makes the statement fail.
+    let is = |revision: u32| {
+        let wrong = format!(
+            "SELECT 1 / (CASE WHEN revision = {revision} THEN 1 ELSE 0 END) FROM registry_state"
+        );
+        if crate::ON_POSTGRES {
+            fresh.execute(&wrong).unwrap();
+        } else {
+            let assert = format!(
+                "CREATE TEMP TABLE holds (it INTEGER NOT NULL);
+                 INSERT INTO holds SELECT {}",
+                wrong.trim_start_matches("SELECT ")
+            );
+            fresh.execute(&assert).unwrap();
+        }
+    };
+    fresh.catalog.apply(&register(&record("v1.0.0", 1)), &stamp(1)).await.unwrap();
+    is(1);
+    fresh.catalog.apply(&promote(&risk, first), &stamp(2)).await.unwrap();
+    is(2);
+    fresh.execute(&format!("{CHECK} SELECT model_id, 'unsafe', 'pickle', 'typed', '[]', 'x', created_at FROM versions")).unwrap();
+    is(3);
+    fresh.execute("UPDATE load_checks SET verdict = 'loadable'").unwrap();
+    is(4);
+    fresh.execute("DELETE FROM load_checks").unwrap();
+    is(5);
+    // What an earlier version of the program writes.
+    fresh.execute("UPDATE registry_state SET log_size = log_size").unwrap();
+    is(6);
+}
+
 #[actix::test]
 async fn a_refused_step_leaves_the_transaction_without_a_trace() {
     let fresh = fresh().await;
@@ -234,6 +273,40 @@ async fn the_database_itself_forbids_what_must_never_be() {
         for table in ["versions", "log_entries", "log_subtrees", "used_versions"] {
             assert!(fresh.execute(&format!("TRUNCATE {table}")).is_err(), "{table} can be emptied");
         }
+    }
+    let collect = |version: &str| {
+        let (columns, at) = ("(model_id, collected_at, bytes_freed)", "created_at");
+        format!(
+            "INSERT INTO collected {columns} SELECT model_id, {at}, 9 FROM versions WHERE version = '{version}'"
+        )
+    };
+    fresh.execute(&collect("v1.1.0")).unwrap();
+    for (what, statement) in [
+        ("production collected", collect("v1.0.0")),
+        ("a collection replaced", collect("v1.1.0").replacen("INSERT", "REPLACE", 1)),
+        ("a version collected twice", collect("v1.1.0")),
+        ("a collection changed", "UPDATE collected SET bytes_freed = 0".to_owned()),
+        ("a collection removed", "DELETE FROM collected".into()),
+        (
+            "a collected version in production",
+            "UPDATE versions SET status = 'archived' WHERE version = 'v1.0.0';
+             UPDATE versions SET status = 'production' WHERE version = 'v1.1.0'"
+                .into(),
+        ),
+        (
+            "a verdict that is none",
+            format!(
+                "{CHECK} SELECT model_id, 'fine', 'pickle', 'typed', '[]', 'x', created_at FROM versions"
+            ),
+        ),
+        (
+            "errors that are no list",
+            format!(
+                "{CHECK} SELECT model_id, 'unsafe', 'pickle', 'typed', '{{}}', 'x', created_at FROM versions"
+            ),
+        ),
+    ] {
+        assert!(fresh.execute(&statement).is_err(), "{what} is allowed: {statement}");
     }
     // A number once used stays used, also when its version is gone.
     fresh.execute("DELETE FROM versions WHERE version = 'v1.2.0'").unwrap();

@@ -275,6 +275,8 @@ fn rolling_back_to_a_corrupt_artifact_changes_nothing() {
 #[test]
 fn promoting_what_would_not_load_or_would_run_code_changes_nothing() {
     let world = World::new();
+    let accepting = world.outside("policy.toml");
+    std::fs::write(&accepting, "[types.risk_model]\naccept_unsafe = true\n").unwrap();
     let hostile = world.outside("hostile.pkl");
     std::fs::write(&hostile, b"cos\nsystem\n(S'true'\ntR.").unwrap();
     let broken = world.outside("broken.json");
@@ -288,7 +290,13 @@ fn promoting_what_would_not_load_or_would_run_code_changes_nothing() {
     ] {
         let mut arguments = World::register_arguments(version);
         arguments[2] = file.to_str().unwrap().to_owned();
-        world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+        let registered: Ran = world
+            .command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+            .env("MODEL_REGISTRY_POLICY", &accepting)
+            .output()
+            .unwrap()
+            .into();
+        registered.ok();
         world.promote(version).refused(1, "VALIDATION_FAILED");
         let ran = world.run(&["validate", "risk_model", version]).refused(1, said);
         assert_eq!(ran.stdout, "");

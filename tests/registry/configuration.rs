@@ -28,7 +28,8 @@ fn every_problem_is_reported_in_one_go_and_no_secret_is_printed() {
             ("RUST_LOG", "a=b=c"),
             ("DATABASE_URL", "mysql://user:hunter2@host/db"),
             ("MODEL_REGISTRY_JWT_ISSUER", "http://idp.example"),
-            ("MODEL_REGISTRY_WRITE_API", "true"),
+            ("MODEL_REGISTRY_WRITE_API", "maybe"),
+            ("MODEL_REGISTRY_MAX_ARTIFACT_BYTES", "10 GB"),
             ("MODEL_REGISTRY_TRUSTED_PROXIES", "10.0.0.1/8"),
             ("MODEL_REGISTRY_ALLOWED_HOSTS", "*.example.com"),
             ("MODEL_REGISTRY_DRAIN_SECONDS", "soon"),
@@ -53,6 +54,7 @@ fn every_problem_is_reported_in_one_go_and_no_secret_is_printed() {
         "DATABASE_URL",
         "MODEL_REGISTRY_JWT_ISSUER",
         "MODEL_REGISTRY_WRITE_API",
+        "MODEL_REGISTRY_MAX_ARTIFACT_BYTES",
     ] {
         assert!(ran.stderr.contains(name), "{name}: {ran:?}");
     }

@@ -1,4 +1,4 @@
-//! Changes are killed at every fault point and at random moments, with a server reading beside them. After
+//! Changes, backups and restores are killed at every fault point and at random moments, with a server reading beside them. After
 //! each kill: the registry starts and verifies, no acknowledged version is lost, none is half-visible, at most
 //! one is in production, and nothing is left in the staging folder.
 //!
@@ -18,8 +18,8 @@ use model_registry::fault::Point;
 
 use crate::support::{Ran, World};
 
-/// The points at which a change is killed. Each must be reached by one round at least.
-const POINTS: [Point; 10] = [
+/// The points at which a change, a backup or a restore is killed. Each must be reached by one round at least.
+const POINTS: [Point; 28] = [
     Point::RegisterStaged,
     Point::RegisterArtifact,
     Point::RegisterSidecars,
@@ -30,7 +30,48 @@ const POINTS: [Point; 10] = [
     Point::CatalogCommitted,
     Point::ManifestWritten,
     Point::ManifestRenamed,
+    Point::BackupBegun,
+    Point::BackupDumped,
+    Point::BackupCopying,
+    Point::BackupCopied,
+    Point::BackupVerified,
+    Point::BackupManifestWritten,
+    Point::BackupComplete,
+    Point::RestoreSaved,
+    Point::RestoreStaged,
+    Point::RestoreIntent,
+    Point::RestoreMoving,
+    Point::RestoreMoved,
+    Point::RestoreEmptied,
+    Point::RestoreLoaded,
+    Point::RestoreCommitted,
+    Point::RestoreRecorded,
+    Point::RestoreSwept,
+    Point::BackupRemoving,
 ];
+
+/// What a round runs. The first rounds run what reaches their point.
+fn kind_of(round: u64, random: &mut Random) -> u64 {
+    let Some(point) = POINTS.get(usize::try_from(round).unwrap()) else { return random.below(9) };
+    let name = point.name();
+    match name.split_once('.') {
+        Some(("backup", "removing")) => 8,
+        Some(("backup", _)) => 6,
+        Some(("restore", _)) => 7,
+        _ => 0,
+    }
+}
+
+/// A version that is never promoted.
+const SPARE: &str = "artifacts/risk_model/v0.0.0";
+
+/// Makes a backup, and loses a version's folder, so that a restore moves one into place.
+fn make_ready_to_restore(world: &World) {
+    world.run(&["backup", "create"]).ok();
+    let kept = world.outside("spare");
+    drop(std::fs::remove_dir_all(&kept));
+    std::fs::rename(world.path(SPARE), &kept).unwrap();
+}
 
 /// Knuth's MMIX generator: the same seed, the same rounds.
 struct Random(u64);
@@ -61,6 +102,7 @@ fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
     let seed = number_from("CRASH_SEED", u64::from(std::process::id()));
     println!("CRASH_ROUNDS={rounds} CRASH_SEED={seed}");
     let world = World::promoted(&["v0.0.1", "v0.0.2"]);
+    world.register("v0.0.0").ok();
     let server = world.serve();
     let (stop, reads) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut tally = Tally::default();
@@ -79,7 +121,17 @@ fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
             let version = format!("v1.0.{round}");
             let known: Vec<_> = acknowledged.iter().cloned().collect();
             let other = &known[usize::try_from(random.below(known.len() as u64)).unwrap()];
-            let arguments = match if round < POINTS.len() as u64 { 0 } else { random.below(6) } {
+            let kind = kind_of(round, &mut random);
+            if kind == 7 {
+                make_ready_to_restore(&world);
+            }
+            let arguments = match kind {
+                6 => ["backup", "create"].map(ToOwned::to_owned).into(),
+                7 => ["restore", "latest"].map(ToOwned::to_owned).into(),
+                8 => {
+                    std::fs::create_dir_all(world.path(INCOMPLETE)).unwrap();
+                    ["backup", "prune", "--execute"].map(ToOwned::to_owned).into()
+                }
                 0..4 => World::register_arguments(&version),
                 4 => ["promote", "risk_model", other].map(ToOwned::to_owned).into(),
                 _ => ["rollback", "risk_model"].map(ToOwned::to_owned).into(),
@@ -87,6 +139,12 @@ fn whatever_is_killed_whenever_nothing_is_lost_or_half_there() {
             let registers = arguments[0] == "register";
             if killed(&world, &arguments, &mut random, &mut tally) && registers {
                 acknowledged.insert(version);
+            }
+            if kind == 7 {
+                settle(&world);
+                if !world.path(SPARE).exists() {
+                    std::fs::rename(world.outside("spare"), world.path(SPARE)).unwrap();
+                }
             }
             check(&world, &acknowledged);
         }
@@ -138,10 +196,23 @@ fn killed(world: &World, arguments: &[String], random: &mut Random, tally: &mut 
     status.success()
 }
 
-fn check(world: &World, acknowledged: &BTreeSet<String>) {
-    // Any change settles what is unfinished before it looks at what it was asked to do.
+/// A backup that was cut off.
+const INCOMPLETE: &str = "backups/backup_20260115_093000_1f2e3d4c";
+
+/// Any change settles what is unfinished before it looks at what it was asked to do.
+fn settle(world: &World) {
     let settled: Ran = world.run(&["rollback", "alpha_weights"]);
     assert_eq!(settled.status, 3, "{settled:?}");
+}
+
+fn check(world: &World, acknowledged: &BTreeSet<String>) {
+    settle(world);
+    let listed = world.run(&["backup", "list", "--json"]).ok().json();
+    for backup in listed["backups"].as_array().unwrap() {
+        // A restore that was killed while a folder was lost has a safety copy that says so.
+        let states = ["complete", "incomplete", "not_intact"];
+        assert!(states.contains(&backup["state"].as_str().unwrap()), "{backup}");
+    }
     world.run(&["verify"]).ok();
     let staging = world.path("artifacts/.staging");
     assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0);

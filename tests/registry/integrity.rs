@@ -76,8 +76,11 @@ fn no_link_is_followed_on_the_way_to_a_file() {
     let world = World::promoted(&["v1.0.0"]);
     let server = world.serve();
     for folder in ["artifacts/risk_model/v1.0.0", "artifacts/risk_model"] {
-        let (place, elsewhere) = (world.path(folder), world.outside("elsewhere"));
-        fs::rename(&place, &elsewhere).unwrap();
+        let (place, kept) = (world.path(folder), world.outside("kept"));
+        fs::rename(&place, &kept).unwrap();
+        // The right bytes in another place.
+        let elsewhere = world.outside("elsewhere");
+        assert!(Command::new("cp").arg("-r").args([&kept, &elsewhere]).status().unwrap().success());
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
         for path in ["risk_model/current", "risk_model/v1.0.0/artifact"] {
             assert_eq!(
@@ -87,7 +90,8 @@ fn no_link_is_followed_on_the_way_to_a_file() {
             );
         }
         fs::remove_file(&place).unwrap();
-        fs::rename(&elsewhere, &place).unwrap();
+        fs::remove_dir_all(&elsewhere).unwrap();
+        fs::rename(&kept, &place).unwrap();
         assert_eq!(server.model("risk_model/current").status, 200);
     }
 }
@@ -387,7 +391,7 @@ fn verify_tells_how_far_it_has_come_within_a_large_file() {
 
     let world = World::new();
     let artifact = world.outside("model.json");
-    fs::write(&artifact, format!("\"{}\"", "x".repeat(2_000_000))).unwrap();
+    fs::write(&artifact, format!("\"{}\"", "x".repeat(6_000_000))).unwrap();
     let mut arguments = World::register_arguments("v1.0.0");
     arguments[2] = artifact.to_str().unwrap().to_owned();
     world.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
@@ -402,11 +406,34 @@ fn verify_tells_how_far_it_has_come_within_a_large_file() {
         let core = Core::open(&settings, Opening::Examining).await.unwrap();
         let progress: model_registry::progress::Progress =
             std::sync::Arc::new(move |done, total, _| kept.lock().unwrap().push((done, total)));
-        assert_eq!(core.registry.verify(&progress).await.unwrap().findings, []);
+        assert_eq!(core.registry.verify(None, &progress).await.unwrap().findings, []);
     });
     // The actors' threads end with the process.
     std::mem::forget(system);
     let told = told.lock().unwrap();
     let within = told.iter().filter(|(done, total)| 0 < *done && done < total).count();
     assert!(within > 3, "{told:?}");
+}
+
+#[test]
+fn a_sample_has_the_versions_in_production_and_as_many_others_as_asked_for() {
+    let world = World::promoted(&["v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"]);
+    let verify = |sample: &str| world.run(&["verify", "--sample", sample, "--json"]);
+    for (sample, versions) in [("0", 1), ("2", 3), ("3", 4), ("1000", 4)] {
+        let told = verify(sample).ok().json();
+        assert_eq!(
+            (&told["versions"], &told["sample_of"]),
+            (&versions.into(), &4.into()),
+            "{sample}"
+        );
+        assert_eq!(told["transitions"], 11);
+    }
+    assert_eq!(world.run(&["verify", "--json"]).ok().json()["sample_of"], serde_json::Value::Null);
+    let told = world.run(&["verify", "--sample", "1"]).ok().stdout;
+    assert!(told.contains("2 versions (a sample of 4), "), "{told}");
+    // The version in production is always in it.
+    fs::write(world.path("artifacts/risk_model/v1.3.0/model.pkl"), "tampered").unwrap();
+    assert_eq!(verify("0").status, 5);
+    world.run(&["verify", "--sample", "1", "--repair"]).refused(2, "--repair");
+    world.run(&["verify", "--sample", "-1"]).refused(2, "");
 }

@@ -1,8 +1,15 @@
 //! What is logged, and what never is.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::Stdio,
+    time::Duration,
+};
 
-use crate::support::{ADMIN, READ, World, until};
+use serde_json::Value;
+
+use crate::support::{ADMIN, READ, World, ask, eventually, until};
 
 #[test]
 fn each_model_route_logs_one_line_with_its_fields() {
@@ -131,4 +138,76 @@ fn a_hangup_reads_the_file_that_says_what_is_logged() {
     until(Duration::from_secs(5), || server.events(kept).len() == 1);
     assert!(server.events(kept)[0]["why"].as_str().unwrap().contains("log-filter"));
     assert!(!logs_probes(&server));
+}
+
+/// The lines of a text that are JSON with this message.
+fn events(text: &str, message: &str) -> Vec<Value> {
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+#[test]
+fn requests_are_answered_while_nobody_reads_the_log_and_lost_lines_are_counted() {
+    let world = World::new();
+    let mut command = world.command(&["serve", "--host", "127.0.0.1", "--port", "0", "--json"]);
+    command
+        .env("MODEL_REGISTRY_READ_TOKEN", READ)
+        .env("MODEL_REGISTRY_ADMIN_TOKEN", ADMIN)
+        .env("MODEL_REGISTRY_LOG_FORMAT", "json")
+        .env("MODEL_REGISTRY_METRICS_PORT", "0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    while serde_json::from_str::<Value>(&told).is_err() {
+        assert!(stdout.read_line(&mut told).unwrap() > 0, "{told}");
+    }
+    let told: Value = serde_json::from_str(&told).unwrap();
+    // More lines than the pipe and the buffer hold, of 800 bytes each.
+    let requests = 2000;
+    let path = format!("/api/v1/models/{}/{}", "t".repeat(120), "v".repeat(120));
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {READ}\r\nX-Request-Id: {}\r\n\r\n",
+        "i".repeat(64)
+    );
+    let port = u16::try_from(told["port"].as_u64().unwrap()).unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut sender = client.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        for _ in 0..requests {
+            sender.write_all(request.as_bytes()).unwrap();
+        }
+        sender.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).unwrap();
+    sending.join().unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 404 ").count(), requests);
+    // Somebody reads again.
+    let mut stderr = child.stderr.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    });
+    let metrics = format!("http://127.0.0.1:{}/metrics", told["metrics_port"]);
+    let counted = eventually(Duration::from_secs(20), || {
+        let text = String::from_utf8(ask("GET", &metrics, &[]).body).unwrap();
+        let name = "model_registry_log_lines_lost_total ";
+        let lost = text.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok())?;
+        (lost > 0).then_some(lost)
+    });
+    let pid = i32::try_from(child.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let log = reading.join().unwrap();
+    let message = "log lines were lost: they came faster than standard error takes them";
+    let lost = events(&log, message);
+    let lost: u64 = lost.iter().map(|line| line["lines"].as_u64().unwrap()).sum();
+    assert_eq!(lost, counted);
+    assert_eq!(events(&log, "request").len() as u64 + lost, requests as u64);
+    assert_eq!(events(&log, "stopped").len(), 1, "the last lines are written before the end");
 }

@@ -56,8 +56,17 @@ impl Postgres {
         Self::start_in(tempfile::tempdir_in("/tmp").unwrap())
     }
 
+    /// Starts a server that has only this many connections.
+    pub fn start_with(connections: usize) -> Self {
+        Self::make(tempfile::tempdir_in("/tmp").unwrap(), connections)
+    }
+
     /// Starts a server whose data is in this folder.
     pub fn start_in(folder: TempDir) -> Self {
+        Self::make(folder, 400)
+    }
+
+    fn make(folder: TempDir, connections: usize) -> Self {
         let programs = programs();
         if rustix::process::getuid().is_root() {
             std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
@@ -74,7 +83,8 @@ impl Postgres {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let options = format!(
             "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n\
-             max_connections = 400\nshared_buffers = '32MB'\n"
+             max_connections = {connections}\nsuperuser_reserved_connections = 0\nmax_wal_senders = 0\n\
+             shared_buffers = '32MB'\n"
         );
         let file = data.join("postgresql.conf");
         std::fs::OpenOptions::new()

@@ -324,7 +324,7 @@ fn an_artifact_is_streamed_whole_or_in_part() {
 fn unknown_paths_and_methods_are_answered_in_the_one_shape() {
     let world = World::new();
     let server = world.serve();
-    for path in ["/nope", "/api/v1/models", "/docs/nope", "/api/v1/models/a/b/c", "//"] {
+    for path in ["/nope", "/api/v1/model", "/docs/nope", "/api/v1/models/a/b/c", "//"] {
         server.get(path).is_error(404, "NOT_FOUND", "Not Found");
     }
     for (method, path, allow) in [

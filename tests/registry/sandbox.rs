@@ -195,7 +195,7 @@ fn an_artifact_changed_between_hash_and_check_is_not_valid() {
 }
 
 /// A request that is on its way and can be broken off.
-fn start_validating(server: &Server) -> TcpStream {
+pub fn start_validating(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     let head = format!(
         "POST /api/v1/models/{VALIDATE}/validate HTTP/1.1\r\nHost: registry\r\n\

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model_registry::http::v1::writes::WriteRules;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -89,6 +90,11 @@ impl World {
     pub fn new() -> Self {
         let database = crate::ON_POSTGRES.then(crate::postgres::shared_fresh_database);
         Self { folder: tempfile::tempdir().unwrap(), database }
+    }
+
+    /// A world whose catalog is in its directory, whatever the suite.
+    pub fn embedded() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None }
     }
 
     /// A world whose catalog is in this database.
@@ -239,6 +245,15 @@ impl World {
         self.serve_on("127.0.0.1", variables)
     }
 
+    /// A service that accepts changes.
+    pub fn serve_writing(&self) -> Server {
+        let most = WRITES.largest_artifact.to_string();
+        self.serve_with(&[
+            ("MODEL_REGISTRY_WRITE_API", "true"),
+            ("MODEL_REGISTRY_MAX_ARTIFACT_BYTES", &most),
+        ])
+    }
+
     pub fn serve_on(&self, host: &str, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(&["serve", "--host", host, "--port", "0"]);
         command
@@ -312,6 +327,9 @@ impl Log {
     }
 }
 
+/// What a service of [`World::serve_writing`] accepts.
+pub const WRITES: WriteRules = WriteRules { largest_artifact: 1 << 20 };
+
 /// A running service.
 pub struct Server {
     child: Child,
@@ -336,7 +354,26 @@ impl Server {
     }
 
     pub fn log(&self) -> Vec<String> {
+        self.until_written();
         self.log.lock().unwrap().read().lines.clone()
+    }
+
+    /// Waits until the service has written the lines that it has by now. A thread of its own writes them, which then waits
+    /// without a time limit for more.
+    fn until_written(&self) {
+        let folder = format!("/proc/{}/task", self.id());
+        let writes = |task: &Path| {
+            let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+            let call = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
+            let call: Vec<_> = call.split_whitespace().collect();
+            // The system call `futex`, on x86-64 and on ARM, without a time limit.
+            let waits = matches!(call.first(), Some(&"202" | &"98")) && call[4] == "0x0";
+            name.trim_end() == "log" && !waits
+        };
+        until(Duration::from_secs(10), || {
+            let Ok(tasks) = std::fs::read_dir(&folder) else { return true };
+            !tasks.filter_map(Result::ok).any(|task| writes(&task.path()))
+        });
     }
 
     /// The log lines with this message.
@@ -365,6 +402,11 @@ impl Server {
         self.ask("GET", path, &[("authorization", &format!("Bearer {READ}"))])
     }
 
+    /// As [`Self::get`], where the connection may end without an answer.
+    pub fn try_get(&self, path: &str) -> Result<Reply, Box<ureq::Error>> {
+        try_ask("GET", &self.url(path), &[("authorization", &format!("Bearer {READ}"))])
+    }
+
     /// `GET` of a path below `/api/v1/models/`.
     pub fn model(&self, path: &str) -> Reply {
         self.get(&format!("/api/v1/models/{path}"))
@@ -379,6 +421,12 @@ impl Server {
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
         ask(method, &self.url(path), headers)
+    }
+
+    /// As [`Self::ask`], with a body.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        send(method, &self.url(path), headers, body).unwrap()
     }
 
     /// Processes that it started and that are there.
@@ -430,6 +478,25 @@ pub struct Reply {
 
 #[track_caller]
 pub fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Reply {
+    try_ask(method, url, headers).unwrap()
+}
+
+/// As [`ask`], where the connection may end without an answer.
+pub fn try_ask(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> Result<Reply, Box<ureq::Error>> {
+    send(method, url, headers, b"")
+}
+
+/// As [`try_ask`], with a body, if there is anything in it.
+pub fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Reply, Box<ureq::Error>> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(30)))
         .http_status_as_error(false)
@@ -441,9 +508,13 @@ pub fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Reply {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let mut answer = agent.run(request.body(()).unwrap()).unwrap();
-    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-    Reply { status: answer.status().as_u16(), headers: answer.headers().clone(), body }
+    let mut answer = if body.is_empty() {
+        agent.run(request.body(()).unwrap())?
+    } else {
+        agent.run(request.body(body).unwrap())?
+    };
+    let body = answer.body_mut().with_config().limit(1 << 30).read_to_vec()?;
+    Ok(Reply { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
 }
 
 impl Reply {
@@ -494,4 +565,45 @@ pub fn eventually<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> T 
 #[track_caller]
 pub fn until(limit: Duration, mut holds: impl FnMut() -> bool) {
     eventually(limit, || holds().then_some(()));
+}
+
+/// The body of a registration over HTTP.
+pub struct Form {
+    pub media: String,
+    pub body: Vec<u8>,
+}
+
+/// The parts of a form: name, filename and content.
+pub fn form(parts: &[(&str, Option<&str>, &[u8])]) -> Form {
+    let boundary = "------------------------4a8f0c1d7e2b9635";
+    let mut body = Vec::new();
+    for (name, filename, content) in parts {
+        let filename = filename.map_or(String::new(), |name| format!("; filename=\"{name}\""));
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Form { media: format!("multipart/form-data; boundary={boundary}"), body }
+}
+
+/// The metadata of a registration over HTTP that is right.
+pub fn metadata(version: &str) -> Value {
+    serde_json::json!({
+        "version": version,
+        "snapshot_id": "snap-1",
+        "dataset_version_ids": {"crsp": "v1.2.3"},
+        "parameters": {"factor_list": ["size"], "halflife_days": 60, "shrinkage_intensity": 0.1},
+        "metrics": {"ic": 0.05, "sharpe": 1.5, "paper_trade_hours": 48.0},
+        "config": {"seed": 42},
+    })
+}
+
+/// A registration over HTTP that is right.
+pub fn multipart(version: &str, artifact: &[u8]) -> Form {
+    let metadata = metadata(version).to_string();
+    form(&[("metadata", None, metadata.as_bytes()), ("artifact", Some("model.pkl"), artifact)])
 }

@@ -9,7 +9,12 @@ use crate::support::{Ran, World, fixture, until};
 
 /// A registry as version 2.0.0 of the program left it.
 fn left_by_version_2() -> World {
-    let from = fixture("fixtures/registry-2.0.0");
+    left_as("fixtures/registry-2.0.0")
+}
+
+/// A registry as an earlier version of the program left it.
+pub fn left_as(name: &str) -> World {
+    let from = fixture(name);
     let world = if crate::ON_POSTGRES {
         let url = crate::postgres::shared_empty_database();
         crate::postgres::execute(
@@ -50,6 +55,8 @@ fn told(world: &World) -> Vec<Value> {
         &["list", "risk_model", "--status", "production", "--json"],
         &["history", "risk_model", "v5.1.0", "--json"],
         &["history", "risk_model", "v1.0.0", "--json"],
+        &["history", "risk_model", "--json"],
+        &["current", "risk_model", "--json", "--at", "2026-11-23T08:03:37.700000Z"],
     ]
     .map(|command| world.run(command).ok().json())
     .into()

@@ -24,12 +24,22 @@ mod actors;
 mod answers;
 #[path = "../registry/authorization.rs"]
 mod authorization;
+#[path = "../registry/backups.rs"]
+mod backups;
 #[path = "../registry/catalog.rs"]
 mod catalog;
+#[path = "../registry/clock.rs"]
+mod clock;
+#[path = "../registry/collecting.rs"]
+mod collecting;
 #[path = "../registry/commands.rs"]
 mod commands;
 #[path = "../registry/crashes.rs"]
 mod crashes;
+#[path = "../registry/extension.rs"]
+mod extension;
+#[path = "../registry/full_disk.rs"]
+mod full_disk;
 #[path = "../registry/harness.rs"]
 mod harness;
 #[path = "../registry/import.rs"]
@@ -44,8 +54,12 @@ mod lifecycle;
 mod log;
 #[path = "../registry/logging.rs"]
 mod logging;
+#[path = "../registry/long_lists.rs"]
+mod long_lists;
 #[path = "../registry/model.rs"]
 mod model;
+mod moving;
+mod no_connections;
 mod outages;
 #[path = "../registry/paging.rs"]
 mod paging;
@@ -56,8 +70,23 @@ mod reading;
 #[path = "../registry/reads.rs"]
 mod reads;
 mod replicas;
+#[path = "../registry/restores.rs"]
+mod restores;
+#[path = "../registry/staleness.rs"]
+mod staleness;
 #[path = "../registry/tampering.rs"]
 mod tampering;
+#[path = "../registry/timeline.rs"]
+mod timeline;
+#[path = "../registry/timeouts.rs"]
+mod timeouts;
+#[path = "../registry/told.rs"]
+mod told;
 mod transport;
+mod unnoticed;
 #[path = "../registry/upgrade.rs"]
 mod upgrade;
+#[path = "../registry/verdicts.rs"]
+mod verdicts;
+#[path = "../registry/writing.rs"]
+mod writing;

@@ -23,6 +23,8 @@ fn world_on(server: &Postgres) -> World {
 }
 
 fn expect_unavailable(replica: &Server) {
+    // What was known before is given for less than a second.
+    until(limits::COMMITS_TRUSTED + RECOVERY, || replica.model("risk_model/current").status == 503);
     let asked = Instant::now();
     let replies = std::thread::scope(|scope| {
         let asks: Vec<_> =

@@ -15,7 +15,7 @@ use crate::{
     support::{World, until},
 };
 
-struct PgBouncer {
+pub struct PgBouncer {
     process: Child,
     port: u16,
     _folder: TempDir,
@@ -23,7 +23,7 @@ struct PgBouncer {
 
 impl PgBouncer {
     /// A pooler of two sessions, in front of a server.
-    fn before(server: &Postgres) -> Option<Self> {
+    pub fn before(server: &Postgres) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].map(PathBuf::from);
         let program = program.into_iter().find(|path| path.is_file())?;
         let folder = tempfile::tempdir_in("/tmp").unwrap();
@@ -50,7 +50,7 @@ impl PgBouncer {
         Some(Self { process, port, _folder: folder })
     }
 
-    fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://registry@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 }

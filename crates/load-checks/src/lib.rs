@@ -25,6 +25,9 @@ mod sandbox;
 mod sniff;
 mod source;
 
+/// The version of these checks.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub use formats::{NEVER_TRUSTED, check, json};
 pub use job::{Sample, TrustedGlobals};
 pub use report::{Depth, Finding, Format, LoadReport, Severity, Verdict};

@@ -79,6 +79,39 @@ pub enum Format {
 }
 
 impl Format {
+    /// Every format.
+    pub const ALL: [Self; 29] = [
+        Self::Pickle,
+        Self::Json,
+        Self::Joblib,
+        Self::Gzip,
+        Self::Bzip2,
+        Self::Xz,
+        Self::Lzma,
+        Self::Zlib,
+        Self::Lz4,
+        Self::Zstd,
+        Self::Zip,
+        Self::Tar,
+        Self::Npz,
+        Self::Torch,
+        Self::TorchLegacy,
+        Self::Keras,
+        Self::Skops,
+        Self::Onnx,
+        Self::Safetensors,
+        Self::Npy,
+        Self::Gguf,
+        Self::Parquet,
+        Self::Arrow,
+        Self::Hdf5,
+        Self::Ubjson,
+        Self::XgboostJson,
+        Self::XgboostUbjson,
+        Self::LightgbmText,
+        Self::Unknown,
+    ];
+
     /// Whether this is one file packed into a stream.
     pub(crate) fn is_packing(self) -> bool {
         matches!(

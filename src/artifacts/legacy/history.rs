@@ -61,6 +61,7 @@ fn transition(row: &HistoryRow, record: &VersionRecord) -> Result<Transition, St
         to_status: field("to_status", Status::parse(&row.to_status))?,
         changed_at: field("changed_at", time(&row.changed_at))?,
         changed_by: row.changed_by.clone(),
+        authenticated_as: None,
         reason: None,
         gates_skipped: false,
     })

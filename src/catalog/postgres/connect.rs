@@ -1,11 +1,63 @@
 //! Opens connections to PostgreSQL with the meaning that libpq gives to `sslmode`.
 
-use diesel::{ConnectionError, ConnectionResult};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use diesel::{ConnectionError, ConnectionResult, result::Error as DieselError};
 use diesel_async::AsyncPgConnection;
 use tokio_postgres::{Connection, NoTls, config::SslMode as Wire, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{session, tls::SslMode, url::DatabaseUrl};
+use crate::limits;
+
+/// The server has no connection left for this program.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoneLeft(String);
+
+/// Whether a connection failed because the server has none left.
+pub(super) fn none_left(error: &ConnectionError) -> bool {
+    matches!(
+        error,
+        ConnectionError::CouldntSetupConfiguration(DieselError::QueryBuilderError(cause))
+            if cause.is::<NoneLeft>()
+    )
+}
+
+/// Remembers for a moment that the server has no connection left: requests that wait for one must not ask it all the
+/// time, because it starts a process for each attempt.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Option<(Instant, String)>>);
+
+impl Refusals {
+    /// Opens a connection, unless the server had none left a moment ago.
+    ///
+    /// # Errors
+    /// As [`DatabaseUrl::connect`].
+    pub(super) async fn connect(&self, url: &DatabaseUrl) -> ConnectionResult<AsyncPgConnection> {
+        if let Some((at, told)) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            && at.elapsed() < limits::CATALOG_CONNECTION_PAUSE
+        {
+            return Err(as_error(told.clone()));
+        }
+        let connected = url.connect().await;
+        if let Err(error) = &connected
+            && none_left(error)
+        {
+            let refused = Some((Instant::now(), error.to_string()));
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = refused;
+        }
+        connected
+    }
+}
+
+fn as_error(told: String) -> ConnectionError {
+    let cause = Box::new(NoneLeft(told));
+    ConnectionError::CouldntSetupConfiguration(DieselError::QueryBuilderError(cause))
+}
 
 /// The reason why a connection failed.
 enum Refused {
@@ -41,6 +93,9 @@ impl Refused {
                 while let Some(cause) = source {
                     told = format!("{told}: {cause}");
                     source = cause.source();
+                }
+                if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) {
+                    return as_error(told);
                 }
                 ConnectionError::BadConnection(told)
             }

@@ -1,15 +1,16 @@
 //! The catalog in PostgreSQL, shared by every replica of the service.
 //!
-//! Nothing is cached: every read asks the database, so each replica sees a commit at once.
+//! The pool's connections keep nothing from one transaction to the next. `commits.rs` notices the commits of all replicas.
 
 mod certificate;
+mod commits;
 mod connect;
 mod schema;
 mod session;
 mod tls;
 mod url;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use diesel::connection::CacheSize;
@@ -26,11 +27,15 @@ use super::{
     CatalogError, HeldLock, KnownLayout, WriterLock,
     connection::{CatalogConnection, Scope},
     schema_version,
+    tables::{Kind, TABLES},
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
+    fault::{self, Point},
     limits,
 };
+use commits::Commits;
+use connect::none_left;
 use transaction::Borrowed;
 
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -38,6 +43,12 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../dump.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod dump;
+#[path = "../listing.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod listing;
 #[path = "../queries.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
@@ -47,6 +58,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;
@@ -139,6 +153,14 @@ impl CatalogConnection for Conn {
         })
     }
 
+    fn commit(scope: Scope) -> &'static str {
+        match scope {
+            Scope::Statement | Scope::Snapshot => "COMMIT",
+            Scope::Change if fault::asked_for(Point::PostgresNotify) => "COMMIT",
+            Scope::Change => commits::COMMIT_AND_NOTIFY,
+        }
+    }
+
     fn find_writability() -> Option<&'static str> {
         // This transaction itself is read-only, so the default of the next one decides.
         Some(
@@ -155,12 +177,56 @@ impl CatalogConnection for Conn {
                      WHERE c.relname = '{name}' AND pg_catalog.pg_table_is_visible(c.oid)) AS found"
         )
     }
+
+    fn column_as_json(column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Plain | Kind::Boolean | Kind::Json => format!("\"{column}\""),
+            Kind::Time => format!(
+                "to_char(\"{column}\" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            ),
+        }
+    }
+
+    fn object_as_text(members: &str) -> String {
+        format!("json_build_object({members})::text")
+    }
+
+    fn key_of_row(table: &str, column: &str) -> String {
+        format!("(SELECT r.\"{column}\" FROM json_populate_record(NULL::\"{table}\", $1::json) r)")
+    }
+
+    fn insert_rows(table: &str, columns: &[(&str, Kind)]) -> String {
+        let names: Vec<_> = columns.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+        let names = names.join(", ");
+        format!(
+            "INSERT INTO \"{table}\" ({names}) \
+             SELECT {names} FROM json_populate_recordset(NULL::\"{table}\", $1::json)"
+        )
+    }
+
+    async fn make_room(&mut self) -> Result<(), CatalogError> {
+        // Not DROP or TRUNCATE: those would make readers wait, and a reader that waited could see an empty table.
+        let all = |statement: fn(&str) -> String| -> String {
+            TABLES.iter().rev().map(|table| statement(table.name)).collect::<Vec<_>>().join("; ")
+        };
+        let time = limits::LONG_WORK_TIMEOUT.as_millis();
+        let statements = [
+            format!("SET LOCAL statement_timeout = {time}"),
+            all(|table| format!("ALTER TABLE \"{table}\" DISABLE TRIGGER USER")),
+            all(|table| format!("DELETE FROM \"{table}\"")),
+            all(|table| format!("ALTER TABLE \"{table}\" ENABLE TRIGGER USER")),
+        ];
+        Ok(self.batch_execute(&statements.join("; ")).await?)
+    }
 }
 
 /// The catalog in one PostgreSQL database.
 pub struct PostgresCatalog {
     pool: Pool<Conn>,
+    /// The connection of the writers' lock, where the pool has only one, which the change itself needs.
+    lock_pool: Option<Pool<Conn>>,
     layout: KnownLayout,
+    commits: Commits,
 }
 
 impl PostgresCatalog {
@@ -172,26 +238,16 @@ impl PostgresCatalog {
     /// # Errors
     /// [`CatalogError::Unavailable`] where the pool cannot be created.
     pub fn open(url: DatabaseUrl) -> Result<Self, CatalogError> {
+        let commits = Commits::of(url.clone());
         let size = url.pool_size().unwrap_or(limits::CATALOG_CONNECTIONS);
-        let mut config = ManagerConfig::default();
-        // The pool notices a connection that the server closed without a test query.
-        config.recycling_method = RecyclingMethod::Fast;
-        config.custom_setup = Box::new(move |_| {
-            let url = url.clone();
-            async move {
-                let mut conn = url.connect().await?;
-                // A prepared statement must not outlive its transaction.
-                conn.set_prepared_statement_cache_size(CacheSize::Disabled);
-                Ok(conn)
-            }
-            .boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config("", config);
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            .build()
-            .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        let refusals = Arc::new(connect::Refusals::default());
+        let pool = pool_of(size, &url, &refusals)?;
+        let lock_pool = if size == 1 { Some(pool_of(1, &url, &refusals)?) } else { None };
+        Ok(Self { pool, lock_pool, layout: KnownLayout::current(), commits })
+    }
+
+    async fn follow_commits(&self) -> CatalogError {
+        self.commits.follow().await
     }
 
     /// The lock is held by an open transaction: it ends with its connection, and so with its process.
@@ -200,10 +256,13 @@ impl PostgresCatalog {
         // Between the change's transaction and the manifest it is idle for as long as the disk needs.
         let begin = format!("BEGIN; {}", settings(limits::DATABASE_STATEMENT_WAIT, "0"));
         loop {
-            let mut transaction = self.begin(&begin).await?;
-            if in_time(transaction.take_lock(WRITING)).await? {
+            let pool = self.lock_pool.as_ref().unwrap_or(&self.pool);
+            let mut transaction = self.begin(pool, &begin).await?;
+            if let Some(clock) = in_time(transaction.take_lock(WRITING)).await? {
                 in_time(transaction.wait_for_lock(IN_TRANSACTION)).await?;
-                return Ok(WriterLock::held(transaction));
+                let clock = loaded_time(&clock)
+                    .map_err(|error| CatalogError::Unavailable(format!("{DATABASE}: {error}")))?;
+                return Ok(WriterLock::held(transaction, clock));
             }
             in_time(transaction.end("ROLLBACK")).await?;
             if tokio::time::Instant::now() >= deadline {
@@ -212,6 +271,33 @@ impl PostgresCatalog {
             tokio::time::sleep(limits::WRITE_LOCK_POLL).await;
         }
     }
+}
+
+/// A pool of at most this many connections. The first query opens the first one.
+fn pool_of(
+    size: usize,
+    url: &DatabaseUrl,
+    refusals: &Arc<connect::Refusals>,
+) -> Result<Pool<Conn>, CatalogError> {
+    let (url, refusals) = (url.clone(), refusals.clone());
+    let mut config = ManagerConfig::default();
+    // The pool notices a connection that the server closed without a test query.
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |_| {
+        let (url, refusals) = (url.clone(), refusals.clone());
+        async move {
+            let mut conn = refusals.connect(&url).await?;
+            // A prepared statement must not outlive its transaction.
+            conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+            Ok(conn)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
+    Pool::builder(manager)
+        .max_size(size)
+        .build()
+        .map_err(|error| CatalogError::Unavailable(format!("PostgreSQL: {error}")))
 }
 
 /// Waits for an answer, up to the time limit.
@@ -224,15 +310,20 @@ async fn in_time<T>(
 }
 
 impl Borrowed {
-    /// Takes a lock until the end of the transaction, unless another session has it.
-    async fn take_lock(&mut self, lock: i64) -> Result<bool, CatalogError> {
+    /// Takes a lock until the end of the transaction, unless another session has it. Returns the time of the server.
+    async fn take_lock(&mut self, lock: i64) -> Result<Option<StoredTime>, CatalogError> {
         #[derive(diesel::QueryableByName)]
         struct Taken {
             #[diesel(sql_type = diesel::sql_types::Bool)]
             taken: bool,
+            #[diesel(sql_type = TimeColumn)]
+            clock: StoredTime,
         }
-        let query = format!("SELECT pg_try_advisory_xact_lock({lock}) AS taken");
-        Ok(diesel::sql_query(query).get_result::<Taken>(self.conn()?).await?.taken)
+        let query = format!(
+            "SELECT pg_try_advisory_xact_lock({lock}) AS taken, clock_timestamp() AS clock"
+        );
+        let taken: Taken = diesel::sql_query(query).get_result(self.conn()?).await?;
+        Ok(taken.taken.then_some(taken.clock))
     }
 
     /// Waits until the lock is free, without keeping it: a rollback to the savepoint releases it.

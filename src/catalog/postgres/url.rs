@@ -15,6 +15,7 @@ pub struct DatabaseUrl {
     /// `None` where TLS is not used.
     pub(super) tls: Option<Tls>,
     pool_size: Option<usize>,
+    listen: Option<Box<Self>>,
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -105,8 +106,8 @@ struct Parameters {
 
 impl DatabaseUrl {
     /// The allowed sizes of a pool. A change needs two connections: one holds the lock, the other runs the
-    /// transaction.
-    pub const POOL_SIZES: RangeInclusive<usize> = 2..=1000;
+    /// transaction. Beside a pool of one, the lock has a connection of its own.
+    pub const POOL_SIZES: RangeInclusive<usize> = 1..=1000;
 
     /// Parses a `postgres://` URL.
     ///
@@ -127,7 +128,23 @@ impl DatabaseUrl {
         let tls = parameters.tls(&config)?;
         with_defaults(&mut config, &parameters);
         let pool_size = parameters.pool_size;
-        Ok(Self { config, tls, pool_size })
+        Ok(Self { config, tls, pool_size, listen: None })
+    }
+
+    /// Where to wait for notifications, if not at this URL: a transaction pooler does not pass them on.
+    #[must_use]
+    pub fn with_listening_at(self, url: Self) -> Self {
+        Self { listen: Some(Box::new(url)), ..self }
+    }
+
+    /// The URL of the connection that waits for notifications. The server shows it under a name of its own.
+    #[must_use]
+    pub fn listening(&self) -> Self {
+        let mut url = self.listen.as_deref().unwrap_or(self).clone();
+        let name = url.config.get_application_name().unwrap_or_default();
+        let name = format!("{name} listener");
+        url.config.application_name(name);
+        url
     }
 
     /// The most connections in the pool, where the URL or [`Self::with_pool_size`] sets it.

@@ -22,17 +22,26 @@ use super::{
     CatalogError, KnownLayout, WriterLock,
     connection::{CatalogConnection, Scope},
     schema_version,
+    tables::{Kind, TABLES},
 };
 use crate::{
     domain::{Timestamp, timestamp::InvalidTimestamp},
     limits,
 };
+use commits::Commits;
 
+mod commits;
 mod schema;
 
 #[path = "../audit.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod audit;
+#[path = "../dump.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod dump;
+#[path = "../listing.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod listing;
 #[path = "../queries.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod queries;
@@ -42,6 +51,9 @@ mod rows;
 #[path = "../schema_steps.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod schema_steps;
+#[path = "../timeline.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same over both databases")]
+mod timeline;
 #[path = "../transaction.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same over both databases")]
 mod transaction;
@@ -88,6 +100,11 @@ type TimeColumn = diesel::sql_types::Text;
 /// JSON is stored as text.
 type StoredJson = String;
 
+/// A file has as many connections as are opened.
+fn none_left(_: &ConnectionError) -> bool {
+    false
+}
+
 fn stored_time(time: Timestamp) -> StoredTime {
     time.to_string()
 }
@@ -114,6 +131,10 @@ impl CatalogConnection for Conn {
         }
     }
 
+    fn commit(_: Scope) -> &'static str {
+        "COMMIT"
+    }
+
     fn find_writability() -> Option<&'static str> {
         None
     }
@@ -122,6 +143,39 @@ impl CatalogConnection for Conn {
         format!(
             "SELECT max(name) AS found FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
         )
+    }
+
+    fn column_as_json(column: &str, kind: Kind) -> String {
+        match kind {
+            Kind::Plain | Kind::Time => format!("\"{column}\""),
+            Kind::Boolean => format!("json(iif(\"{column}\", 'true', 'false'))"),
+            Kind::Json => format!("json(\"{column}\")"),
+        }
+    }
+
+    fn object_as_text(members: &str) -> String {
+        format!("json_object({members})")
+    }
+
+    fn key_of_row(_: &str, column: &str) -> String {
+        format!("?1 ->> '$.{column}'")
+    }
+
+    fn insert_rows(table: &str, columns: &[(&str, Kind)]) -> String {
+        let names: Vec<_> = columns.iter().map(|(column, _)| format!("\"{column}\"")).collect();
+        let values: Vec<_> =
+            columns.iter().map(|(column, _)| format!("value ->> '$.{column}'")).collect();
+        let (names, values) = (names.join(", "), values.join(", "));
+        format!("INSERT INTO \"{table}\" ({names}) SELECT {values} FROM json_each(?1)")
+    }
+
+    async fn make_room(&mut self) -> Result<(), CatalogError> {
+        // A trigger cannot be disabled, but to drop a table fires none.
+        let names = TABLES.iter().rev().map(|table| table.name).chain([schema_steps::RECORDS]);
+        for name in names {
+            self.batch_execute(&format!("DROP TABLE IF EXISTS \"{name}\"")).await?;
+        }
+        schema_steps::create(self).await
     }
 }
 
@@ -150,6 +204,10 @@ impl SpawnBlocking for Detached {
 pub struct SqliteCatalog {
     pool: Pool<Conn>,
     layout: KnownLayout,
+    commits: Commits,
+    /// Whether the catalog was opened for changes. A reader of a directory that it cannot write keeps no connection
+    /// open, and so cannot keep the index of the log in its place.
+    writable: bool,
 }
 
 impl SqliteCatalog {
@@ -191,7 +249,48 @@ impl SqliteCatalog {
             .max_size(limits::CATALOG_CONNECTIONS)
             .build()
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        let commits = Commits::of(file);
+        Ok(Self { pool, layout: KnownLayout::current(), commits, writable: true })
+    }
+
+    /// What is wrong with an existing file, where it is not a sound SQLite database.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`] where it is locked, or may not be read.
+    pub fn damage(file: &Path) -> Result<Option<String>, CatalogError> {
+        use diesel::{Connection as _, RunQueryDsl as _, connection::SimpleConnection as _};
+        #[derive(diesel::QueryableByName)]
+        struct Verdict {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            quick_check: String,
+        }
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(file)
+            .map_err(|error| CatalogError::Unavailable(format!("{}: {error}", file.display())))?;
+        if let Err(error) = refuse_other_databases(file) {
+            return Ok(Some(error.to_string()));
+        }
+        let url = file.to_str().ok_or_else(|| {
+            CatalogError::Unavailable("the registry directory's path is not UTF-8".to_owned())
+        })?;
+        let mut conn = match SqliteConnection::establish(url) {
+            Ok(conn) => conn,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let checked = conn
+            .batch_execute(&pragmas())
+            .and_then(|()| diesel::sql_query("PRAGMA quick_check(1)").load::<Verdict>(&mut conn));
+        match checked {
+            Ok(verdicts) => {
+                let verdict = verdicts.into_iter().next().map(|row| row.quick_check);
+                Ok(verdict.filter(|verdict| verdict != "ok"))
+            }
+            Err(DieselError::DatabaseError(_, told)) if told.message() == BUSY => {
+                Err(CatalogError::Unavailable(told.message().to_owned()))
+            }
+            Err(error) => Ok(Some(error.to_string())),
+        }
     }
 
     /// Opens an existing file only for reading. It creates no file beside it.
@@ -225,13 +324,34 @@ impl SqliteCatalog {
             .max_size(limits::CATALOG_CONNECTIONS)
             .build()
             .map_err(|error| CatalogError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, layout: KnownLayout::current() })
+        let commits = Commits::of(file);
+        Ok(Self { pool, layout: KnownLayout::current(), commits, writable: false })
+    }
+
+    async fn follow_commits(&self) -> CatalogError {
+        if !self.writable {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.commits.open() {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "every read asks the catalog");
+                    tokio::time::sleep(limits::COMMITS_RETRY_PAUSE).await;
+                }
+            }
+        }
+        while !self.commits.are_of_another_catalog() {
+            self.commits.check();
+            tokio::time::sleep(limits::COMMITS_ROUND).await;
+        }
+        CatalogError::Unavailable("another registry.db was put in place of the open one".to_owned())
     }
 
     /// The directory's lock already serialises the writers of this file. This waits for the end of a transaction that
     /// a writer abandoned.
     async fn writer_lock(&self, _: Duration) -> Result<WriterLock, CatalogError> {
-        self.begin("BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
+        self.begin(&self.pool, "BEGIN IMMEDIATE").await?.end("ROLLBACK").await?;
         Ok(WriterLock::none())
     }
 }

@@ -108,6 +108,7 @@ mod tests {
                 to_status: Status::Staged,
                 changed_at: Timestamp::parse("2026-11-14T08:03:36Z").expect("time"),
                 changed_by: format!("user{seed}"),
+                authenticated_as: None,
                 reason: None,
                 gates_skipped: false,
             };

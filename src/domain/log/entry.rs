@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     ModelId, ModelType, Sha256Digest, Status, Timestamp, Version, VersionRecord,
-    canonical_json::Members, history::Transition, log::tree, status::Action as Step,
+    canonical_json::Members, history::Transition, log::tree, serde_as_text, status::Action as Step,
 };
 
 /// The most bytes of an entry's canonical JSON: the limit of an entry bundle of C2SP tlog-tiles.
@@ -35,6 +35,12 @@ pub enum Action {
     Fail,
     /// The registry was upgraded from another layout.
     Upgrade,
+    /// A version's files were removed.
+    Collect,
+    /// The times of the log follow the clock again, which is behind the last change.
+    ResetClock,
+    /// The registry was replaced by a backup. (The word `restore` is a version's return to production.)
+    RestoreBackup,
 }
 
 /// The text is not an action.
@@ -44,7 +50,7 @@ pub struct UnknownAction;
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Register,
         Self::Import,
         Self::Promote,
@@ -53,6 +59,9 @@ impl Action {
         Self::Demote,
         Self::Fail,
         Self::Upgrade,
+        Self::Collect,
+        Self::ResetClock,
+        Self::RestoreBackup,
     ];
 
     /// The action's name in entries.
@@ -67,6 +76,9 @@ impl Action {
             Self::Demote => "demote",
             Self::Fail => "fail",
             Self::Upgrade => "upgrade",
+            Self::Collect => "collect",
+            Self::ResetClock => "reset_clock",
+            Self::RestoreBackup => "restore_backup",
         }
     }
 
@@ -78,6 +90,8 @@ impl Action {
         Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(UnknownAction)
     }
 }
+
+serde_as_text!(Action);
 
 impl From<Step> for Action {
     fn from(step: Step) -> Self {
@@ -195,7 +209,16 @@ impl Entry {
     #[must_use]
     pub fn into_transition(self) -> Option<Transition> {
         let Draft {
-            id, time, actor, subject, from_status, to_status, reason, gates_skipped, ..
+            id,
+            time,
+            actor,
+            authenticated_as,
+            subject,
+            from_status,
+            to_status,
+            reason,
+            gates_skipped,
+            ..
         } = self.said;
         let Subject { model_id, model_type, version } = subject?;
         Some(Transition {
@@ -207,6 +230,7 @@ impl Entry {
             to_status: to_status?,
             changed_at: time,
             changed_by: actor,
+            authenticated_as,
             reason,
             gates_skipped,
         })

@@ -16,7 +16,7 @@ use flate2::read::GzDecoder;
 use crate::{
     domain::Sha256Digest,
     error::{ErrorKind, RegistryError},
-    http::{errors::ApiError, v1::conditional},
+    http::{edge::rules::MatchedRoute, errors::ApiError, v1::conditional},
 };
 
 const PAGE: &str = include_str!("page.html");
@@ -138,7 +138,7 @@ pub async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
 /// # Errors
 /// `NOT_FOUND`, `PRECONDITION_FAILED`.
 pub async fn asset(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let name = request.match_info().query("asset");
+    let name = MatchedRoute::parameter(&request, "asset");
     let Some(asset) = Asset::ALL.into_iter().find(|asset| asset.name() == name) else {
         return Err(RegistryError::new(ErrorKind::NotFound, "Not Found").into());
     };

@@ -5,11 +5,10 @@ use std::{convert::Infallible, pin::Pin, sync::Arc, task, time};
 
 use actix_http::error::PayloadError;
 use actix_web::{
-    Error, HttpMessage as _, HttpRequest, ResponseError as _,
+    HttpMessage as _, HttpRequest, ResponseError as _,
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{ConnectionType, Method, header},
-    middleware::Next,
     web::{self, Bytes},
 };
 use futures_util::{Stream, StreamExt as _};
@@ -18,7 +17,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::rules::{Body, Duration, MatchedRoute, RouteRules};
+use super::{
+    context::RequestContext,
+    rules::{Body, Duration, MatchedRoute, RouteRules},
+};
 use crate::{
     error::{ErrorKind, RegistryError},
     http::{errors::ApiError, wire::head::is_host},
@@ -30,13 +32,10 @@ use crate::{
 pub struct RequestLimits {
     requests: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
     registry: Arc<Semaphore>,
     wait: time::Duration,
 }
-
-/// When a request must have had its turn.
-#[derive(Debug, Clone, Copy)]
-struct TurnDue(Instant);
 
 impl RequestLimits {
     /// These many short requests, downloads, and requests with access to the registry at a time. A further one waits this
@@ -47,6 +46,7 @@ impl RequestLimits {
         Self {
             requests: limit(requests),
             downloads: limit(downloads),
+            uploads: limit(limits::UPLOADS_IN_FLIGHT),
             registry: limit(registry),
             wait,
         }
@@ -57,23 +57,41 @@ impl RequestLimits {
     async fn permit(
         &self,
         rules: RouteRules,
-        due: Instant,
+        request: &HttpRequest,
     ) -> Result<Option<OwnedSemaphorePermit>, RegistryError> {
         let limit = match rules.duration {
             _ if rules.probe => return Ok(None),
             Duration::Download => &self.downloads,
+            Duration::Upload => &self.uploads,
             Duration::Short | Duration::LoadCheck => &self.requests,
         };
-        turn(limit, due).await.map(Some)
+        self.turn(limit, request).await.map(Some)
     }
-}
 
-async fn turn(limit: &Arc<Semaphore>, due: Instant) -> Result<OwnedSemaphorePermit, RegistryError> {
-    let permit = tokio::time::timeout_at(due, limit.clone().acquire_owned()).await;
-    permit.ok().and_then(Result::ok).ok_or_else(|| {
-        let detail = "Too many requests are being answered; try again";
-        RegistryError::new(ErrorKind::Overloaded, detail)
-    })
+    /// A permit of this limit. All turns that a request waits for have one time limit, from the first wait on.
+    async fn turn(
+        &self,
+        limit: &Arc<Semaphore>,
+        request: &HttpRequest,
+    ) -> Result<OwnedSemaphorePermit, RegistryError> {
+        // There is none to take while others wait: a permit that is returned goes to the one who waits longest.
+        if let Ok(permit) = limit.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let due = match RequestContext::of(request) {
+            None => Instant::now() + self.wait,
+            Some(context) => {
+                let due = context.turn_due.get().unwrap_or_else(|| Instant::now() + self.wait);
+                context.turn_due.set(Some(due));
+                due
+            }
+        };
+        let permit = tokio::time::timeout_at(due, limit.clone().acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = "Too many requests are being answered; try again";
+            RegistryError::new(ErrorKind::Overloaded, detail)
+        })
+    }
 }
 
 /// A permit to use the registry, for an authorised request. `None` where its route does not need one.
@@ -84,49 +102,47 @@ pub async fn registry_permit(
     request: &HttpRequest,
 ) -> Result<Option<OwnedSemaphorePermit>, RegistryError> {
     let Some(limits) = request.app_data::<web::Data<RequestLimits>>() else { return Ok(None) };
-    if MatchedRoute::of(request).rules.duration == Duration::LoadCheck {
+    if MatchedRoute::of(request).rules.duration.keeps_no_place_in_the_registry() {
         return Ok(None);
     }
-    let due = request.extensions().get::<TurnDue>().map(|due| due.0);
-    turn(&limits.registry, due.unwrap_or_else(|| Instant::now() + limits.wait)).await.map(Some)
+    limits.turn(&limits.registry, request).await.map(Some)
 }
 
 /// Passes a request on, or refuses it.
-///
-/// # Errors
-/// Those of layers beneath.
-pub async fn admit(
+pub async fn admit<F>(
+    limits: &RequestLimits,
     mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+    next: impl FnOnce(ServiceRequest) -> F,
+) -> ServiceResponse<BoxBody>
+where
+    F: Future<Output = ServiceResponse<BoxBody>>,
+{
     let rules = MatchedRoute::of(request.request()).rules;
     if let Err(error) = check_target(&request) {
-        return Ok(refused(request, &error));
+        return refused(request, &error);
     }
-    if let Err(error) = take_body(&mut request, rules.body).await {
-        return Ok(refused(request, &error));
-    }
-    let permit = match request.app_data::<web::Data<RequestLimits>>().cloned() {
-        Some(limits) => {
-            let due = Instant::now() + limits.wait;
-            request.extensions_mut().insert(TurnDue(due));
-            limits.permit(rules, due).await
+    match body_follows(&request, rules.body) {
+        Ok(false) => {}
+        // In a box, because few requests have a body, and each would make room for this otherwise.
+        Ok(true) => {
+            if let Err(error) = Box::pin(take_body(&mut request, rules.body)).await {
+                return refused(request, &error);
+            }
         }
-        None => Ok(None),
-    };
-    let permit = match permit {
+        Err(error) => return refused(request, &error),
+    }
+    let permit = match limits.permit(rules, request.request()).await {
         Ok(permit) => permit,
         Err(error) => {
             let response = ApiError(error).error_response();
-            return Ok(request.into_response(response));
+            return request.into_response(response);
         }
     };
-    let response = next.call(request).await?.map_into_boxed_body();
-    Ok(response.map_body(|_, body| match (body.try_into_bytes(), permit) {
+    next(request).await.map_body(|_, body| match (body.try_into_bytes(), permit) {
         (Ok(bytes), _) => in_pieces(bytes),
         (Err(body), None) => body,
         (Err(body), Some(permit)) => BoxBody::new(BodyWithPermit { body, _permit: permit }),
-    }))
+    })
 }
 
 /// A refusal that closes the connection: what the client sends next may not be a request.
@@ -154,9 +170,8 @@ fn check_target(request: &ServiceRequest) -> Result<(), ApiError> {
     }
 }
 
-/// Holds the body to its limit. One that the handler does not read is read here and thrown away, so that the next
-/// request begins where both sides think it does. Bytes are counted as they arrive: a chunked body states no length.
-async fn take_body(request: &mut ServiceRequest, rule: Body) -> Result<(), ApiError> {
+/// Whether a body follows that this service must take. One that states a length above the limit is refused.
+fn body_follows(request: &ServiceRequest, rule: Body) -> Result<bool, ApiError> {
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.trim().parse::<u64>().ok()).unwrap_or(0);
@@ -165,9 +180,13 @@ async fn take_body(request: &mut ServiceRequest, rule: Body) -> Result<(), ApiEr
     }
     let has_body = length > 0 || headers.contains_key(header::TRANSFER_ENCODING);
     // After an upgrade or CONNECT the stream has no end. The connection closes after the answer.
-    if !has_body || headers.contains_key(header::UPGRADE) || request.method() == Method::CONNECT {
-        return Ok(());
-    }
+    let endless = || headers.contains_key(header::UPGRADE) || request.method() == Method::CONNECT;
+    Ok(has_body && !endless())
+}
+
+/// Holds the body to its limit. One that the handler does not read is read here and thrown away, so that the next
+/// request begins where both sides think it does. Bytes are counted as they arrive: a chunked body states no length.
+async fn take_body(request: &mut ServiceRequest, rule: Body) -> Result<(), ApiError> {
     let body = request.take_payload();
     if let Body::Read(limit) = rule {
         let payload = Box::pin(limited(body, limit));
@@ -272,17 +291,19 @@ impl MessageBody for BodyWithPermit {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, HttpResponse, dev::Service as _, middleware::from_fn, test};
+    use std::net::IpAddr;
+
+    use actix_web::{App, HttpResponse, dev::Service as _, test};
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::http::errors::Surface;
+    use crate::http::{
+        edge::{client::ClientView, routing::Parameters, service::endpoint},
+        errors::Surface,
+    };
 
     /// Stands in for the layer that finds a request's route.
-    async fn with_rules(
-        request: ServiceRequest,
-        next: Next<impl MessageBody>,
-    ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    fn begin(request: &ServiceRequest) {
         let mut rules = RouteRules::new(Surface::Models);
         match request.path() {
             "/probe" => rules.probe = true,
@@ -290,31 +311,46 @@ mod tests {
             "/upload" => rules.body = Body::Read(10),
             _ => {}
         }
-        request.extensions_mut().insert(MatchedRoute { pattern: None, rules });
-        next.call(request).await
+        let client = ClientView {
+            address: None::<IpAddr>,
+            scheme: "http",
+            host: None,
+            prefix: String::new(),
+        };
+        let route = MatchedRoute { pattern: None, rules, parameters: Parameters::NONE };
+        drop(RequestContext::begin(request.request(), route, client));
+    }
+
+    /// An application with this layer around its handler.
+    macro_rules! admitting {
+        ($limits:expr, $handler:expr) => {{
+            let (limits, handler) = ($limits, endpoint($handler));
+            test::init_service(App::new().wrap_fn(move |request, _| {
+                begin(&request);
+                let (limits, handler) = (limits.clone(), handler.clone());
+                async move { Ok(admit(&limits, request, |request| handler(request)).await) }
+            }))
+            .await
+        }};
     }
 
     /// An application whose handler ends when it is told, with room for two requests and one download.
     macro_rules! crowded {
-        ($wait:expr, $finish:ident) => {
-            test::init_service(
-                App::new()
-                    .app_data(web::Data::new(RequestLimits::new(2, 1, 2, $wait)))
-                    .app_data($finish.clone())
-                    .wrap(from_fn(admit))
-                    .wrap(from_fn(with_rules))
-                    .default_service(web::to(async |finish: web::Data<Semaphore>| {
-                        finish.acquire().await.unwrap().forget();
-                        HttpResponse::Ok().finish()
-                    })),
-            )
-            .await
-        };
+        ($wait:expr, $finish:ident) => {{
+            let finish = $finish.clone();
+            admitting!(RequestLimits::new(2, 1, 2, $wait), move || {
+                let finish = finish.clone();
+                async move {
+                    finish.acquire().await.unwrap().forget();
+                    HttpResponse::Ok().finish()
+                }
+            })
+        }};
     }
 
     #[actix_web::test]
     async fn a_request_that_gets_no_turn_in_time_is_refused_unless_it_is_a_probe() {
-        let finish = web::Data::new(Semaphore::new(0));
+        let finish = Arc::new(Semaphore::new(0));
         let app = crowded!(time::Duration::from_millis(50), finish);
         let ask = |path: &str| Box::pin(app.call(test::TestRequest::with_uri(path).to_request()));
         let status =
@@ -336,7 +372,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_crowd_with_one_request_a_connection_is_answered_in_turn() {
-        let finish = web::Data::new(Semaphore::new(0));
+        let finish = Arc::new(Semaphore::new(0));
         let app = crowded!(time::Duration::from_secs(60), finish);
         let calls: Vec<_> = (0..1000)
             .map(|_| {
@@ -353,17 +389,14 @@ mod tests {
 
     #[actix_web::test]
     async fn a_route_that_reads_bodies_gets_them_up_to_its_limit_and_no_other_gets_any() {
-        let app = App::new().wrap(from_fn(admit)).wrap(from_fn(with_rules)).default_service(
-            web::to(async |_: HttpRequest, body: web::Payload| {
-                let read: Result<Vec<Bytes>, _> =
-                    body.collect::<Vec<_>>().await.into_iter().collect();
-                match read {
-                    Ok(read) => HttpResponse::Ok().body(read.concat()),
-                    Err(error) => error.error_response(),
-                }
-            }),
-        );
-        let app = test::init_service(app).await;
+        let limits = RequestLimits::new(2, 1, 2, time::Duration::from_secs(60));
+        let app = admitting!(limits, async |_: HttpRequest, body: web::Payload| {
+            let read: Result<Vec<Bytes>, _> = body.collect::<Vec<_>>().await.into_iter().collect();
+            match read {
+                Ok(read) => HttpResponse::Ok().body(read.concat()),
+                Err(error) => error.error_response(),
+            }
+        });
         for (path, body, expected) in [
             ("/upload", "0123456789", (200, "0123456789")),
             ("/upload", "0123456789a", (413, "")),

@@ -8,20 +8,18 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
-    rc::Rc,
 };
 
 use actix_web::{
-    HttpMessage as _, HttpRequest,
-    dev::ServiceRequest,
+    HttpRequest,
     http::{
         header::{self, HeaderMap, HeaderName},
         uri::Authority,
     },
-    web::Data,
 };
 use ipnet::IpNet;
 
+use super::context::RequestContext;
 use crate::error::{ErrorKind, RegistryError};
 
 static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -50,29 +48,18 @@ pub struct ClientView {
     pub address: Option<IpAddr>,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The host as the client named it, perhaps with a port; `None` where that is not a valid host.
+    /// The host as the client named it, perhaps with a port; `None` where that is not a valid host, or nobody asks for
+    /// it: [`Gateways::hosts`] is empty.
     pub host: Option<String>,
     /// What a gateway removed from the front of the path: empty, or `/…` without a slash at its end.
     pub prefix: String,
 }
 
 impl ClientView {
-    /// The view of a request that [`Gateways::look`] has seen. Any other is read without trusting a header.
+    /// The path under which a request's client finds `/`: empty, or `/…` without a slash at its end.
     #[must_use]
-    pub fn of(request: &HttpRequest) -> Rc<Self> {
-        let known = request.extensions().get::<Rc<Self>>().cloned();
-        known.unwrap_or_else(|| {
-            let gateways = request.app_data::<Data<Gateways>>();
-            let secure = gateways.is_some_and(|gateways| gateways.encrypted);
-            let (peer, headers) = (request.peer_addr(), request.headers());
-            Rc::new(Self::resolve(peer, headers, request.uri().authority(), secure, &[]))
-        })
-    }
-
-    /// The path under which the client finds `/`: empty, or `/…` without a slash at its end.
-    #[must_use]
-    pub fn base_path(&self) -> &str {
-        &self.prefix
+    pub fn base_path(request: &HttpRequest) -> String {
+        RequestContext::of(request).map_or_else(String::new, |known| known.client.prefix.clone())
     }
 
     /// The URL under which the client finds a path of the service, which begins with a slash. Where the host is not
@@ -92,14 +79,17 @@ impl ClientView {
         authority: Option<&Authority>,
         secure: bool,
         trusted: &[IpNet],
+        wants_host: bool,
     ) -> Self {
         let peer = peer.map(|peer| peer.ip().to_canonical());
-        let own_host = authority.map(Authority::as_str);
-        let own_host = own_host.or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let own_host = || {
+            let named = authority.map(Authority::as_str);
+            host(named.or_else(|| headers.get(header::HOST)?.to_str().ok())?)
+        };
         let own_scheme = if secure { "https" } else { "http" };
         let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
         let Some(gateway) = peer.filter(is_trusted) else {
-            let host = own_host.and_then(host);
+            let host = if wants_host { own_host() } else { None };
             return Self { address: peer, scheme: own_scheme, host, prefix: String::new() };
         };
         let mut address = gateway;
@@ -115,7 +105,7 @@ impl ClientView {
         Self {
             address: Some(address),
             scheme: last(&PROTO).and_then(scheme).unwrap_or(own_scheme),
-            host: last(&HOST).and_then(host).or_else(|| own_host.and_then(host)),
+            host: if wants_host { last(&HOST).and_then(host).or_else(own_host) } else { None },
             prefix: last(&PREFIX).and_then(prefix).unwrap_or_default(),
         }
     }
@@ -132,16 +122,13 @@ impl fmt::Display for ClientView {
 }
 
 impl Gateways {
-    /// Finds the client of a request, for [`ClientView::of`] to tell.
+    /// The client of a request.
     #[must_use]
-    pub fn look(&self, request: &ServiceRequest) -> Rc<ClientView> {
+    pub fn look(&self, request: &HttpRequest) -> ClientView {
         let (peer, headers) = (request.peer_addr(), request.headers());
         let authority = request.uri().authority();
-        let secure = self.encrypted;
-        let view = ClientView::resolve(peer, headers, authority, secure, &self.trusted);
-        let view = Rc::new(view);
-        request.extensions_mut().insert(view.clone());
-        view
+        let wants_host = !self.hosts.is_empty();
+        ClientView::resolve(peer, headers, authority, self.encrypted, &self.trusted, wants_host)
     }
 
     /// Refuses a request for a host that this service does not serve.
@@ -236,7 +223,7 @@ mod tests {
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
-        ClientView::resolve(Some(peer), &headers, None, false, &trusted)
+        ClientView::resolve(Some(peer), &headers, None, false, &trusted, true)
     }
 
     fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
@@ -298,7 +285,7 @@ mod tests {
             (&FOR, b"198.51.100.7"),
         ];
         let seen = view("10.0.0.1", &lines, &["10.0.0.1/32"]);
-        assert_eq!(seen.base_path(), "/registry/v2");
+        assert_eq!(seen.prefix, "/registry/v2");
         assert_eq!(
             seen.external_url("/api/v1/models"),
             "https://models.example.com:8443/registry/v2/api/v1/models"

@@ -5,16 +5,23 @@ use std::{future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use secrecy::SecretSlice;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use super::{admission::registry_permit, request_log};
 use crate::{
     actors::{
-        AuthActor, Handle,
+        AuthActor, DbActor, Handle,
         auth::{ReportKeys, ResolveToken},
+        db::{KeepAnswer, RecallAnswer},
+        view::{Answer, Making, Recalled, Seal},
     },
     auth::{Principal, verifier::KeysState},
-    domain::{Scope, log::publisher::Publisher, text::echo},
+    catalog::Author,
+    domain::{
+        Scope,
+        log::publisher::Publisher,
+        text::{echo, printable},
+    },
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,
     registry::{Registry, ready::ComponentState},
@@ -82,26 +89,75 @@ impl RequiredScope for Admin {
     const SCOPE: Scope = Scope::Admin;
 }
 
-/// The registry, for a caller whose token has the scope `S`. While a handler has it, it has one of the permits of
-/// [`limits::REGISTRY_REQUESTS`](crate::limits::REGISTRY_REQUESTS), if its route needs one.
+/// The actors on the thread of a worker. A message to them wakes no other thread.
+pub struct WorkerActors {
+    /// Resolves tokens.
+    pub auth: Handle<AuthActor>,
+    /// Knows the answers that do not need the catalog.
+    pub db: Handle<DbActor>,
+}
+
+/// The registry, for a caller whose token has the scope `S`.
 pub struct Guard<S> {
-    registry: Registry,
-    publisher: Arc<Publisher>,
-    _permit: Option<OwnedSemaphorePermit>,
+    state: web::Data<HttpState>,
+    actors: web::Data<WorkerActors>,
+    request: HttpRequest,
+    principal: Arc<Principal>,
+    permit: OnceCell<Option<OwnedSemaphorePermit>>,
     _scope: PhantomData<S>,
 }
 
 impl<S> Guard<S> {
-    /// The registry.
+    /// The registry. From the first call on, the request has one of the permits of
+    /// [`limits::REGISTRY_REQUESTS`](crate::limits::REGISTRY_REQUESTS), if its route needs one.
+    ///
+    /// # Errors
+    /// `OVERLOADED` where it gets none in time.
+    pub async fn registry(&self) -> Result<&Registry, RegistryError> {
+        self.permit.get_or_try_init(|| registry_permit(&self.request)).await?;
+        Ok(&self.state.registry)
+    }
+
+    /// A number that changes whenever the policy is replaced.
     #[must_use]
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    pub fn policy_generation(&self) -> u64 {
+        self.state.registry.policy.generation()
+    }
+
+    /// What is known of the answer to a request for this target.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `REGISTRY_UNAVAILABLE`.
+    pub async fn recall(&self, target: String) -> Result<Recalled, RegistryError> {
+        self.actors.db.ask_here(RecallAnswer { target }).await
+    }
+
+    /// Keeps an answer for later requests.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, `REGISTRY_UNAVAILABLE`.
+    pub async fn keep(
+        &self,
+        making: Making,
+        answer: Arc<Answer>,
+        seals: Vec<Seal>,
+    ) -> Result<(), RegistryError> {
+        self.actors.db.ask_here(KeepAnswer { making, answer, seals }).await
+    }
+
+    /// The author of a change by this caller: the person whom the caller names, if any, and the caller as authenticated.
+    #[must_use]
+    pub fn author(&self, stated: Option<String>) -> Author {
+        Author {
+            actor: stated.unwrap_or_else(|| printable(self.principal.name()).into_owned()),
+            authenticated_as: Some(printable(&self.principal.identity()).into_owned()),
+        }
     }
 
     /// What makes checkpoints of the log.
     #[must_use]
     pub fn publisher(&self) -> &Publisher {
-        &self.publisher
+        &self.state.publisher
     }
 }
 
@@ -112,10 +168,10 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let state = request
-                .app_data::<web::Data<HttpState>>()
-                .ok_or_else(|| RegistryError::internal("the server has no state"))?;
-            let principal = resolve(&request, &state.auth).await?;
+            let missing = || RegistryError::internal("the server has no state");
+            let state = request.app_data::<web::Data<HttpState>>().ok_or_else(missing)?.clone();
+            let actors = request.app_data::<web::Data<WorkerActors>>().ok_or_else(missing)?.clone();
+            let principal = resolve(&request, &actors.auth).await?;
             if !principal.holds(S::SCOPE) {
                 return Err(RegistryError::new(
                     ErrorKind::InsufficientScope,
@@ -123,9 +179,8 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
                 )
                 .into());
             }
-            let HttpState { registry, publisher, .. } = state.get_ref().clone();
-            let permit = registry_permit(&request).await?;
-            Ok(Self { registry, publisher, _permit: permit, _scope: PhantomData })
+            let permit = OnceCell::new();
+            Ok(Self { state, actors, request, principal, permit, _scope: PhantomData })
         })
     }
 }
@@ -133,10 +188,10 @@ impl<S: RequiredScope> FromRequest for Guard<S> {
 async fn resolve(
     request: &HttpRequest,
     auth: &Handle<AuthActor>,
-) -> Result<Principal, RegistryError> {
+) -> Result<Arc<Principal>, RegistryError> {
     let token = bearer_token(request)?;
     let token_length = token.len();
-    let resolved = auth.ask(ResolveToken { token: SecretSlice::from(token) }).await;
+    let resolved = auth.ask_here(ResolveToken { token: SecretSlice::from(token) }).await;
     request_log::add_fields(request, |log| match &resolved {
         Ok(principal) => {
             log.auth_role = Some(principal.role);

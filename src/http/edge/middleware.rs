@@ -5,22 +5,25 @@ use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
     Error, HttpResponse, ResponseError,
-    body::{BoxBody, MessageBody},
+    body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        ConnectionType, StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
-    middleware::Next,
-    web,
 };
 use futures_util::FutureExt as _;
-use uuid::Uuid;
 
-use super::{client::Gateways, lifecycle::Lifecycle, request_log, rules::MatchedRoute};
+use super::{
+    client::Gateways, context::RequestContext, lifecycle::Lifecycle, request_log,
+    rules::MatchedRoute,
+};
 use crate::{
     error::{ErrorKind, RegistryError},
-    http::errors::{ApiError, Surface},
+    http::{
+        errors::{ApiError, Surface},
+        wire::request_id::new_request_id,
+    },
     metrics,
 };
 
@@ -32,7 +35,7 @@ const MAX_REQUEST_ID: usize = 64;
 /// A panic in a handler, or an error of another layer, on its way to the client.
 #[derive(Debug)]
 struct Unexpected {
-    request_id: String,
+    request_id: HeaderValue,
     error: ApiError,
     surface: Surface,
 }
@@ -53,41 +56,39 @@ impl ResponseError for Unexpected {
         let mut response = self.error.error_response().set_body(BoxBody::new(body));
         // The state of the connection is unknown.
         response.head_mut().set_connection_type(ConnectionType::Close);
-        finish(&mut response, &self.request_id);
+        finish(&mut response, self.request_id.clone());
         response
     }
 }
 
-/// Handles a request, and logs it.
+/// Handles a request of this route, and logs it.
 ///
 /// # Errors
 /// Those of inner layers, in the common shape.
-pub async fn observe(
+pub async fn observe<F>(
+    gateways: &Gateways,
+    lifecycle: &Lifecycle,
+    route: MatchedRoute,
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+    next: impl FnOnce(ServiceRequest) -> F,
+) -> Result<ServiceResponse<BoxBody>, Error>
+where
+    F: Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+{
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
-    let gateways = request.app_data::<web::Data<Gateways>>().cloned();
-    let route = MatchedRoute::find(&request);
-    let misdirected = gateways.and_then(|gateways| {
-        let view = gateways.look(&request);
-        gateways.check_host(&view).err().filter(|_| !route.rules.probe)
-    });
+    let client = gateways.look(request.request());
+    let context = RequestContext::begin(request.request(), route, client);
+    let misdirected = gateways.check_host(&context.client).err().filter(|_| !route.rules.probe);
     if let Some(error) = misdirected {
         let response = request.error_response(ApiError(error));
-        let mut response = in_shape(response, route.rules.surface);
-        finish(response.response_mut(), &request_id);
-        request_log::write(&response, &request_id, method.as_str(), started);
-        return Ok(response);
+        return Ok(told(&context, response, request_id, &method, started));
     }
-    let lifecycle = request.app_data::<web::Data<Lifecycle>>().map(|data| data.get_ref().clone());
-    let lifecycle = lifecycle.unwrap_or_default();
     let in_flight = lifecycle.begin_request();
     let result = tokio::select! {
         biased;
-        result = AssertUnwindSafe(next.call(request)).catch_unwind() => result,
+        result = AssertUnwindSafe(next(request)).catch_unwind() => result,
         // Dropping the future cancels the work for the request.
         () = lifecycle.out_of_time() => Ok(Err(ApiError(RegistryError::unavailable(
             "The service is stopping; try again",
@@ -95,15 +96,12 @@ pub async fn observe(
         )).into())),
     };
     let error = match result {
-        Ok(Ok(response)) => {
-            let mut response = in_shape(response.map_into_boxed_body(), route.rules.surface);
-            finish(response.response_mut(), &request_id);
+        Ok(Ok(mut response)) => {
             if lifecycle.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             let response = response.map_body(|_, body| in_flight.until_sent(body));
-            request_log::write(&response, &request_id, method.as_str(), started);
-            return Ok(response);
+            return Ok(told(&context, response, request_id, &method, started));
         }
         Ok(Err(error)) => match error.as_error::<ApiError>() {
             Some(refused) => refused.0.clone(),
@@ -112,40 +110,59 @@ pub async fn observe(
         // The panic hook has logged where.
         Err(_) => RegistryError::internal("a handler panicked"),
     };
-    let status = error.kind().http_status();
-    metrics::request(route.pattern, method.as_str(), status, started.elapsed());
-    let cause = error.to_string();
+    let (status, took) = (error.kind().http_status(), started.elapsed());
+    metrics::request(route.pattern, method.as_str(), status, took);
     tracing::error!(
-        request_id,
+        request_id = request_id.to_str().unwrap_or_default(),
         method = method.as_str(),
         status,
         code = error.kind().code(),
-        cause,
-        duration_ms = request_log::milliseconds(started),
+        cause = error.to_string(),
+        duration_ms = request_log::milliseconds(took),
         "request failed"
     );
     let surface = route.rules.surface;
     Err(Unexpected { request_id, error: ApiError(error), surface }.into())
 }
 
+/// The answer with the form and the headers of every answer; it is logged.
+fn told(
+    context: &RequestContext,
+    response: ServiceResponse,
+    request_id: HeaderValue,
+    method: &Method,
+    started: Instant,
+) -> ServiceResponse {
+    let mut response = in_shape(response, context.route.rules.surface);
+    finish(response.response_mut(), request_id);
+    let request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let request_id = request_id.unwrap_or_default();
+    request_log::write(context, &response, request_id, method.as_str(), started.elapsed());
+    response
+}
+
 /// The id that the request came with, where it is valid; otherwise a new one.
-fn request_id(request: &ServiceRequest) -> String {
-    let fit = |id: &&str| {
+fn request_id(request: &ServiceRequest) -> HeaderValue {
+    let fit = |id: &&HeaderValue| {
         (1..=MAX_REQUEST_ID).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            && id
+                .as_bytes()
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     };
-    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).filter(fit);
-    given.map_or_else(|| Uuid::new_v4().to_string(), ToOwned::to_owned)
+    let given = request.headers().get(REQUEST_ID).filter(fit);
+    given.cloned().unwrap_or_else(|| {
+        // Hexadecimal digits and dashes are always a header's value.
+        HeaderValue::from_str(&new_request_id()).unwrap_or(HeaderValue::from_static("none"))
+    })
 }
 
 /// Adds the headers of every answer: the request id, `nosniff`, and `Cache-Control`, which is `no-store` for errors and
 /// for answers without one of their own.
-fn finish(response: &mut HttpResponse<BoxBody>, request_id: &str) {
+fn finish(response: &mut HttpResponse<BoxBody>, request_id: HeaderValue) {
     let failed = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, value);
-    }
+    headers.insert(REQUEST_ID, request_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if failed || !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,10 +1,10 @@
 //! The log line of each request.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use actix_web::{HttpMessage as _, HttpRequest, dev::ServiceResponse};
+use actix_web::{HttpRequest, dev::ServiceResponse};
 
-use super::{client::ClientView, rules::MatchedRoute};
+use super::{context::RequestContext, rules::MatchedRoute};
 use crate::{domain::text::echo, error::RegistryError, http::errors::Surface, metrics};
 
 /// The fields that guards and handlers add to a request's log line.
@@ -30,34 +30,32 @@ pub struct RequestLog {
 
 /// Adds fields to the request's log line.
 pub fn add_fields(request: &HttpRequest, add: impl FnOnce(&mut RequestLog)) {
-    let mut extensions = request.extensions_mut();
-    if extensions.get::<RequestLog>().is_none() {
-        extensions.insert(RequestLog::default());
-    }
-    if let Some(log) = extensions.get_mut::<RequestLog>() {
-        add(log);
+    if let Some(context) = RequestContext::of(request) {
+        add(&mut context.log.borrow_mut());
     }
 }
 
-/// The time since then in milliseconds, to three decimal places.
+/// A time in milliseconds, to three decimal places.
 #[must_use]
-pub fn milliseconds(started: Instant) -> f64 {
-    (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Writes the request's log line, and counts the request.
-pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started: Instant) {
-    let request = response.request();
-    let client = ClientView::of(request);
-    let extensions = request.extensions();
-    let log = extensions.get::<RequestLog>().cloned().unwrap_or_default();
-    let MatchedRoute { pattern, rules } = MatchedRoute::of(request);
-    let route = pattern.unwrap_or("unmatched");
+pub fn write(
+    context: &RequestContext,
+    response: &ServiceResponse,
+    request_id: &str,
+    method: &str,
+    took: Duration,
+) {
+    let RequestContext { route: MatchedRoute { pattern, rules, parameters }, client, log, .. } =
+        context;
     let status = response.status().as_u16();
-    metrics::request(pattern, method, status, started.elapsed());
-    let duration_ms = milliseconds(started);
+    metrics::request(*pattern, method, status, took);
+    let route = pattern.unwrap_or("unmatched");
     let response_extensions = response.response().extensions();
-    let error = response_extensions.get::<RegistryError>();
+    let error = if status < 400 { None } else { response_extensions.get::<RegistryError>() };
     let code = error.map(|error| error.kind().code());
     if error.is_some_and(|error| error.kind().is_integrity()) {
         metrics::integrity_error("request");
@@ -66,10 +64,12 @@ pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started
         let (detail, cause) = (error.detail(), error.cause());
         tracing::error!(request_id, route, code, detail, cause, "request failed");
     }
+    let duration_ms = milliseconds(took);
     if rules.surface == Surface::Service {
         tracing::debug!(request_id, %client, method, route, status, duration_ms, code, "request");
         return;
     }
+    let log = log.borrow();
     let RequestLog {
         auth_role,
         auth_subject,
@@ -79,11 +79,17 @@ pub fn write(response: &ServiceResponse, request_id: &str, method: &str, started
         model_type,
         version,
         model_id,
-    } = log;
+    } = &*log;
     // A request that its guard refused did not reach the code that reads its path.
-    let in_path = |name: &str| request.match_info().get(name).map(echo);
-    let (model_type, version) =
-        (model_type.or_else(|| in_path("model_type")), version.or_else(|| in_path("version")));
+    let path = response.request().match_info().as_str();
+    let in_path = |field: &Option<String>, name: &str| match field {
+        Some(_) => None,
+        None => parameters.get(path, name).map(echo),
+    };
+    let types = in_path(model_type, "model_type");
+    let versions = in_path(version, "version");
+    let model_type = model_type.as_deref().or(types.as_deref());
+    let version = version.as_deref().or(versions.as_deref());
     tracing::info!(
         request_id,
         %client,

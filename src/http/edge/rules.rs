@@ -1,10 +1,9 @@
 //! What the layers around a handler have to know of its route. Each row of the route table states it; nothing else
 //! decides by a path.
 
-use std::collections::HashMap;
+use actix_web::HttpRequest;
 
-use actix_web::{HttpMessage as _, HttpRequest, dev::ServiceRequest, http::Method, web::Data};
-
+use super::{context::RequestContext, routing::Parameters};
 use crate::{http::errors::Surface, limits};
 
 /// The rules for the requests of one route.
@@ -47,9 +46,20 @@ pub enum Duration {
     Short,
     /// The client decides, by how fast it receives. [`limits::DOWNLOADS_IN_FLIGHT`] counts it.
     Download,
+    /// The client decides, by how fast it sends. [`limits::UPLOADS_IN_FLIGHT`] counts it, and it keeps no
+    /// place in the registry's ([`limits::REGISTRY_REQUESTS`]), so that reads never wait for it.
+    Upload,
     /// A load check decides, which may take minutes and has a queue of its own. It keeps no place in the registry's
     /// ([`limits::REGISTRY_REQUESTS`]), so that reads never wait for it.
     LoadCheck,
+}
+
+impl Duration {
+    /// Whether an answer may take so long that it must not count among those that use the registry.
+    #[must_use]
+    pub const fn keeps_no_place_in_the_registry(self) -> bool {
+        matches!(self, Self::LoadCheck | Self::Upload)
+    }
 }
 
 impl RouteRules {
@@ -60,38 +70,6 @@ impl RouteRules {
     }
 }
 
-/// The rules of all routes, by path pattern and method.
-#[derive(Debug, Clone, Default)]
-pub struct RuleBook(HashMap<&'static str, Vec<(Method, RouteRules)>>);
-
-impl RuleBook {
-    /// The book of these rows.
-    #[must_use]
-    pub fn new(rows: impl IntoIterator<Item = (&'static str, Method, RouteRules)>) -> Self {
-        let mut book = HashMap::<_, Vec<_>>::new();
-        for (path, method, rules) in rows {
-            book.entry(path).or_default().push((method, rules));
-        }
-        Self(book)
-    }
-
-    /// The rules for a method of a path. `HEAD` follows `GET`. A method that the path does not have follows the
-    /// path's first row, but its body is ignored and its answer is short.
-    fn find(&self, pattern: &str, method: &Method) -> Option<MatchedRoute> {
-        let (path, rows) = self.0.get_key_value(pattern)?;
-        let of = |wanted: &Method| rows.iter().find(|(method, _)| method == wanted);
-        let row = of(method).or_else(|| of(&Method::GET).filter(|_| method == Method::HEAD));
-        let rules = match (row, rows.first()) {
-            (Some((_, rules)), _) => *rules,
-            (None, Some((_, first))) => {
-                RouteRules { probe: first.probe, ..RouteRules::new(first.surface) }
-            }
-            (None, None) => return None,
-        };
-        Some(MatchedRoute { pattern: Some(path), rules })
-    }
-}
-
 /// The route of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatchedRoute {
@@ -99,53 +77,28 @@ pub struct MatchedRoute {
     pub pattern: Option<&'static str>,
     /// Its rules.
     pub rules: RouteRules,
+    /// The values of the path's parameters.
+    pub parameters: Parameters,
 }
 
 impl MatchedRoute {
-    const NONE: Self = Self { pattern: None, rules: RouteRules::new(Surface::Service) };
+    /// The route of a path that no route has.
+    pub const NONE: Self = Self {
+        pattern: None,
+        rules: RouteRules::new(Surface::Service),
+        parameters: Parameters::NONE,
+    };
 
-    /// Finds the route of a request, for [`Self::of`] to tell. It is found by the path that the framework routes by,
-    /// in which escapes are resolved.
-    #[must_use]
-    pub fn find(request: &ServiceRequest) -> Self {
-        let find = || {
-            let book = request.app_data::<Data<RuleBook>>()?;
-            let pattern = request.resource_map().match_pattern(request.match_info().as_str())?;
-            book.find(&pattern, request.method())
-        };
-        let found = find().unwrap_or(Self::NONE);
-        request.extensions_mut().insert(found);
-        found
-    }
-
-    /// The route of a request that [`Self::find`] has seen.
+    /// The route of a request that has reached the layers around its handler.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
-        request.extensions().get::<Self>().copied().unwrap_or(Self::NONE)
+        RequestContext::of(request).map_or(Self::NONE, |context| context.route)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn head_follows_get_and_a_method_that_is_not_there_takes_no_body_and_no_download_place() {
-        let download =
-            RouteRules { duration: Duration::Download, ..RouteRules::new(Surface::Models) };
-        let upload = RouteRules { body: Body::Read(1 << 30), ..RouteRules::new(Surface::Models) };
-        let probe = RouteRules { probe: true, ..RouteRules::new(Surface::Service) };
-        let book = RuleBook::new([
-            ("/a", Method::GET, download),
-            ("/a", Method::POST, upload),
-            ("/health", Method::GET, probe),
-        ]);
-        let rules = |path, method: Method| book.find(path, &method).map(|route| route.rules);
-        assert_eq!(rules("/a", Method::GET), Some(download));
-        assert_eq!(rules("/a", Method::HEAD), Some(download));
-        assert_eq!(rules("/a", Method::POST), Some(upload));
-        assert_eq!(rules("/a", Method::OPTIONS), Some(RouteRules::new(Surface::Models)));
-        assert_eq!(rules("/health", Method::DELETE), Some(probe));
-        assert_eq!(rules("/b", Method::GET), None);
+    /// The value of a parameter in a request's path, in which escapes are resolved as for matching: all but those of `%`,
+    /// `/` and `+`. Empty where the path has no such parameter.
+    #[must_use]
+    pub fn parameter<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+        Self::of(request).parameters.get(request.match_info().as_str(), name).unwrap_or_default()
     }
 }

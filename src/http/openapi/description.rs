@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use utoipa::{
     ToSchema,
     openapi::{
-        Content, ContentBuilder, HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Response,
-        ResponseBuilder, Schema, SchemaFormat, Type,
+        Content, ContentBuilder, HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Required,
+        Response, ResponseBuilder, Schema, SchemaFormat, Type,
+        encoding::Encoding,
         example::ExampleBuilder,
         extensions::ExtensionsBuilder,
         link::Link,
         path::{Operation, OperationBuilder, Parameter},
+        request_body::{RequestBody, RequestBodyBuilder},
         security::SecurityRequirement,
     },
 };
@@ -69,6 +71,7 @@ pub struct Description {
     summary: &'static str,
     about: &'static str,
     parameters: Vec<Parameter>,
+    body: Option<RequestBody>,
     answers: Vec<DescribedAnswer>,
     errors: Vec<ErrorKind>,
     schemas: Schemas,
@@ -86,11 +89,43 @@ impl Description {
         let mut schemas = Schemas::new();
         collect::<ErrorBody<'_>>(&mut schemas);
         let (parameters, answers, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Self { id, tag, summary, about, parameters, answers, errors, schemas, head: false }
+        let body = None;
+        Self { id, tag, summary, about, parameters, body, answers, errors, schemas, head: false }
     }
 
     pub(super) fn parameter(mut self, parameter: impl Into<Parameter>) -> Self {
         self.parameters.push(parameter.into());
+        self
+    }
+
+    /// The request has a JSON body of this type.
+    pub(super) fn takes<T: ToSchema>(mut self, required: Required, about: &'static str) -> Self {
+        collect::<T>(&mut self.schemas);
+        let schema = Ref::from_schema_name(T::name());
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        self.body = Some(request_body(JSON, content, required, about));
+        self
+    }
+
+    /// The request is a form with a part of JSON of this type, and a file, in this order.
+    pub(super) fn takes_file<T: ToSchema>(
+        mut self,
+        (json, file): (&str, &str),
+        about: &'static str,
+    ) -> Self {
+        collect::<T>(&mut self.schemas);
+        let octets = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .content_media_type("application/octet-stream");
+        let form = ObjectBuilder::new()
+            .property(json, Ref::from_schema_name(T::name()))
+            .required(json)
+            .property(file, octets)
+            .required(file);
+        let encoding = Encoding::builder().content_type(Some(JSON.to_owned())).build();
+        let content =
+            ContentBuilder::new().schema(Some(form.build())).encoding(json, encoding).build();
+        self.body = Some(request_body("multipart/form-data", content, Required::True, about));
         self
     }
 
@@ -111,6 +146,14 @@ impl Description {
             headers: Vec::new(),
             links: Vec::new(),
         });
+        self
+    }
+
+    /// The last answer may also be of this media type.
+    pub(super) fn or(mut self, media: &'static str, schema: Schema) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.body.push((media, schema.into()));
+        }
         self
     }
 
@@ -225,7 +268,8 @@ impl Description {
             .operation_id(Some(id))
             .summary(Some(summary))
             .description(Some(about))
-            .parameters((!parameters.is_empty()).then_some(parameters));
+            .parameters((!parameters.is_empty()).then_some(parameters))
+            .request_body(self.body);
         for (status, mut response) in responses {
             if head {
                 response.content.clear();
@@ -237,6 +281,19 @@ impl Description {
         }
         operation.build()
     }
+}
+
+fn request_body(
+    media: &str,
+    content: Content,
+    required: Required,
+    about: &'static str,
+) -> RequestBody {
+    RequestBodyBuilder::new()
+        .description(Some(about))
+        .content(media, content)
+        .required(Some(required))
+        .build()
 }
 
 fn collect<T: ToSchema>(schemas: &mut Schemas) {
@@ -259,7 +316,8 @@ fn success(answer: DescribedAnswer, examples: &BTreeMap<String, Value>) -> Respo
     let mut response = ResponseBuilder::new().description(answer.about);
     let example = answer.example.and_then(|name| examples.get(name)).cloned();
     for (media, schema) in answer.body {
-        let content = ContentBuilder::new().schema(Some(schema)).example(example.clone());
+        let example = example.clone().filter(|_| media == JSON);
+        let content = ContentBuilder::new().schema(Some(schema)).example(example);
         response = response.content(media, content.build());
     }
     for (name, header) in answer.headers.into_iter().chain([headers::request_id()]) {
@@ -343,8 +401,14 @@ fn meaning(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::InvalidSnapshot => "no snapshot is given",
         ErrorKind::VersionExists => "the version number was used before",
+        ErrorKind::VersionCollected => {
+            "the version's files were removed; its history and what the catalog knows of it stay"
+        }
         ErrorKind::InvalidTransition => "the version's status does not allow this change",
-        ErrorKind::PromotionGateFailed => "a metric is below its gate; `detail` lists all of them",
+        ErrorKind::RestoreUnderWay => "another process is restoring the registry",
+        ErrorKind::PromotionGateFailed => {
+            "a metric is below its gate, or approvals are missing; `detail` lists all of them"
+        }
         ErrorKind::ChecksumMismatch => {
             "a file does not have the recorded hash; `detail` lists every error"
         }

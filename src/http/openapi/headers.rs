@@ -34,6 +34,11 @@ pub fn link() -> Named {
     text("Link", Some("rel=\"first\""), about)
 }
 
+pub fn next_link() -> Named {
+    let about = "The next page, if there is one (RFC 8288).";
+    text("Link", Some("rel=\"next\""), about)
+}
+
 pub fn challenge() -> Named {
     let about = "`Bearer`, with `error=\"invalid_token\"` if a token was sent (RFC 6750).";
     text("WWW-Authenticate", Some("^Bearer"), about)

@@ -4,6 +4,7 @@
 mod description;
 mod headers;
 pub mod operations;
+mod timeline;
 
 use std::{
     collections::BTreeMap,
@@ -46,8 +47,9 @@ const ABOUT_BEARER: &str = "A static token from the service's configuration, or 
 identity provider that the service trusts. Each operation names the scope that the token needs: `model:read`, \
 `model:write` or `model:admin`, which includes the other two.";
 
-const TAGS: [(&str, &str); 3] = [
+const TAGS: [(&str, &str); 4] = [
     ("Models", "Models and their versions."),
+    ("Changes", "Changes of the registry, where the operator has turned them on."),
     ("Log", "The log that proves the history: a Merkle tree, in the formats of C2SP."),
     ("Service", "The service itself. No token needed."),
 ];
@@ -117,7 +119,7 @@ pub async fn openapi(
     request: HttpRequest,
     document: Data<ApiDocument>,
 ) -> Result<HttpResponse, ApiError> {
-    document.written(ClientView::of(&request).base_path())?.answer(&request)
+    document.written(&ClientView::base_path(&request))?.answer(&request)
 }
 
 fn build(routes: &[DocumentedRoute]) -> Result<OpenApi, RegistryError> {

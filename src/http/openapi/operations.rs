@@ -1,11 +1,12 @@
 //! The description of each operation: its purpose, its parameters and its answers.
 
 use utoipa::openapi::{
-    ObjectBuilder, Ref, Required, Schema, Type,
+    ArrayBuilder, KnownFormat, ObjectBuilder, Ref, Required, Schema, SchemaFormat, Type,
     path::{ParameterBuilder, ParameterIn},
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+pub use super::timeline::{type_history, types, whole_history};
 use super::{
     Description,
     description::{bytes, text},
@@ -17,12 +18,19 @@ use crate::{
     http::docs::Asset,
     limits,
     schemas::{
-        CurrentModelResponse, HealthResponse, HistoryResponse, ModelListResponse,
-        ModelMetadataResponse, ReadyResponse, ServiceResponse, ValidationResultResponse,
+        CompatibilityResponse, CurrentModelResponse, HealthResponse, HistoryResponse,
+        ModelListResponse, ModelMetadataResponse, ReadyResponse, ServiceResponse,
+        ValidationResultResponse,
+        requests::{FailRequest, PromoteRequest, RegisterRequest, RollbackRequest},
+        written::{
+            FailedResponse, PromotionCheckResponse, PromotionResponse, RegisteredResponse,
+            RollbackResponse,
+        },
     },
 };
 
-const MODELS: &str = "Models";
+pub(super) const MODELS: &str = "Models";
+const CHANGES: &str = "Changes";
 const LOG: &str = "Log";
 const SERVICE: &str = "Service";
 
@@ -32,7 +40,7 @@ const TILE: &str = "^(entries|[1-5]?[0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\\.p/[1-
 /// The errors of every operation that reads a model.
 const READ: [ErrorKind; 2] = [ErrorKind::ModelNotFound, ErrorKind::IntegrityOnRead];
 
-fn path(name: &str, schema: Schema) -> ParameterBuilder {
+pub(super) fn path(name: &str, schema: Schema) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
@@ -40,7 +48,7 @@ fn path(name: &str, schema: Schema) -> ParameterBuilder {
         .schema(Some(schema))
 }
 
-fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
+pub(super) fn query(name: &str, schema: impl Into<Schema>, about: &str) -> ParameterBuilder {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
@@ -68,7 +76,7 @@ pub(super) fn if_match() -> ParameterBuilder {
     header("If-Match", "The `ETag` that the answer must have; 412 if it has another.")
 }
 
-fn model_type() -> ParameterBuilder {
+pub(super) fn model_type() -> ParameterBuilder {
     path("model_type", ModelType::schema().into())
         .description(Some("The model type. 404 if it is malformed or unknown."))
         .example(Some("risk_model".into()))
@@ -80,7 +88,7 @@ fn version() -> ParameterBuilder {
         .example(Some("v1.2.0".into()))
 }
 
-fn number(least: u32, most: u32) -> ObjectBuilder {
+pub(super) fn number(least: u32, most: u32) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
 }
 
@@ -201,19 +209,30 @@ pub fn list() -> Description {
 /// `GET /api/v1/models/{model_type}/current`.
 #[must_use]
 pub fn current() -> Description {
-    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes.";
+    let about = "The version of a type that is in production. Poll with `If-None-Match`: 304 until it changes. With `at`, the version that was in production at that moment, according to the log; the answer then also has `as_of` (that moment), `model_id`, `promoted_at` and `promoted_by` (when it had entered production, and by whom) and `integrity` (`CHECKSUM_MISMATCH` if its metadata file is damaged now).";
+    let at = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .build();
+    let at = query(
+        "at",
+        at,
+        "A moment in the past, in the format of RFC 3339. 404 if no version was in production then; 422 if it is in the future.",
+    );
     Description::new(MODELS, "getCurrentModel", "The version in production", about)
         .parameter(model_type())
+        .parameter(at)
         .json::<CurrentModelResponse<'_>>(200, "The version in production.", "current")
         .leads_to_version("/version")
         .conditional()
         .errors(&READ)
+        .errors(&[ErrorKind::InvalidRequest])
 }
 
 /// `GET /api/v1/models/{model_type}/{version}`.
 #[must_use]
 pub fn metadata() -> Description {
-    let about = "The metadata of one version. The service answers only after it has verified the hash of the file that holds the metadata.";
+    let about = "The metadata of one version. The service answers only after it has verified the hash of the file that holds the metadata. Of a version whose files were removed (`collected` is not null) the answer is what the catalog knows: the fields that only that file held are null.";
     Description::new(MODELS, "getModelMetadata", "Metadata of a version", about)
         .parameter(model_type())
         .parameter(version())
@@ -235,6 +254,7 @@ pub fn validate() -> Description {
             "validate",
         )
         .errors(&[ErrorKind::ChecksumMismatch, ErrorKind::ValidationFailed])
+        .errors(&[ErrorKind::VersionCollected])
         .errors(&READ)
 }
 
@@ -262,7 +282,7 @@ pub fn artifact() -> Description {
         .with(headers::of_artifact())
         .conditional()
         .errors(&READ)
-        .errors(&[ErrorKind::RangeNotSatisfiable])
+        .errors(&[ErrorKind::RangeNotSatisfiable, ErrorKind::VersionCollected])
         .also_head()
 }
 
@@ -276,6 +296,28 @@ pub fn history() -> Description {
         .json::<HistoryResponse<'_>>(200, "All status changes of the version.", "history")
         .conditional()
         .errors(&READ)
+}
+
+/// `GET /api/v1/models/{model_type}/{version}/compatibility`.
+#[must_use]
+pub fn compatibility() -> Description {
+    let about = "Whether the data sets at hand are the versions that the model was trained on. A data set of the model that is not named is missing, which always makes the two incompatible; another version is drift, which does so where the service is strict (`STRICT_VERSION_MODE`). Data sets that the model does not use do not matter. 422 if a parameter is unknown, is not `name:version`, or names a data set twice.";
+    let datasets =
+        ArrayBuilder::new().items(ObjectBuilder::new().schema_type(Type::String)).build();
+    let dataset = query(
+        "dataset",
+        Schema::Array(datasets),
+        "A data set at hand as `name:version`; repeat it for each one.",
+    )
+    .example(Some(serde_json::json!(["crsp:v1.2.4"])));
+    Description::new(MODELS, "checkCompatibility", "Compatibility with data sets", about)
+        .parameter(model_type())
+        .parameter(version())
+        .parameter(dataset)
+        .json::<CompatibilityResponse<'_>>(200, "The comparison of each data set.", "compatibility")
+        .conditional()
+        .errors(&READ)
+        .errors(&[ErrorKind::InvalidRequest])
 }
 
 /// `GET /api/v1/log/checkpoint`.
@@ -300,4 +342,89 @@ pub fn log_tile() -> Description {
         .raw(200, "The hashes, 32 bytes each; or the entries, each behind its length as 16 bits, high byte first.", Some(("application/octet-stream", bytes())))
         .with([headers::immutable()])
         .errors(&[ErrorKind::NotFound, ErrorKind::IntegrityOnRead])
+}
+
+/// The errors of every change.
+const CHANGE: [ErrorKind; 3] =
+    [ErrorKind::ModelNotFound, ErrorKind::InvalidRequest, ErrorKind::RegistryLocked];
+
+/// `POST /api/v1/models/{model_type}`.
+#[must_use]
+pub fn register() -> Description {
+    let about = "Registers a version, which is staged. The artifact is written to disk as it arrives. Nothing remains of an upload that is refused or broken off. The extension of the artifact's `filename` says what its format is; nothing else of the name is used. The load check's verdict is in the answer. An artifact that could do harm when it is loaded is refused, unless the policy of its type accepts it; one that would not load is registered, and its verdict bars it from production.";
+    Description::new(CHANGES, "registerModel", "Register a version", about)
+        .parameter(model_type())
+        .takes_file::<RegisterRequest>(
+            ("metadata", "artifact"),
+            "The metadata as JSON, then the model file.",
+        )
+        .json::<RegisteredResponse>(201, "The version is registered.", "register")
+        .with([headers::location("The path of the version, relative to this one.")])
+        .errors(&[
+            ErrorKind::ModelNotFound,
+            ErrorKind::InvalidRequest,
+            ErrorKind::MissingRequiredFields,
+            ErrorKind::InvalidDatasetVersion,
+            ErrorKind::InvalidSnapshot,
+            ErrorKind::VersionExists,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+            ErrorKind::RegistryLocked,
+        ])
+}
+
+/// `GET /api/v1/models/{model_type}/{version}/promotion`.
+#[must_use]
+pub fn promotion() -> Description {
+    let about = "What a promotion would do now: every gate, the files' hashes and the load check. Changes nothing.";
+    Description::new(CHANGES, "checkPromotion", "A promotion's dry run", about)
+        .parameter(model_type())
+        .parameter(version())
+        .json::<PromotionCheckResponse>(200, "The outcome of every check.", "promotion")
+        .errors(&READ)
+        .errors(&[ErrorKind::VersionCollected, ErrorKind::InvalidRequest])
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/promote`.
+#[must_use]
+pub fn promote() -> Description {
+    let about = "Puts a version into production and archives the one that is there. At no moment are there two. The body may be left out.";
+    Description::new(CHANGES, "promoteModel", "Promote a version", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<PromoteRequest>(Required::False, "How and why.")
+        .json::<PromotionResponse>(200, "The version is in production.", "promote")
+        .errors(&CHANGE)
+        .errors(&[
+            ErrorKind::InvalidTransition,
+            ErrorKind::VersionCollected,
+            ErrorKind::PromotionGateFailed,
+            ErrorKind::ChecksumMismatch,
+            ErrorKind::ValidationFailed,
+        ])
+}
+
+/// `POST /api/v1/models/{model_type}/rollback`.
+#[must_use]
+pub fn rollback() -> Description {
+    let about = "Returns the version that was archived last to production, and stages the one that is there. The body may be left out.";
+    Description::new(CHANGES, "rollBackModel", "Roll back", about)
+        .parameter(model_type())
+        .takes::<RollbackRequest>(Required::False, "Why.")
+        .json::<RollbackResponse>(200, "The former version is in production again.", "rollback")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::ChecksumMismatch, ErrorKind::InvalidTransition])
+}
+
+/// `POST /api/v1/models/{model_type}/{version}/fail`.
+#[must_use]
+pub fn fail() -> Description {
+    let about = "Marks a version failed. It can never be promoted.";
+    Description::new(CHANGES, "failModel", "Mark a version failed", about)
+        .parameter(model_type())
+        .parameter(version())
+        .takes::<FailRequest>(Required::True, "Why.")
+        .json::<FailedResponse>(200, "The version is failed.", "fail")
+        .errors(&CHANGE)
+        .errors(&[ErrorKind::InvalidTransition])
 }

@@ -47,9 +47,9 @@ enum Wanted {
 /// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`, `PRECONDITION_FAILED`, `RANGE_NOT_SATISFIABLE`.
 pub async fn artifact(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (model_type, version) = path::model_version(&request)?;
-    let record = guard.registry().record_of(&model_type, version).await?;
+    let record = guard.registry().await?.record_of(&model_type, version).await?;
     request_log::add_fields(&request, |log| log.model_id = Some(record.model_id.to_string()));
-    let file = guard.registry().open_artifact(record.clone()).await?;
+    let file = guard.registry().await?.open_artifact(record.clone()).await?;
     let tag = EntityTag::new_strong(record.checksum_sha256.to_string());
     conditional::check_wanted(&request, &tag)?;
     if conditional::client_has(&request, &tag) {

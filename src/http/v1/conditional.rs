@@ -3,18 +3,21 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{
-        self, ETag, EntityTag, Header as _, IfMatch, IfNoneMatch, TryIntoHeaderPair as _,
+        self, ETag, EntityTag, Header as _, HeaderValue, IfMatch, IfNoneMatch,
+        TryIntoHeaderPair as _,
     },
     web::Bytes,
 };
 use serde::Serialize;
 
 use crate::{
+    actors::view::Answer,
     domain::Sha256Digest,
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,
 };
 
+const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 /// Clients may keep the answer, and must revalidate it: `current` can change at any moment.
 const REVALIDATE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "private, no-cache");
 
@@ -59,6 +62,56 @@ impl TaggedJson {
         mark(&mut response, &self.tag);
         Ok(response)
     }
+}
+
+/// An answer of this media type with the digest of its bytes as `ETag`, or 304 where the client has it.
+///
+/// # Errors
+/// `PRECONDITION_FAILED`.
+pub fn bytes(
+    request: &HttpRequest,
+    media_type: &'static str,
+    bytes: Vec<u8>,
+) -> Result<HttpResponse, ApiError> {
+    let mut tag = Sha256Digest::of(&bytes).to_string();
+    tag.truncate(32);
+    let tag = EntityTag::new_strong(tag);
+    check_wanted(request, &tag)?;
+    let mut response = if client_has(request, &tag) {
+        HttpResponse::NotModified().finish()
+    } else {
+        HttpResponse::Ok().content_type(media_type).body(bytes)
+    };
+    mark(&mut response, &tag);
+    Ok(response)
+}
+
+/// An answer whose body and tag are made, or 304 where the client has it.
+///
+/// # Errors
+/// `PRECONDITION_FAILED`.
+pub fn answered(request: &HttpRequest, answer: &Answer) -> Result<HttpResponse, ApiError> {
+    let headers = request.headers();
+    let mut has = false;
+    if headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH) {
+        let text = std::str::from_utf8(&answer.tag).map_err(RegistryError::internal)?;
+        let tag = EntityTag::new_strong(text.trim_matches('"').to_owned());
+        check_wanted(request, &tag)?;
+        has = client_has(request, &tag);
+    }
+    let mut response = if has {
+        HttpResponse::NotModified().finish()
+    } else {
+        HttpResponse::Ok().insert_header(JSON).body(answer.body.clone())
+    };
+    let headers = response.headers_mut();
+    let value = |value: &Bytes| HeaderValue::from_maybe_shared(value.clone());
+    headers.insert(header::ETAG, value(&answer.tag).map_err(RegistryError::internal)?);
+    headers.insert(REVALIDATE.0, HeaderValue::from_static(REVALIDATE.1));
+    if let Some(link) = &answer.link {
+        headers.insert(header::LINK, value(link).map_err(RegistryError::internal)?);
+    }
+    Ok(response)
 }
 
 /// Adds `ETag` and `Cache-Control`.

@@ -11,7 +11,10 @@ use crate::{
     domain::{Sha256Digest, log::tile::Tile},
     error::{ErrorKind, RegistryError},
     http::{
-        edge::guard::{Guard, Read},
+        edge::{
+            guard::{Guard, Read},
+            rules::MatchedRoute,
+        },
         errors::ApiError,
     },
     registry::log,
@@ -28,7 +31,7 @@ pub async fn checkpoint(
     guard: Guard<Read>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let published = log::checkpoint(guard.registry(), guard.publisher()).await?;
+    let published = log::checkpoint(guard.registry().await?, guard.publisher()).await?;
     let text = published.to_string();
     let mut tag = Sha256Digest::of(text.as_bytes()).to_string();
     tag.truncate(32);
@@ -51,10 +54,10 @@ pub async fn checkpoint(
 pub async fn tile(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let not_found = |detail: String| RegistryError::new(ErrorKind::NotFound, detail);
     // Clients that are generated from the OpenAPI document escape the slashes of a parameter.
-    let path = percent_decode_str(request.match_info().query("tile")).decode_utf8_lossy();
+    let path = percent_decode_str(MatchedRoute::parameter(&request, "tile")).decode_utf8_lossy();
     let tile =
         Tile::parse(&format!("tile/{path}")).map_err(|error| not_found(error.to_string()))?;
-    let bytes = log::tile(guard.registry(), tile).await?;
+    let bytes = log::tile(guard.registry().await?, tile).await?;
     let bytes = bytes.ok_or_else(|| not_found(format!("the log does not have {tile} yet")))?;
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")

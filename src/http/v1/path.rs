@@ -4,7 +4,10 @@ use actix_web::HttpRequest;
 
 use crate::{
     domain::{ModelType, Version, text::echo},
-    http::{edge::request_log, errors::ApiError},
+    http::{
+        edge::{request_log, rules::MatchedRoute},
+        errors::ApiError,
+    },
     registry::{no_production, no_version},
 };
 
@@ -13,7 +16,7 @@ use crate::{
 /// # Errors
 /// `MODEL_NOT_FOUND`.
 pub fn model_type(request: &HttpRequest) -> Result<ModelType, ApiError> {
-    let text = request.match_info().query("model_type");
+    let text = MatchedRoute::parameter(request, "model_type");
     request_log::add_fields(request, |log| log.model_type = Some(echo(text)));
     Ok(ModelType::parse(text).map_err(|_| no_production(text))?)
 }
@@ -23,8 +26,10 @@ pub fn model_type(request: &HttpRequest) -> Result<ModelType, ApiError> {
 /// # Errors
 /// `MODEL_NOT_FOUND`.
 pub fn model_version(request: &HttpRequest) -> Result<(ModelType, Version), ApiError> {
-    let (type_text, version_text) =
-        (request.match_info().query("model_type"), request.match_info().query("version"));
+    let (type_text, version_text) = (
+        MatchedRoute::parameter(request, "model_type"),
+        MatchedRoute::parameter(request, "version"),
+    );
     request_log::add_fields(request, |log| {
         log.model_type = Some(echo(type_text));
         log.version = Some(echo(version_text));

@@ -1,10 +1,12 @@
 //! The query of a list. A parameter that is unknown, invalid or given twice is refused.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpRequest, web::Query};
 
 use crate::{
     catalog::{Order, VersionFilter},
-    domain::{ModelType, Status, text::echo},
+    domain::{ModelType, Status, compatibility, text::echo},
     error::{ErrorKind, RegistryError},
     http::errors::ApiError,
     limits,
@@ -19,6 +21,29 @@ const PARAMETERS: [(&str, &str); 5] = [
     ("offset", "offset"),
 ];
 
+/// Reads `dataset=name:version`, which may be repeated.
+///
+/// # Errors
+/// `INVALID_REQUEST` for any other parameter, for a value that is not a name and a version, and for a data set that is
+/// named twice.
+pub fn datasets(request: &HttpRequest) -> Result<BTreeMap<String, String>, ApiError> {
+    Ok(read_datasets(request.query_string())?)
+}
+
+fn read_datasets(query: &str) -> Result<BTreeMap<String, String>, RegistryError> {
+    let mut found = Vec::new();
+    for (name, value) in pairs(query)? {
+        if name != "dataset" {
+            return Err(refused(format!(
+                "\"{}\" is not a parameter here; name each data set as dataset=name:version",
+                echo(&name)
+            )));
+        }
+        found.push(value);
+    }
+    compatibility::datasets(&found).map_err(refused)
+}
+
 /// Reads `status_filter` (or `status`), `order`, `limit` and `offset`.
 ///
 /// # Errors
@@ -30,12 +55,17 @@ pub fn version_filter(
     Ok(read(request.query_string(), model_type)?)
 }
 
+fn pairs(query: &str) -> Result<Vec<(String, String)>, RegistryError> {
+    Query::<Vec<(String, String)>>::from_query(query)
+        .map(Query::into_inner)
+        .map_err(|_| refused("the query is not a list of name=value pairs in UTF-8".to_owned()))
+}
+
 fn read(query: &str, model_type: ModelType) -> Result<VersionFilter, RegistryError> {
-    let pairs = Query::<Vec<(String, String)>>::from_query(query)
-        .map_err(|_| refused("the query is not a list of name=value pairs in UTF-8".to_owned()))?;
+    let pairs = pairs(query)?;
     let mut filter = VersionFilter { model_type: Some(model_type), ..VersionFilter::default() };
     let mut seen: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in pairs.iter() {
+    for (name, value) in &pairs {
         let Some(&(_, meant)) = PARAMETERS.iter().find(|(known, _)| known == name) else {
             return Err(unknown(name));
         };

@@ -3,8 +3,8 @@
 use std::{net::IpAddr, time::SystemTime};
 
 use actix_web::http::{StatusCode, header::HttpDate};
-use uuid::Uuid;
 
+use super::request_id::new_request_id;
 use crate::{
     clock,
     error::{ErrorKind, RegistryError},
@@ -23,10 +23,10 @@ impl BareAnswer {
     /// Makes a refusal to this peer, logs it and counts it.
     #[must_use]
     pub fn new(error: RegistryError, peer: Option<IpAddr>) -> Self {
-        let (kind, request_id) = (error.kind(), Uuid::new_v4());
+        let (kind, request_id) = (error.kind(), new_request_id());
         let (status, code, detail) = (kind.http_status(), kind.code(), error.detail());
         let client = peer.map(tracing::field::display);
-        tracing::info!(%request_id, client, status, code, detail, "request refused");
+        tracing::info!(request_id, client, status, code, detail, "request refused");
         metrics::refused(status);
         let body = serde_json::to_string(&ErrorBody { detail, code }).unwrap_or_default();
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());

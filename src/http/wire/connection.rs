@@ -110,6 +110,18 @@ impl<T> Connection<T> {
         self.reading = Reading::Refusing(BareAnswer::new(error, self.peer));
     }
 
+    /// Whether the reader may have to go on now that an answer is written. Otherwise it waits for the client alone, whose
+    /// next byte wakes it.
+    fn reader_waits(&self) -> bool {
+        let following = match self.reading {
+            Reading::HandedOn => self.mailbox.received_request(),
+            Reading::Following(following, _) => Some(following),
+            Reading::Head | Reading::Refusing(_) | Reading::Ending(_) => None,
+        };
+        let nothing_follows = following == Some(Following::Bytes(0));
+        !(nothing_follows && self.allowed == 0 && self.incoming.is_empty())
+    }
+
     /// Goes to the next state where the bytes at hand allow it; `false` where they do not.
     fn step(&mut self) -> bool {
         match self.reading {
@@ -182,6 +194,33 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         Poll::Ready(Ok(!piece.filled().is_empty()))
     }
 
+    /// Reads a head straight into the framework's buffer, where that is possible: nothing else is being read, and what
+    /// arrives is one whole head. Whatever is not that is kept back as [`Self::fill`] keeps it. `Ready(false)` where the
+    /// framework got nothing.
+    fn poll_whole_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let before = out.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, out))?;
+        let arrived = out.filled().get(before..).unwrap_or_default();
+        if arrived.is_empty() {
+            self.ended = true;
+            self.mailbox.hang_up();
+        } else if head::empty_lines(arrived) == 0
+            && head::find_end(arrived) == Head::Whole(arrived.len())
+        {
+            self.head_due = None;
+            self.reading = Reading::HandedOn;
+            return Poll::Ready(Ok(true));
+        } else {
+            self.incoming.extend_from_slice(arrived);
+            out.set_filled(before);
+        }
+        Poll::Ready(Ok(false))
+    }
+
     /// The time for the head is over. A client that has begun to send one gets an answer.
     fn too_slow(&mut self) {
         if self.incoming.is_empty() {
@@ -235,14 +274,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// The state at the first byte of an answer. The framework writes a head in one piece.
     fn begin_answer(&self, bytes: &[u8]) -> Writing {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return Writing::Endless;
-        };
-        let head = end + 4;
+        let end_of_head =
+            || bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|end| end + 4);
         if bytes.starts_with(b"HTTP/1.1 100 ") {
-            return Writing::Answer(head as u64);
+            return end_of_head().map_or(Writing::Endless, |head| Writing::Answer(head as u64));
         }
-        match self.mailbox.take_answer() {
+        let answer = self.mailbox.take_answer();
+        // A short answer is written as a whole. Then its head ends where its body begins, and need not be searched: in a
+        // head there is no empty line but the last.
+        let body = answer.and_then(|answer| usize::try_from(answer.body?).ok());
+        let whole = body.and_then(|body| bytes.get(..bytes.len().checked_sub(body)?));
+        if whole.is_some_and(|head| head.ends_with(b"\r\n\r\n")) {
+            return Writing::Answer(bytes.len() as u64);
+        }
+        let Some(head) = end_of_head() else { return Writing::Endless };
+        match answer {
             Some(answer) => {
                 answer.body.map_or(Writing::Endless, |body| Writing::Answer(head as u64 + body))
             }
@@ -296,6 +342,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<T> {
             this.mailbox.remember_reader(cx.waker());
             if this.ended || this.incoming.len() >= limits::READ_AHEAD {
                 return Poll::Pending;
+            }
+            let only_head = matches!(this.reading, Reading::Head) && this.incoming.is_empty();
+            if only_head && out.remaining() > 0 {
+                match this.poll_whole_head(cx, out)? {
+                    Poll::Ready(true) => return Poll::Ready(Ok(())),
+                    Poll::Ready(false) => continue,
+                    Poll::Pending => {}
+                }
             }
             match this.fill(cx)? {
                 Poll::Ready(more) => {
@@ -362,8 +416,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<T> {
                 replaced
             }
         };
-        if this.is_answered() {
-            // The next request may have been read already.
+        if this.is_answered() && this.reader_waits() {
             this.mailbox.wake_reader();
         }
         Poll::Ready(Ok(written))

@@ -27,7 +27,7 @@ pub fn empty_lines(bytes: &[u8]) -> usize {
 #[must_use]
 pub fn find_end(bytes: &[u8]) -> Head {
     let mut line_start = 0;
-    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+    for at in memchr::memchr_iter(b'\n', bytes) {
         if at == 0 || bytes[at - 1] != b'\r' {
             // RFC 9112 section 2.2 allows it as the end of a line. A gateway that reads it otherwise would let a
             // second request through unseen.

@@ -52,6 +52,11 @@ impl ConnectionMailbox {
         self.taken.take()
     }
 
+    /// The same, which the next call of [`Self::take_request`] still gives.
+    pub fn received_request(&self) -> Option<Following> {
+        self.taken.get()
+    }
+
     /// The length of the answer that is written next; `None` where the service gave none.
     pub fn take_answer(&self) -> Option<AnswerLength> {
         self.answer.take()
@@ -92,8 +97,8 @@ impl ConnectionMailbox {
 
     /// Wakes the task that reads: there may be something to read now.
     pub fn wake_reader(&self) {
-        if let Some(reader) = self.reader.borrow_mut().take() {
-            reader.wake();
+        if let Some(reader) = &*self.reader.borrow() {
+            reader.wake_by_ref();
         }
     }
 }

@@ -5,4 +5,5 @@ pub mod chunks;
 pub mod connection;
 pub mod head;
 pub mod mailbox;
+pub mod request_id;
 pub mod socket_filter;
