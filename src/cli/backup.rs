@@ -152,7 +152,7 @@ impl Create {
         drop(progress);
         let made = match made {
             Err(error) if stopped => {
-                complain(&format!("{}", error.detail()));
+                complain(error.detail());
                 return Err(Failure::Verdict(INTERRUPTED));
             }
             made => made?,
