@@ -80,6 +80,7 @@ fn fill(folder: &Path, versions: usize) {
                     to_status: Status::Staged,
                     changed_at: at,
                     changed_by: "bench".to_owned(),
+                    authenticated_as: None,
                     reason: None,
                     gates_skipped: false,
                 });

@@ -59,7 +59,7 @@ pub const ACTOR_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may take to hash a file or to check that it loads.
 pub const LONG_WORK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// The interval between the supervisor's checks for dead actors; a dead actor is replaced within a second.
-pub const SUPERVISOR_ROUND: Duration = Duration::from_millis(100);
+pub const SUPERVISOR_ROUND: Duration = Duration::from_millis(250);
 /// An actor that dies this many times within [`RESTART_WINDOW`] ends the process.
 pub const MAX_RESTARTS: usize = 10;
 /// The time window of [`MAX_RESTARTS`].

@@ -156,7 +156,7 @@ pub fn beside(arguments: &Arguments, report: &mut Report) {
         ("validation of 256 MiB", &|| drop(service.answer(&validate))),
         ("verify by the command line", &|| registry.run(&["verify"])),
         ("promotions by the command line", &|| {
-            let next = promotions.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+            let next = promotions.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
             registry.promote(if next { "v2.1.0" } else { "v2.0.0" });
         }),
     ];

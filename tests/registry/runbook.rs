@@ -133,8 +133,10 @@ fn prepare(title: &str) -> Scene {
             fs::write(&file, "desk=0123456789abcdef\nleaked=fedcba9876543210\n").unwrap();
             let file = file.to_str().unwrap().to_owned();
             // The file stands in for the token of the variable.
-            let tokens =
-                [("MODEL_REGISTRY_READ_TOKEN", ""), ("MODEL_REGISTRY_READ_TOKEN_FILE", &file)];
+            let tokens = [
+                ("MODEL_REGISTRY_READ_TOKEN", ""),
+                ("MODEL_REGISTRY_READ_TOKEN_FILE", file.as_str()),
+            ];
             server = Some(world.serve_with(&tokens));
             variables.push(("TOKEN_FILE", file));
         }
