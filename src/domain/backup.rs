@@ -266,15 +266,24 @@ impl Moment {
         Ok(Self::Day { first, last: first + 86_399 })
     }
 
-    /// How many seconds a time is away; 0 within the day.
+    /// How many microseconds a time is away; 0 within the day.
     #[must_use]
-    pub fn distance(self, time: Timestamp) -> u64 {
-        let at = time.unix_seconds();
+    pub fn distance(self, time: Timestamp) -> u128 {
+        let micros = |time: Timestamp| time.instant().unix_timestamp_nanos() / 1000;
+        let at = micros(time);
         match self {
-            Self::Instant(instant) => at.abs_diff(instant.unix_seconds()),
-            Self::Day { first, last } if at < first => at.abs_diff(first).min(at.abs_diff(last)),
-            Self::Day { last, .. } if at > last => at.abs_diff(last),
-            Self::Day { .. } => 0,
+            Self::Instant(instant) => at.abs_diff(micros(instant)),
+            Self::Day { first, last } => {
+                let (first, after) =
+                    (i128::from(first) * 1_000_000, (i128::from(last) + 1) * 1_000_000);
+                if at < first {
+                    at.abs_diff(first)
+                } else if at >= after {
+                    at.abs_diff(after)
+                } else {
+                    0
+                }
+            }
         }
     }
 }
@@ -327,10 +336,11 @@ mod tests {
         let time = |text| Timestamp::parse(text).expect("time");
         let day = Moment::parse("2026-01-15").expect("day");
         assert_eq!(day.distance(time("2026-01-15T23:59:59Z")), 0);
-        assert_eq!(day.distance(time("2026-01-14T23:59:50Z")), 10);
-        assert_eq!(day.distance(time("2026-01-16T00:00:09Z")), 10);
+        assert_eq!(day.distance(time("2026-01-14T23:59:50Z")), 10_000_000);
+        assert_eq!(day.distance(time("2026-01-16T00:00:09Z")), 9_000_000);
         let instant = Moment::parse("2026-01-15T09:30:00Z").expect("instant");
-        assert_eq!(instant.distance(time("2026-01-15T09:29:00Z")), 60);
+        assert_eq!(instant.distance(time("2026-01-15T09:29:00Z")), 60_000_000);
+        assert_eq!(instant.distance(time("2026-01-15T09:30:00.000001Z")), 1);
         for text in ["2026-13-01", "2026-02-30", "15.01.2026", "yesterday", "+026-01-01"] {
             assert_eq!(Moment::parse(text), Err(InvalidMoment), "{text}");
         }

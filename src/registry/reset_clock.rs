@@ -59,7 +59,14 @@ impl Registry {
             change.give_up().await;
             return Err(refusal);
         }
-        change.commit(Wanted { change: CatalogChange::ResetClock, files: None, removal: None, request }).await?;
+        change
+            .commit(Wanted {
+                change: CatalogChange::ResetClock,
+                files: None,
+                removal: None,
+                request,
+            })
+            .await?;
         tracing::warn!(%from, %to, "the times of the log follow this machine's clock again");
         Ok(ClockReset { from, to })
     }

@@ -140,7 +140,7 @@ fn a_restore_that_finds_no_room_changes_nothing() {
         register("v3.0.0", small.to_str().unwrap()),
         place.display()
     );
-    let ran = in_namespace("4m", &script).ok();
+    let ran = in_namespace("12m", &script).ok();
     assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
     assert!(ran.stdout.contains("status 6\n/mnt/r/artifacts/.staging:\n"), "{ran:?}");
     assert!(ran.stdout.contains("v3.0.0") && !ran.stdout.contains("v1.0.0"), "{ran:?}");
