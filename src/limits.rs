@@ -175,11 +175,9 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const MAX_HISTORY_PAGE: u32 = 10_000;
 /// The number of entries in a page of a history, if the request names none.
 pub const HISTORY_PAGE: u32 = 1_000;
-/// The most entries that are read for one page of a history. Further ones are read for the next page, so that a filter
-/// that few entries match cannot hold a connection of the catalog for long.
-pub const HISTORY_SCAN: usize = 20_000;
-/// The number of entries that are read at a time where not all of them match.
-pub const HISTORY_CHUNK: usize = 1_000;
+/// The most entries of the log that are read for one page of a history, more than [`MAX_HISTORY_PAGE`]. Further ones are
+/// read for the next page, so that a filter that few entries match cannot hold a connection of the catalog for long.
+pub const HISTORY_SCAN: i64 = 20_000;
 /// The most versions in a list that is answered as a whole. A longer one is streamed, in parts of [`LIST_PART`].
 pub const LIST_AT_ONCE: u32 = 1_000;
 /// The number of versions that a streamed list reads at a time.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
     dsl::{count_star, sql},
-    sql_types::Bool,
+    sql_types::{Bool, Text},
 };
 use diesel_async::RunQueryDsl;
 
@@ -15,7 +15,7 @@ use super::{
     Conn,
     queries::{IN_PRODUCTION, entries_of},
     rows::{EntryRow, column},
-    schema::{log_entries, versions},
+    schema::{log_entries, registry_state, versions},
     stored_time,
 };
 use crate::{
@@ -23,52 +23,16 @@ use crate::{
         CatalogError,
         history::{HistoryFilter, HistoryPage, InProduction, Moment, TypeSummary},
     },
-    domain::{
-        ModelId, ModelType, Status, Version,
-        log::{Action, Entry},
-    },
+    domain::{ModelId, ModelType, Status, Version, log::Entry},
     limits,
 };
 
-/// The condition for an entry by which a version enters or leaves production. It is the condition of the partial index
-/// `log_of_production`, word for word: SQLite uses a partial index only then.
+/// The condition for an entry by which a version enters or leaves production.
 const TOUCHES_PRODUCTION: &str =
     "(log_entries.to_status = 'production' OR log_entries.from_status = 'production')";
 
-/// The condition by which entries are read. There is an index for each. The other conditions of a filter are applied
-/// to the entries that were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ReadBy {
-    Action,
-    Person,
-    Type,
-    Position,
-}
-
-impl ReadBy {
-    /// The condition that most likely has the fewest entries. Registrations and imported entries are the bulk of a
-    /// log.
-    fn of(filter: &HistoryFilter) -> Self {
-        let rare = |action| !matches!(action, Action::Register | Action::Import);
-        match filter {
-            HistoryFilter { action: Some(action), .. } if rare(*action) => Self::Action,
-            HistoryFilter { by: Some(_), .. } => Self::Person,
-            HistoryFilter { model_type: Some(_), .. } => Self::Type,
-            HistoryFilter { action: Some(_), .. } => Self::Action,
-            _ => Self::Position,
-        }
-    }
-
-    /// Whether every entry that is read is asked for.
-    fn is_whole(filter: &HistoryFilter) -> bool {
-        let conditions =
-            [filter.action.is_some(), filter.by.is_some(), filter.model_type.is_some()];
-        conditions.into_iter().filter(|given| *given).count() < 2
-    }
-}
-
-/// A page of the log. It reads a bounded number of entries: where few of them match, a page may be short, or even
-/// empty, and still have a next one.
+/// A page of the log. It reads a bounded part of the log: where few entries match, a page may be short, or even empty, and
+/// still have a next one.
 ///
 /// # Errors
 /// The database's; [`CatalogError::Damaged`].
@@ -76,77 +40,42 @@ pub(super) async fn history(
     conn: &mut Conn,
     filter: &HistoryFilter,
 ) -> Result<HistoryPage, CatalogError> {
+    let size: Option<i64> =
+        registry_state::table.select(registry_state::log_size).first(conn).await.optional()?;
+    let size = size.unwrap_or(0);
+    let after = filter.after.map_or(Ok(-1), i64::try_from).unwrap_or(i64::MAX);
+    let end = after.saturating_add(limits::HISTORY_SCAN).min(size - 1);
     let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-    let mut found = HistoryPage::default();
-    let (mut after, mut read) = (filter.after, 0);
-    while read < limits::HISTORY_SCAN {
+    let mut query = log_entries::table
+        .filter(log_entries::sequence.gt(after))
+        .filter(log_entries::sequence.le(end))
+        .order(log_entries::sequence)
         // One more than the page holds tells whether there is another page.
-        let missing = (limit - found.entries.len()).saturating_add(1);
-        let chunk = if ReadBy::is_whole(filter) { missing } else { limits::HISTORY_CHUNK };
-        let entries = some_entries(conn, filter, after, chunk).await?;
-        let is_last = entries.len() < chunk;
-        read += entries.len();
-        for entry in entries {
-            let sequence = entry.sequence;
-            if filter.matches(&entry) {
-                if found.entries.len() == limit {
-                    found.next = found.entries.last().map(|last| last.sequence).or(filter.after);
-                    return Ok(found);
-                }
-                found.entries.push(entry);
-            }
-            after = Some(sequence);
-        }
-        if is_last {
-            return Ok(found);
-        }
+        .limit(i64::from(filter.limit) + 1)
+        .into_boxed();
+    if let Some(model_type) = &filter.model_type {
+        // As an expression, so that the database reads the part of the log in its order, and not by an index every entry
+        // of the type.
+        let of_type = sql::<Bool>("log_entries.model_type || '' = ");
+        query = query.filter(of_type.bind::<Text, _>(model_type.as_str().to_owned()));
     }
-    found.next = after;
-    Ok(found)
-}
-
-/// The next entries that fulfil the condition by which they are read.
-async fn some_entries(
-    conn: &mut Conn,
-    filter: &HistoryFilter,
-    after: Option<u64>,
-    count: usize,
-) -> Result<Vec<Entry>, CatalogError> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let after = match after.map(i64::try_from) {
-        Some(Err(_)) => return Ok(Vec::new()),
-        Some(Ok(after)) => after,
-        None => -1,
+    if let Some(action) = filter.action {
+        query = query.filter(log_entries::action.eq(action.as_str()));
+    }
+    if let Some(by) = &filter.by {
+        let principal = log_entries::authenticated_as.eq(by.clone());
+        query = query.filter(log_entries::actor.eq(by.clone()).or(principal));
+    }
+    let rows: Vec<EntryRow> = query.load(conn).await?;
+    let mut entries = entries_of(rows)?;
+    let is_more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = if is_more {
+        entries.last().map(|last| last.sequence)
+    } else {
+        u64::try_from(end).ok().filter(|_| end < size - 1)
     };
-    let next = || {
-        log_entries::table
-            .filter(log_entries::sequence.gt(after))
-            .order(log_entries::sequence)
-            .limit(count)
-            .into_boxed()
-    };
-    let mut rows: Vec<EntryRow> = match (ReadBy::of(filter), filter) {
-        (ReadBy::Action, HistoryFilter { action: Some(action), .. }) => {
-            next().filter(log_entries::action.eq(action.as_str())).load(conn).await?
-        }
-        (ReadBy::Type, HistoryFilter { model_type: Some(model_type), .. }) => {
-            next().filter(log_entries::model_type.eq(model_type.as_str())).load(conn).await?
-        }
-        (ReadBy::Person, HistoryFilter { by: Some(by), .. }) => {
-            // One statement with OR would read and sort every entry of the person.
-            let mut stated: Vec<EntryRow> =
-                next().filter(log_entries::actor.eq(by)).load(conn).await?;
-            let known: Vec<EntryRow> =
-                next().filter(log_entries::authenticated_as.eq(by)).load(conn).await?;
-            stated.extend(known);
-            stated
-        }
-        _ => next().load(conn).await?,
-    };
-    rows.sort_by_key(EntryRow::sequence);
-    rows.dedup_by_key(|row| row.sequence());
-    rows.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-    entries_of(rows)
+    Ok(HistoryPage { entries, next })
 }
 
 /// The entries by which versions of a type entered or left production, the latest first, before a moment.
