@@ -100,8 +100,12 @@ pub const VIEW_ANSWERS_IN_THE_MAKING: usize = 1024;
 pub const VIEW_WAIT: Duration = Duration::from_secs(2);
 /// The interval at which the sidecars of the versions in a list are checked again.
 pub const LISTED_SIDECARS_ROUND: Duration = Duration::from_secs(1);
-/// The most sidecars and artifacts that are remembered as verified.
-pub const VERIFIED_FILES: usize = 100_000;
+/// The memory for verified sidecars, in bytes. A sidecar takes about [`SIDECAR_IN_MEMORY`] times the length of its file.
+pub const VERIFIED_SIDECAR_BYTES: usize = 64 << 20;
+/// How much more memory a parsed sidecar takes than its file has bytes.
+pub const SIDECAR_IN_MEMORY: usize = 4;
+/// The memory for the states in which artifacts were verified, in bytes; about 150 bytes each.
+pub const VERIFIED_ARTIFACT_BYTES: usize = 16 << 20;
 
 /// The room on the registry directory's disk that only changes of a status may use, in bytes: the largest write-ahead
 /// log that SQLite keeps without a long reader (4 MiB), and as much again for the growth of the catalog.

@@ -340,7 +340,11 @@ fn one_module_alone_has_code_that_the_compiler_cannot_check() {
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/load-checks/src"), &mut found);
     let with: Vec<_> = found
         .iter()
-        .filter(|(_, text)| text.contains("unsafe {") || text.contains("unsafe_code"))
+        .filter(|(_, text)| {
+            // A field of the policy has the word in its name.
+            let text = text.replace("accept_unsafe", "");
+            text.contains("unsafe {") || text.contains("unsafe_code")
+        })
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(with, ["crates/load-checks/src/sandbox/descriptors.rs"]);

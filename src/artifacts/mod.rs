@@ -10,6 +10,7 @@ pub mod legacy;
 pub mod lock;
 pub mod manifest_file;
 pub mod quarantine;
+mod remembered;
 pub mod reserve;
 pub mod restoration;
 pub mod root;

@@ -5,7 +5,7 @@
 //! program can set ctime.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     ffi::{CStr, CString},
     fs::File,
     io::Read as _,
@@ -17,6 +17,7 @@ use rustix::fs::Stat;
 
 use super::{
     IntegrityFault, RegistryRoot, StoreError, digest,
+    remembered::Remembered,
     root::{Folder, METADATA},
 };
 use crate::{
@@ -113,11 +114,20 @@ pub struct UnverifiedArtifact {
 }
 
 /// The cache of verified files, shared by all readers.
-#[derive(Default)]
 pub struct VerifiedFiles {
-    sidecars: Mutex<HashMap<ModelId, Sidecar>>,
-    artifacts: Mutex<HashMap<ModelId, (Identity, Sha256Digest)>>,
+    sidecars: Mutex<Remembered<ModelId, Sidecar>>,
+    artifacts: Mutex<Remembered<ModelId, (Identity, Sha256Digest)>>,
     suspects: Mutex<BTreeSet<(ModelType, Version)>>,
+}
+
+impl Default for VerifiedFiles {
+    fn default() -> Self {
+        Self {
+            sidecars: Mutex::new(Remembered::new(limits::VERIFIED_SIDECAR_BYTES)),
+            artifacts: Mutex::new(Remembered::new(limits::VERIFIED_ARTIFACT_BYTES)),
+            suspects: Mutex::default(),
+        }
+    }
 }
 
 fn fault(record: &VersionRecord, what: impl Into<String>) -> StoreError {
@@ -160,13 +170,12 @@ impl VerifiedFiles {
         root: &RegistryRoot,
         record: &VersionRecord,
     ) -> Option<VerifiedSidecar> {
-        let sidecars = self.sidecars.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = sidecars.get(&record.model_id)?;
+        let known =
+            self.sidecars.lock().unwrap_or_else(PoisonError::into_inner).get(&record.model_id)?;
         if known.digest != record.metadata_sha256 {
             return None;
         }
-        let (identity, metadata) = (known.identity, known.metadata.clone());
-        drop(sidecars);
+        let Sidecar { identity, metadata, .. } = known;
         let seal = Seal::of(record, identity)?;
         seal.is_whole(root).then_some(VerifiedSidecar { metadata, seal: Some(seal) })
     }
@@ -231,7 +240,10 @@ impl VerifiedFiles {
         let mut seal = None;
         if identity.is_settled(SystemTime::now()) {
             let entry = Sidecar { identity, digest: found, metadata: metadata.clone() };
-            insert_bounded(&self.sidecars, record.model_id, entry);
+            let size = size_of::<Sidecar>() + limits::SIDECAR_IN_MEMORY * bytes.len();
+            let mut sidecars = self.sidecars.lock().unwrap_or_else(PoisonError::into_inner);
+            sidecars.insert(record.model_id, entry, size);
+            drop(sidecars);
             seal = Seal::of(record, identity);
         }
         Ok(VerifiedSidecar { metadata, seal })
@@ -258,18 +270,16 @@ impl VerifiedFiles {
         keep_going: &dyn Fn(u64) -> bool,
     ) -> Result<File, StoreError> {
         let UnverifiedArtifact { file, identity } = open_unverified(root, record)?;
-        let known = self
-            .artifacts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&record.model_id)
-            .copied();
+        let known =
+            self.artifacts.lock().unwrap_or_else(PoisonError::into_inner).get(&record.model_id);
         if known == Some((identity, record.checksum_sha256)) {
             return Ok(file);
         }
         check_artifact(&file, record, keep_going)?;
         if identity.is_settled(SystemTime::now()) {
-            insert_bounded(&self.artifacts, record.model_id, (identity, record.checksum_sha256));
+            let entry = (identity, record.checksum_sha256);
+            let mut artifacts = self.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
+            artifacts.insert(record.model_id, entry, size_of_val(&entry));
         }
         Ok(file)
     }
@@ -336,15 +346,6 @@ impl VerifiedFiles {
         self.sidecars.lock().unwrap_or_else(PoisonError::into_inner).remove(&record.model_id);
         self.artifacts.lock().unwrap_or_else(PoisonError::into_inner).remove(&record.model_id);
     }
-}
-
-fn insert_bounded<T>(memory: &Mutex<HashMap<ModelId, T>>, key: ModelId, value: T) {
-    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-    if memory.len() >= limits::VERIFIED_FILES && !memory.contains_key(&key) {
-        // The cache is rarely full, so it is simply cleared; the files are verified again when they are next read.
-        memory.clear();
-    }
-    memory.insert(key, value);
 }
 
 fn open_unverified(

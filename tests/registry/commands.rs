@@ -369,8 +369,12 @@ fn further_types_come_from_the_policy() {
     run(&arguments).ok();
     let promote = ["promote", "execution_model", "v1.0.0"].map(ToOwned::to_owned);
     run(&promote).refused(1, "fill_rate is missing");
-    // A registry that does not know the type does not show it.
-    world.run(&["list", "execution_model"]).refused(3, "MODEL_NOT_FOUND");
+    // Where the policy no longer has the type, its versions can still be read, and nothing new can be done with them.
+    let listed = world.run(&["list", "execution_model"]).ok();
+    assert!(listed.stdout.contains("v1.0.0"), "{listed:?}");
+    let promoted = world.run(&["promote", "execution_model", "v1.0.0"]);
+    assert!(promoted.status != 0 && promoted.stderr.contains("execution_model"), "{promoted:?}");
+    world.run(&["list", "nothing_of_this_name"]).refused(3, "MODEL_NOT_FOUND");
 }
 
 #[test]
