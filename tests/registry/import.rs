@@ -108,7 +108,11 @@ fn every_get_and_validate_answers_as_the_python_service_does() {
             models.iter().filter(|row| row["model_type"] == model_type).collect();
         of_type.sort_by(|a, b| b["created_at"].cmp(&a["created_at"]));
         let all: Vec<_> = of_type.iter().map(|row| expected_metadata(row)).collect();
-        let list = server.model(model_type).json();
+        let mut list = server.model(model_type).json();
+        // As above: the validations left verdicts.
+        for model in list["models"].as_array_mut().unwrap() {
+            assert!(model.as_object_mut().unwrap().remove("check").is_some(), "{model}");
+        }
         assert_eq!(list, json!({ "models": all, "total": all.len() }));
         let current = server.model(&format!("{model_type}/current"));
         match of_type.iter().find(|row| row["status"] == "production") {
