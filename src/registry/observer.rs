@@ -1,7 +1,7 @@
 //! Follows the log, so that a service tells of changes that other processes made, and what is in production.
 //!
 //! Each entry is counted once. A change of this process has its log line when it is committed (see
-//! [`super::change`]); here it is only counted.
+//! `change.rs`); here it is only counted.
 
 use std::{
     collections::BTreeMap,

@@ -3,7 +3,7 @@
 //! Folders that the restored catalog needs are moved into place first, then the catalog's whole content is replaced in
 //! one transaction, then folders that it does not have are moved to quarantine. An intent says so before anything
 //! moves, so that after a crash the next holder of the locks finds the old registry or the new one, whole (see
-//! [`super::recovery`]). Reads go on: a read of a folder that moves is answered `REGISTRY_LOCKED`.
+//! `recovery.rs`). Reads go on: a read of a folder that moves is answered `REGISTRY_LOCKED`.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 

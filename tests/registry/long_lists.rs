@@ -122,11 +122,11 @@ fn a_list_without_a_limit_has_all_versions_once_in_the_order_of_its_pages() {
 }
 
 #[test]
-fn many_long_lists_at_once_are_all_complete_and_of_one_moment() {
+fn long_lists_at_once_are_all_complete_and_of_one_moment() {
     let world = filled();
     let server = world.serve();
     std::thread::scope(|scope| {
-        let lists: Vec<_> = (0..8).map(|_| scope.spawn(|| versions(&server, "").0.len())).collect();
+        let lists: Vec<_> = (0..3).map(|_| scope.spawn(|| versions(&server, "").0.len())).collect();
         // A change while they are read.
         world.run(&["fail", "risk_model", "v0.0.0", "--reason", "a test"]).ok();
         for list in lists {

@@ -222,12 +222,12 @@ fn the_smallest_pool_is_enough_for_a_change() {
     let world = World::in_database(crate::postgres::shared_fresh_database());
     let run = |arguments: &[&str]| -> crate::support::Ran {
         let mut command = world.command(arguments);
-        command.env("MODEL_REGISTRY_DB_POOL", "2").output().unwrap().into()
+        command.env("MODEL_REGISTRY_DB_POOL", "1").output().unwrap().into()
     };
     let register = World::register_arguments("v1.0.0");
     run(&register.iter().map(String::as_str).collect::<Vec<_>>()).ok();
     run(&["promote", "risk_model", "v1.0.0"]).ok();
     run(&["verify"]).ok();
-    let one = world.command(&["list"]).env("MODEL_REGISTRY_DB_POOL", "1").output().unwrap();
-    crate::support::Ran::from(one).refused(2, "MODEL_REGISTRY_DB_POOL");
+    let none = world.command(&["list"]).env("MODEL_REGISTRY_DB_POOL", "0").output().unwrap();
+    crate::support::Ran::from(none).refused(2, "MODEL_REGISTRY_DB_POOL");
 }
