@@ -13,9 +13,10 @@ import threading
 import schemathesis
 from hypothesis import strategies as st
 
-# From tests/fixtures/legacy-registry, and v3.0.0, which .ci/conformance registers and which would not load.
+# From tests/fixtures/legacy-registry, and two that .ci/conformance registers: v3.0.0, which would not load, and v3.1.0, whose
+# artifact was removed.
 VERSIONS = {
-    "risk_model": ["v1.0.0", "v1.1.0", "v1.2.0", "v2.0.0", "v3.0.0", "v9.9.9"],
+    "risk_model": ["v1.0.0", "v1.1.0", "v1.2.0", "v2.0.0", "v3.0.0", "v3.1.0", "v9.9.9"],
     "alpha_weights": ["v1.0.0", "v1.0.1"],
     "feature_transforms": ["v0.9.0", "v1.0.0", "v1.10.0"],
     "factor_definitions": ["v1.0.0"],

@@ -76,12 +76,14 @@ fn collected_versions_lose_their_files_and_nothing_else() {
     assert_eq!(told["bytes"], freed);
     world.run(&["verify"]).ok();
 
-    let shown = server.model("risk_model/v1.3.0").json();
+    let shown = world.run(&["show", "risk_model", "v1.3.0", "--json"]).ok().json();
     assert_eq!((&shown["status"], &shown["parameters"]), (&json!("staged"), &Value::Null));
     assert!(shown["collected"]["collected_at"].is_string(), "{shown}");
     assert_eq!(shown["check"]["verdict"], "loadable");
     assert_eq!(shown["integrity"], "ok");
-    assert_eq!(world.run(&["show", "risk_model", "v1.3.0", "--json"]).ok().json(), shown);
+    let listed = server.model("risk_model").json();
+    assert!(listed["models"].as_array().unwrap().contains(&shown), "{listed}");
+    server.model("risk_model/v1.3.0").is_error(410, "VERSION_COLLECTED", "v1.3.0");
     server.model("risk_model/v1.3.0/artifact").is_error(
         410,
         "VERSION_COLLECTED",

@@ -232,12 +232,13 @@ pub fn current() -> Description {
 /// `GET /api/v1/models/{model_type}/{version}`.
 #[must_use]
 pub fn metadata() -> Description {
-    let about = "The metadata of one version. The service answers only after it has verified the hash of the file that holds the metadata. Of a version whose files were removed (`collected` is not null) the answer is what the catalog knows: the fields that only that file held are null.";
+    let about = "The metadata of one version. The service answers only after it has verified the hash of the file that holds the metadata. If the version's files were removed, its metadata is gone with them (410); a list of the type and its history still have it.";
     Description::new(MODELS, "getModelMetadata", "Metadata of a version", about)
         .parameter(model_type())
         .parameter(version())
         .json::<ModelMetadataResponse<'_>>(200, "The metadata of the version.", "metadata")
         .conditional()
+        .errors(&[ErrorKind::VersionCollected])
         .errors(&READ)
 }
 

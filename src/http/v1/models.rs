@@ -21,10 +21,9 @@ use crate::{
     },
     limits,
     progress::unwatched,
-    registry::read::{ListedModel, Model},
     schemas::{
-        CompatibilityResponse, CurrentModelResponse, HistoryResponse, ListedModelResponse,
-        ModelListResponse, ModelMetadataResponse, ValidationResultResponse,
+        CompatibilityResponse, CurrentModelResponse, HistoryResponse, ModelListResponse,
+        ModelMetadataResponse, ValidationResultResponse,
     },
 };
 
@@ -47,21 +46,13 @@ pub async fn current(guard: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 /// `GET /{model_type}/{version}`: the metadata of one version.
 ///
 /// # Errors
-/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`.
+/// `MODEL_NOT_FOUND`, `CHECKSUM_MISMATCH`; `VERSION_COLLECTED` where its files were removed, and the metadata with them.
 pub async fn metadata(guard: Guard<Read>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     viewed(&guard, &request, async |registry| {
         let (model_type, version) = path::model_version(&request)?;
-        match registry.describe(&model_type, version).await? {
-            ListedModel { record, metadata: Some(metadata), seal } => {
-                let model = Model { record, metadata, seal };
-                let body = ModelMetadataResponse::from(&model);
-                Ok(Made::new(&body, [model.seal.clone()])?.about(&model.record).into())
-            }
-            gone => {
-                let body = ListedModelResponse::from(&gone);
-                Ok(Made::new(&body, [])?.about(&gone.record).into())
-            }
-        }
+        let model = registry.find(&model_type, version).await?;
+        let body = ModelMetadataResponse::from(&model);
+        Ok(Made::new(&body, [model.seal.clone()])?.about(&model.record).into())
     })
     .await
 }
