@@ -53,7 +53,7 @@ assert metadata.created_at.tzinfo is not None and metadata.promoted_at > metadat
 assert metadata.env.python_version == "3.11.2" and metadata.env.cvxpy_version is None
 
 page = answer(list_models, 200, model_type="risk_model", limit=2, offset=1).parsed
-assert len(page.models) == 2 and page.total == 5, page.total
+assert len(page.models) == 2 and page.total == 6, page.total
 assert page.models[0].created_at >= page.models[1].created_at
 archived = answer(list_models, 200, model_type="risk_model", status_filter=ModelStatus.ARCHIVED).parsed
 assert [model.version for model in archived.models] == ["v1.0.0"]
